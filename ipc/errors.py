@@ -1,0 +1,25 @@
+"""Errors that cross a process or reach a client; each carries the protocol's code for it."""
+
+
+class WernickeError(Exception):
+    """Base of all expected errors. `str(error)` is one plain sentence that says what to do."""
+
+    code = "INTERNAL_ERROR"
+
+
+class StaleHandle(WernickeError):
+    """The audio behind a handle is no longer (or not yet) in the ring; nobody's fault, never counted."""
+
+    code = "STALE_HANDLE"
+
+
+class EngineUnavailable(WernickeError):
+    """An engine can't be used here; the message names what to install or change."""
+
+    code = "ENGINE_UNAVAILABLE"
+
+
+class EngineFailed(WernickeError):
+    """An engine failed on one job and stays usable for the next."""
+
+    code = "ENGINE_FAILED"

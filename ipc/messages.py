@@ -1,0 +1,248 @@
+"""Everything that is said between the front and a stage, as frozen tagged structs (msgpack on the wire).
+
+Two channels a direction: *work* (Job out, Done/Failed back) and *control* (Init, Stop, … out; Hello, Ready,
+Heartbeat, … back). Work may wait behind work; control never does. Times in a message are durations or
+positions in audio, never clock readings: monotonic clocks are not comparable across processes.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from ipc.audio_handle import AudioHandle
+from ipc.settings import StageSettings
+
+Trigger = Literal["silence", "max_duration", "flush", "stop", "disconnect"]
+StageName = Literal["ingest", "asr", "diarization", "correction"]
+STAGES: tuple[StageName, ...] = ("ingest", "asr", "diarization", "correction")
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """Base: the class name travels as the tag."""
+
+
+# --- ingest: where utterances begin and end -------------------------------------------------------
+
+
+class IngestTask(Message, frozen=True):
+    """News of one session.
+
+    session: id that comes back in the outcome. audio: samples not examined yet (count may be 0).
+    state: what the last outcome returned, b"" at first. end: why the open utterance must end after these samples,
+    None to let silence decide. idle_s: seconds in which nothing was received, not reported before.
+    """
+
+    session: str
+    audio: AudioHandle
+    state: bytes
+    end: Trigger | None
+    idle_s: float
+
+
+class IngestWork(Message, frozen=True):
+    tasks: tuple[IngestTask, ...]
+
+
+class Boundary(Message, frozen=True):
+    """One utterance found: samples [start, end) of the session, rolls included."""
+
+    start: int
+    end: int
+    trigger: Trigger
+    speech_samples: int
+    last_speech_end: int
+
+
+class IngestOutcome(Message, frozen=True):
+    """examined_to: next sample to examine. retain_from: first sample that ingest still needs.
+    speaking: an utterance is open, so idle time matters. silent_samples: speech too short to be an utterance,
+    dropped and counted. stale: the audio could not be read any more (state is unchanged then)."""
+
+    session: str
+    examined_to: int
+    retain_from: int
+    state: bytes
+    boundaries: tuple[Boundary, ...]
+    speaking: bool
+    dropped_samples: int = 0
+    stale: bool = False
+
+
+class IngestResult(Message, frozen=True):
+    outcomes: tuple[IngestOutcome, ...]
+
+
+# --- asr -------------------------------------------------------------------------------------------
+
+
+class Word(Message, frozen=True):
+    """start, end: seconds from the utterance's start. text: as recognised, *with* the blank before it where the
+    script has one, so that words joined with nothing between give the segment's text. score: 0…1."""
+
+    start: float
+    end: float
+    text: str
+    score: float
+
+
+class Segment(Message, frozen=True):
+    """start, end: seconds from the utterance's start."""
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...]
+
+
+class AsrWork(Message, frozen=True):
+    """language: ISO 639-1 code or "auto". glossary: terms the client expects to hear."""
+
+    audio: AudioHandle
+    language: str
+    glossary: tuple[str, ...] = ()
+
+
+class AsrResult(Message, frozen=True):
+    """alignment: what timed the words. warnings: protocol codes."""
+
+    language: str
+    language_probability: float
+    segments: tuple[Segment, ...]
+    alignment: str
+    warnings: tuple[str, ...] = ()
+
+
+# --- diarization -----------------------------------------------------------------------------------
+
+
+class Turn(Message, frozen=True):
+    """speaker: index of a voice local to this utterance (row of the embeddings)."""
+
+    start: float
+    end: float
+    speaker: int
+
+
+class DiarizationWork(Message, frozen=True):
+    audio: AudioHandle
+
+
+class DiarizationResult(Message, frozen=True):
+    """turns: in time order, not overlapping. embeddings: one vector per local voice, empty where there was too
+    little of it to say. same_voice: cosine similarity from which two of this engine's embeddings are one voice."""
+
+    turns: tuple[Turn, ...]
+    embeddings: tuple[tuple[float, ...], ...]
+    same_voice: float
+
+
+# --- correction ------------------------------------------------------------------------------------
+
+
+class CorrectionWork(Message, frozen=True):
+    """texts: one per segment. context: what was said before, oldest first."""
+
+    texts: tuple[str, ...]
+    language: str
+    glossary: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+
+
+class CorrectionResult(Message, frozen=True):
+    """texts: one per segment, None where the recognised text stands. refused: edits that a check turned down."""
+
+    texts: tuple[str | None, ...]
+    refused: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+# --- the work channel ------------------------------------------------------------------------------
+
+Work = IngestWork | AsrWork | DiarizationWork | CorrectionWork
+Result = IngestResult | AsrResult | DiarizationResult | CorrectionResult
+
+
+class Job(Message, frozen=True):
+    job_id: int
+    work: Work
+
+
+class Done(Message, frozen=True):
+    job_id: int
+    result: Result
+    run_ms: float
+
+
+class Failed(Message, frozen=True):
+    """The engine raised and lives on. code: of the error; reason: one sentence, safe to log."""
+
+    job_id: int
+    code: str
+    reason: str
+    run_ms: float
+
+
+Outgoing = Job
+Incoming = Done | Failed
+
+# --- the control channel ---------------------------------------------------------------------------
+
+
+class Init(Message, frozen=True):
+    """Answer to Hello: load an engine. language: what the daemon is configured for."""
+
+    arena: str
+    settings: StageSettings
+
+
+class Cancel(Message, frozen=True):
+    job_id: int
+
+
+class DumpStacks(Message, frozen=True):
+    """Write every thread's stack to stderr."""
+
+
+class Stop(Message, frozen=True):
+    """Finish nothing more; close the engine and exit."""
+
+
+class Hello(Message, frozen=True):
+    pid: int
+
+
+class Loading(Message, frozen=True):
+    """What a starting stage is doing, in plain words."""
+
+    doing: str
+
+
+class Ready(Message, frozen=True):
+    """engine: registry name. model: what `models_used` shows. why: how it came to be chosen."""
+
+    engine: str
+    model: str
+    why: str
+    load_ms: float
+
+
+class Unusable(Message, frozen=True):
+    """No engine could be loaded and warmed up. reason: one sentence naming the ways out."""
+
+    reason: str
+
+
+class Started(Message, frozen=True):
+    job_id: int
+
+
+class Heartbeat(Message, frozen=True):
+    """busy_job: job at work, None when idle. busy_ms: how long it has been at work."""
+
+    busy_job: int | None
+    busy_ms: float
+    rss_mb: float
+
+
+ToStage = Init | Cancel | DumpStacks | Stop
+FromStage = Hello | Loading | Ready | Unusable | Started | Heartbeat

@@ -1,0 +1,103 @@
+"""The sections of config.toml that stages read. Ranges are checked when config.toml is read; a stage trusts them.
+
+Defaults are those of `config.toml`; a test holds the two together.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1)]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of a config.toml section."""
+
+
+class VadSettings(Section, frozen=True):
+    """engine: "silero" or "energy". threshold_db: dBFS (RMS re full scale) below which a 32 ms window is silence
+    for both engines. speech_probability: Silero's probability from which a window is speech; speech that has begun
+    goes on down to 0.15 less. silence_s: seconds without speech that end an utterance. max_utterance_s: the
+    longest utterance, rolls included. cut_search_s: how far back from there the least speech-like place is
+    sought. pre_roll_s, post_roll_s: audio kept before the first and after the last speech. min_speech_s: less
+    speech than this is no utterance."""
+
+    engine: Literal["silero", "energy"] = "silero"
+    threshold_db: Annotated[float, Meta(ge=-120, le=0)] = -85.0
+    speech_probability: Fraction = 0.5
+    silence_s: Annotated[float, Meta(ge=0.2, le=10)] = 2.0
+    max_utterance_s: Annotated[float, Meta(ge=5, le=30)] = 30.0
+    cut_search_s: Annotated[float, Meta(ge=0.5, le=10)] = 5.0
+    pre_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3
+    post_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3
+    min_speech_s: Annotated[float, Meta(ge=0, le=2)] = 0.1
+    tick_ms: Annotated[int, Meta(ge=10, le=1000)] = 50
+
+
+class AsrSettings(Section, frozen=True):
+    """engine: "auto" takes the best that is usable. model: a Whisper size, hub id or local directory.
+    language: ISO 639-1 code or "auto". compute_type: of CTranslate2."""
+
+    engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"
+    model: Text = "large-v3"
+    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})$")] = "ja"
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    compute_type: Text = "float16"
+    beam_size: Annotated[int, Meta(ge=1, le=20)] = 5
+    cpu_threads: Annotated[int, Meta(ge=0)] = 0
+    max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
+
+
+class AlignmentSettings(Section, frozen=True):
+    """engine: "whisper" keeps the recogniser's own word times."""
+
+    engine: Literal["auto", "whisper"] = "auto"
+
+
+class DiarizationSettings(Section, frozen=True):
+    """deadline_s: how long a result waits for its speakers after the text is there."""
+
+    engine: Literal["auto", "spectral", "none"] = "auto"
+    max_speakers: Annotated[int, Meta(ge=1, le=20)] = 8
+    deadline_s: Seconds = 10.0
+
+
+class CorrectionSettings(Section, frozen=True):
+    """deadline_s: seconds after the trigger at which the recognised text goes out uncorrected.
+    segments_per_request: texts sent to the LLM at once. context_lines: earlier segments sent along."""
+
+    engine: Literal["auto", "ollama", "none"] = "auto"
+    deadline_s: Seconds = 5.0
+    segments_per_request: Annotated[int, Meta(ge=1, le=20)] = 5
+    context_lines: Annotated[int, Meta(ge=0, le=50)] = 3
+
+
+class LlmSettings(Section, frozen=True):
+    """timeout_s: of one request. load_timeout_s: of the warm-up, which may load the model from disk."""
+
+    host: Annotated[str, Meta(pattern=r"^https?://")] = "http://localhost:11434"
+    model: Text = "qwen2.5:14b-instruct-q4_0"
+    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.1
+    timeout_s: Seconds = 60.0
+    load_timeout_s: Seconds = 600.0
+    num_ctx: Annotated[int, Meta(ge=512)] = 4096
+
+
+class StageSettings(msgspec.Struct, frozen=True):
+    """What a stage is told at start.
+
+    sleep_ms: for each stage, how long the `sleep` engine of benchmarks and fault tests takes; where a stage is
+    named here it runs that engine instead of the configured one. Not reachable from config.toml.
+    """
+
+    vad: VadSettings = VadSettings()
+    asr: AsrSettings = AsrSettings()
+    alignment: AlignmentSettings = AlignmentSettings()
+    diarization: DiarizationSettings = DiarizationSettings()
+    correction: CorrectionSettings = CorrectionSettings()
+    llm: LlmSettings = LlmSettings()
+    sleep_ms: dict[str, float] = {}

@@ -1,0 +1,39 @@
+"""What an engine must do to run in a stage process."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ipc.audio_handle import AudioHandle
+from ipc.messages import Result, Work
+
+Audio = NDArray[np.float32]
+"""Samples of 16 kHz mono audio, shape [n], nominally in [-1, 1]."""
+
+ReadAudio = Callable[[AudioHandle], Audio]
+"""Copies the samples of a handle out of shared memory. Raises StaleHandle."""
+
+
+class Engine(Protocol):
+    """One way to do a stage's work. Made with `StageSettings`; the constructor does nothing that can fail or is slow.
+
+    name: as in the registry and in config.toml. model: what `models_used` shows, known after load().
+    An engine keeps nothing of one job for the next: the same job gives the same result in a fresh process.
+    """
+
+    name: str
+    model: str
+
+    def load(self) -> None:
+        """Import heavy packages and load the model. Raises EngineUnavailable with one sentence naming the way out."""
+
+    def warm_up(self) -> None:
+        """Do one small piece of real work, so that the first job is as fast as the next. Raises EngineUnavailable."""
+
+    def process(self, work: Work, read_audio: ReadAudio) -> Result:
+        """Do one job. Raises EngineFailed or any exception (the stage lives on), StaleHandle from `read_audio`."""
+
+    def close(self) -> None:
+        """Free what load() took. Called once, also after a failed load()."""
