@@ -1,0 +1,129 @@
+"""The shared-memory arena: one ring of 16 kHz mono float32 per slot, written by the front, read by stages.
+
+Layout: a header of two int64 per slot (generation, floor), then the rings one after another. Sample number n of a
+connection lies at n modulo the ring's length. *floor* is the first sample that is still kept; the writer raises it
+before it overwrites anything, and a reader checks it (and the generation) after it has copied: what it then holds is
+either exactly the samples asked for, or a StaleHandle error, never old or mixed audio.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ipc import segment
+from ipc.audio_handle import AudioHandle
+from ipc.errors import StaleHandle
+
+_HEADER = np.dtype([("generation", np.int64), ("floor", np.int64)])
+
+
+def _views(buffer: memoryview, slots: int, ring_samples: int) -> tuple[NDArray[np.void], NDArray[np.float32]]:
+    header = np.frombuffer(buffer, _HEADER, slots)
+    rings = np.frombuffer(buffer, np.float32, slots * ring_samples, offset=_HEADER.itemsize * slots)
+    return header, rings.reshape(slots, ring_samples)
+
+
+def _place(ring: NDArray[np.float32], start: int, count: int) -> tuple[slice, slice, int]:
+    """The two stretches of `ring` that hold [start, start + count), and the length of the first."""
+    at = start % len(ring)
+    first = min(count, len(ring) - at)
+    return slice(at, at + first), slice(0, count - first), first
+
+
+class Arena:
+    """The front's side: owns the segment, hands out writers."""
+
+    def __init__(self, slots: int, ring_samples: int) -> None:
+        """Raises OSError where the machine's shared memory is too small."""
+        self._segment = segment.create(_HEADER.itemsize * slots + 4 * slots * ring_samples)
+        buffer = self._segment.buf
+        assert buffer is not None
+        self._header, self._rings = _views(buffer, slots, ring_samples)
+        self._free = list(range(slots))
+        self.name = self._segment.name
+        self.geometry = f"{self.name}:{slots}:{ring_samples}"
+        """What a reader needs to attach."""
+
+    def acquire(self) -> "RingWriter | None":
+        """A writer for a free slot under a new generation; None if every slot is taken."""
+        if not self._free:
+            return None
+        slot = self._free.pop(0)
+        self._header["floor"][slot] = 0
+        self._header["generation"][slot] += 1
+        return RingWriter(self.name, slot, self._header[slot : slot + 1], self._rings[slot])
+
+    def release(self, writer: "RingWriter") -> None:
+        """The slot may be used again; handles to it turn stale at once."""
+        self._header["generation"][writer.slot] += 1
+        self._free.append(writer.slot)
+
+    def close(self) -> None:
+        """Unmap and remove. Every RingWriter must be dropped before."""
+        del self._header, self._rings
+        self._segment.close()
+        self._segment.unlink()
+
+
+class RingWriter:
+    """One connection's ring. `written`: number of samples appended so far; `floor`: first one still kept."""
+
+    def __init__(self, arena: str, slot: int, header: NDArray[np.void], ring: NDArray[np.float32]) -> None:
+        self.slot = slot
+        self.written = 0
+        self.floor = 0
+        self._arena = arena
+        self._header = header
+        self._generation = int(header["generation"][0])
+        self._ring = ring
+
+    @property
+    def room(self) -> int:
+        """Samples that can be appended without touching what is kept."""
+        return len(self._ring) - (self.written - self.floor)
+
+    def append(self, samples: NDArray[np.float32]) -> None:
+        """samples: float32 [n], n <= room (ValueError otherwise: nothing that is kept is ever overwritten)."""
+        if len(samples) > self.room:
+            raise ValueError(f"{len(samples)} samples do not fit into {self.room}")
+        first, second, cut = _place(self._ring, self.written, len(samples))
+        self._ring[first] = samples[:cut]
+        self._ring[second] = samples[cut:]
+        self.written += len(samples)
+
+    def raise_floor(self, sample: int) -> None:
+        """Give up everything before `sample`; never goes back."""
+        if sample > self.floor:
+            self.floor = sample
+            self._header["floor"][0] = sample
+
+    def handle(self, start: int, end: int) -> AudioHandle:
+        """A handle to samples [start, end)."""
+        return AudioHandle(self._arena, self.slot, self._generation, start, end - start)
+
+
+class ArenaReader:
+    """A stage's side: copies ranges out, and says so when they are gone."""
+
+    def __init__(self, geometry: str) -> None:
+        name, slots, ring_samples = geometry.split(":")
+        self._segment = segment.attach(name)
+        buffer = self._segment.buf
+        assert buffer is not None
+        self._header, self._rings = _views(buffer, int(slots), int(ring_samples))
+        self._name = name
+
+    def read(self, handle: AudioHandle) -> NDArray[np.float32]:
+        """A copy of the handle's samples, float32 [count]. Raises StaleHandle."""
+        if handle.arena != self._name or handle.count > self._rings.shape[1]:
+            raise StaleHandle("the audio belongs to another arena")
+        ring = self._rings[handle.slot]
+        first, second, _ = _place(ring, handle.start, handle.count)
+        copy = np.concatenate((ring[first], ring[second]))
+        header = self._header[handle.slot]
+        if header["generation"] != handle.generation or header["floor"] > handle.start:
+            raise StaleHandle("the audio is no longer in shared memory")
+        return copy
+
+    def close(self) -> None:
+        del self._header, self._rings
+        self._segment.close()

@@ -1,0 +1,73 @@
+"""How the two ends of a link are set up: loopback TCP, CURVE keys, bounded, never lingering.
+
+The front binds every socket (endpoints then outlive stages) and is the CURVE server; a stage connects with the key
+pair made for its incarnation. `ipc://` is not in pyzmq's Windows wheels, so it is TCP everywhere.
+"""
+
+import msgspec
+import zmq
+
+from ipc.codec import MAX_MESSAGE_BYTES
+
+LOOPBACK = "tcp://127.0.0.1"
+
+
+class KeyPair(msgspec.Struct, frozen=True):
+    """CURVE keys in Z85, 40 bytes each."""
+
+    public: bytes
+    secret: bytes
+
+
+def new_keys() -> KeyPair:
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public, secret)
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """What a stage process is told through stdin before anything else.
+
+    work, results: endpoints of the work channel. orders, reports: of the control channel.
+    server_key: the front's public key. parent_fd: read end of the pipe whose closing means that the front is gone
+    (POSIX).
+    """
+
+    stage: str
+    epoch: int
+    parent_pid: int
+    parent_fd: int | None
+    work: str
+    results: str
+    orders: str
+    reports: str
+    server_key: bytes
+    keys: KeyPair
+    heartbeat_s: float
+
+
+def bounded(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+    """A socket that never outlives its owner's wish to close it, and takes no message of absurd size."""
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    return socket
+
+
+def bind(context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyPair) -> tuple[zmq.Socket[bytes], str]:
+    """The front's end on a free port of loopback, and its endpoint."""
+    socket = bounded(context, kind)
+    socket.curve_server = True
+    socket.curve_publickey = keys.public
+    socket.curve_secretkey = keys.secret
+    port = socket.bind_to_random_port(LOOPBACK)
+    return socket, f"{LOOPBACK}:{port}"
+
+
+def connect(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, boot: Boot) -> zmq.Socket[bytes]:
+    """A stage's end."""
+    socket = bounded(context, kind)
+    socket.curve_serverkey = boot.server_key
+    socket.curve_publickey = boot.keys.public
+    socket.curve_secretkey = boot.keys.secret
+    socket.connect(endpoint)
+    return socket

@@ -1,0 +1,123 @@
+"""The few kernel32 calls that keep processes together on Windows, with their C types (source: Microsoft's Win32
+reference, one page per name used here).
+
+`declare` gives a loaded library its types, so that tests run the same declarations against C functions of their own
+on any system. Fixed-width types stand in for `ctypes.wintypes`, whose DWORD is 8 bytes wide outside Windows.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+HANDLE = ctypes.c_void_p
+BOOL = ctypes.c_int32
+DWORD = ctypes.c_uint32
+ULONG_PTR = ctypes.c_size_t
+
+JOB_OBJECT_EXTENDED_LIMIT_INFORMATION = 9
+"""JOBOBJECTINFOCLASS: which structure SetInformationJobObject is given."""
+
+JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE = 0x2000
+SYNCHRONIZE = 0x0010_0000
+INFINITE = 0xFFFF_FFFF
+WAIT_FAILED = 0xFFFF_FFFF
+
+
+class BasicLimitInformation(ctypes.Structure):
+    """JOBOBJECT_BASIC_LIMIT_INFORMATION: 64 bytes on 64-bit Windows."""
+
+    _fields_ = (
+        ("PerProcessUserTimeLimit", ctypes.c_int64),
+        ("PerJobUserTimeLimit", ctypes.c_int64),
+        ("LimitFlags", DWORD),
+        ("MinimumWorkingSetSize", ctypes.c_size_t),
+        ("MaximumWorkingSetSize", ctypes.c_size_t),
+        ("ActiveProcessLimit", DWORD),
+        ("Affinity", ULONG_PTR),
+        ("PriorityClass", DWORD),
+        ("SchedulingClass", DWORD),
+    )
+
+
+class IoCounters(ctypes.Structure):
+    """IO_COUNTERS: 48 bytes."""
+
+    _fields_ = (
+        ("ReadOperationCount", ctypes.c_uint64),
+        ("WriteOperationCount", ctypes.c_uint64),
+        ("OtherOperationCount", ctypes.c_uint64),
+        ("ReadTransferCount", ctypes.c_uint64),
+        ("WriteTransferCount", ctypes.c_uint64),
+        ("OtherTransferCount", ctypes.c_uint64),
+    )
+
+
+class ExtendedLimitInformation(ctypes.Structure):
+    """JOBOBJECT_EXTENDED_LIMIT_INFORMATION: 144 bytes on 64-bit Windows."""
+
+    _fields_ = (
+        ("BasicLimitInformation", BasicLimitInformation),
+        ("IoInfo", IoCounters),
+        ("ProcessMemoryLimit", ctypes.c_size_t),
+        ("JobMemoryLimit", ctypes.c_size_t),
+        ("PeakProcessMemoryUsed", ctypes.c_size_t),
+        ("PeakJobMemoryUsed", ctypes.c_size_t),
+    )
+
+
+class Kernel32(Protocol):
+    """The calls under their Windows names. Handles are ints. Every failure is raised as OSError."""
+
+    def CreateJobObjectW(self, attributes: None, name: None, /) -> int: ...
+
+    def SetInformationJobObject(
+        self, job: int, information_class: int, information: ExtendedLimitInformation, size: int, /
+    ) -> int: ...
+
+    def AssignProcessToJobObject(self, job: int, process: int, /) -> int: ...
+
+    def GetCurrentProcess(self) -> int: ...
+
+    def OpenProcess(self, access: int, inherit: bool, pid: int, /) -> int: ...
+
+    def WaitForSingleObject(self, handle: int, milliseconds: int, /) -> int: ...
+
+
+def declare(library: Any, last_error: Callable[[], OSError]) -> Kernel32:
+    """Give the library's functions their C types, and make them raise `last_error()` where they say they failed.
+
+    Without them ctypes would cut handles to 32 bits.
+    """
+
+    def nonzero(result: int | None, *_: object) -> int:
+        if not result:
+            raise last_error()
+        return result
+
+    def waited(result: int, *_: object) -> int:
+        if result == WAIT_FAILED:
+            raise last_error()
+        return result
+
+    information = ctypes.POINTER(ExtendedLimitInformation)
+    _declare(library.CreateJobObjectW, HANDLE, (ctypes.c_void_p, ctypes.c_wchar_p), nonzero)
+    _declare(library.SetInformationJobObject, BOOL, (HANDLE, ctypes.c_int32, information, DWORD), nonzero)
+    _declare(library.AssignProcessToJobObject, BOOL, (HANDLE, HANDLE), nonzero)
+    _declare(library.GetCurrentProcess, HANDLE, (), nonzero)
+    _declare(library.OpenProcess, HANDLE, (DWORD, BOOL, DWORD), nonzero)
+    _declare(library.WaitForSingleObject, DWORD, (HANDLE, DWORD), waited)
+    return cast(Kernel32, library)
+
+
+def _declare(function: Any, result: type, arguments: tuple[type, ...], check: Callable[..., int]) -> None:
+    function.restype = result
+    function.argtypes = arguments
+    function.errcheck = check
+
+
+if sys.platform == "win32":
+
+    def load_kernel32() -> Kernel32:
+        library = ctypes.WinDLL("kernel32", use_last_error=True)
+        return declare(library, lambda: ctypes.WinError(ctypes.get_last_error()))

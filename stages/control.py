@@ -1,0 +1,101 @@
+"""The stage's side of the control channel, in a thread of its own so that it never waits behind work.
+
+The thread owns its sockets. The main thread speaks through `report` (an inproc socket, used by the main thread alone)
+and listens on `stop_signal`.
+"""
+
+import faulthandler
+import queue
+import sys
+import threading
+import time
+
+import psutil
+import zmq
+
+from ipc import channels, codec
+from ipc.channels import Boot
+from ipc.messages import Cancel, DumpStacks, FromStage, Heartbeat, Hello, Init, Started, Stop
+
+Socket = zmq.Socket[bytes]
+
+
+class Control:
+    """Talks to the supervisor. `orders` arrive from it, `report` tells it things."""
+
+    def __init__(self, context: zmq.Context[Socket], boot: Boot, pid: int) -> None:
+        self._context = context
+        self._boot = boot
+        self._pid = pid
+        self._busy: tuple[int, float] | None = None
+        self._cancelled: set[int] = set()
+        self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
+        self._process = psutil.Process()
+        self._from_main = context.socket(zmq.PULL)
+        self._from_main.bind("inproc://reports")
+        self._to_thread = context.socket(zmq.PUSH)
+        self._to_thread.connect("inproc://reports")
+        self._stop = context.socket(zmq.PUSH)
+        self._stop.bind("inproc://stop")
+        self.stop_signal = context.socket(zmq.PULL)
+        self.stop_signal.connect("inproc://stop")
+        threading.Thread(target=self._run, name="control", daemon=True).start()
+
+    def wait_for_init(self) -> Init:
+        return self._init.get()
+
+    def report(self, message: FromStage) -> None:
+        """From the main thread only."""
+        self._to_thread.send(codec.encode(message))
+
+    def job_started(self, job_id: int) -> None:
+        self._busy = (job_id, time.monotonic())
+        self.report(Started(job_id))
+
+    def job_finished(self) -> None:
+        self._busy = None
+
+    def was_cancelled(self, job_id: int) -> bool:
+        """True once for a job that must not be started."""
+        found = job_id in self._cancelled
+        self._cancelled.discard(job_id)
+        return found
+
+    # --- on the control thread ---
+
+    def _run(self) -> None:
+        reports = channels.connect(self._context, zmq.PUSH, self._boot.reports, self._boot)
+        orders = channels.connect(self._context, zmq.PULL, self._boot.orders, self._boot)
+        poller = zmq.Poller()
+        poller.register(orders, zmq.POLLIN)
+        poller.register(self._from_main, zmq.POLLIN)
+        reports.send(codec.encode(Hello(self._pid)))
+        beat_s = self._boot.heartbeat_s
+        next_beat = time.monotonic() + beat_s
+        while True:
+            ready = dict(poller.poll(max(0, int((next_beat - time.monotonic()) * 1000))))
+            if orders in ready:
+                self._obey(codec.decode_to_stage(orders.recv()))
+            if self._from_main in ready:
+                reports.send(self._from_main.recv())
+            if time.monotonic() >= next_beat:
+                reports.send(codec.encode(self._heartbeat()))
+                next_beat = time.monotonic() + beat_s
+
+    def _obey(self, order: Init | Cancel | DumpStacks | Stop) -> None:
+        match order:
+            case Init():
+                self._init.put(order)
+            case Cancel(job_id):
+                self._cancelled.add(job_id)
+            case DumpStacks():
+                faulthandler.dump_traceback(sys.stderr, all_threads=True)
+            case Stop():
+                self._stop.send(b"")
+
+    def _heartbeat(self) -> Heartbeat:
+        busy = self._busy
+        rss_mb = self._process.memory_info().rss / 1e6
+        if busy is None:
+            return Heartbeat(None, 0.0, rss_mb)
+        return Heartbeat(busy[0], (time.monotonic() - busy[1]) * 1000, rss_mb)

@@ -1,0 +1,206 @@
+"""Where utterances begin and end: a pure state machine on samples, speech probabilities and idle time.
+
+Every function takes the state and returns the next one; nothing is remembered elsewhere and no clock is read, so
+the same news give the same boundaries however they are split over calls. Positions are samples of the session.
+
+    nothing open ──speech──▶ open ──silence_s without speech──▶ closed: up to the last speech and the post-roll
+                              │
+                              └──max_utterance_s──▶ cut in the least speech-like place; the rest stays open
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import Boundary, Trigger
+from ipc.settings import VadSettings
+
+WINDOW = 512
+"""Samples that one probability is about (32 ms): the window that Silero takes at 16 kHz."""
+
+WHISPER_SAMPLES = 480_000
+"""Longest audio that Whisper takes in at once: 30 s at 16 kHz."""
+
+HYSTERESIS = 0.15
+"""Speech that has begun goes on down to this much below the threshold (as in Silero's own reference code)."""
+
+LEAST_SPEECH = 0.01
+"""No threshold is below this: a window under the level gate has probability 0 and is never speech."""
+
+SIDE = 3
+"""Windows on either side of a cut that its score is the mean of: about 0.2 s in all, the length of a syllable."""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """[vad] of config.toml in samples. onset, release: probability from which speech begins and goes on."""
+
+    onset: float
+    release: float
+    silence: int
+    longest: int
+    cut_search: int
+    pre_roll: int
+    post_roll: int
+    least_speech: int
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """The open utterance as it was after one window. position: sample after it; score: its probability (of a
+    place to cut: the mean around it)."""
+
+    position: int
+    score: float
+    speech_samples: int
+    last_speech_end: int
+
+
+class Utterance(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of the open utterance.
+
+    start: first sample, pre-roll included. speech_samples, last_speech_end: as in Boundary. idle: samples' worth
+    of time since the last speech in which nothing was received. recent: the last windows, once the utterance is
+    long enough for a cut to be sought. cut: the best place so far, None before that.
+    """
+
+    start: int
+    speech_samples: int
+    last_speech_end: int
+    idle: int = 0
+    recent: tuple[Mark, ...] = ()
+    cut: Mark | None = None
+
+
+class Endpointing(msgspec.Struct, frozen=True, array_like=True):
+    """State of one session. position: next sample to examine. floor: no utterance begins before it (end of the
+    last one). utterance: the open one."""
+
+    position: int
+    floor: int
+    utterance: Utterance | None = None
+
+
+def rules_from(settings: VadSettings) -> Rules:
+    """The search for a cut covers half an utterance at most, so that what is left over is never full again."""
+    onset = max(settings.speech_probability, LEAST_SPEECH)
+    longest = min(_samples(settings.max_utterance_s), WHISPER_SAMPLES)
+    return Rules(
+        onset=onset,
+        release=max(onset - HYSTERESIS, LEAST_SPEECH),
+        silence=_samples(settings.silence_s),
+        longest=longest,
+        cut_search=min(_samples(settings.cut_search_s), longest // 2),
+        pre_roll=_samples(settings.pre_roll_s),
+        post_roll=_samples(settings.post_roll_s),
+        least_speech=_samples(settings.min_speech_s),
+    )
+
+
+def begin(position: int) -> Endpointing:
+    """A session whose first sample to examine is at `position`; nothing before it belongs to an utterance."""
+    return Endpointing(position=position, floor=position)
+
+
+def hear(
+    state: Endpointing, rules: Rules, count: int, probabilities: Iterable[float]
+) -> tuple[Endpointing, list[Boundary]]:
+    """Examine `count` samples: one probability for each window, of which the last may be incomplete."""
+    last = state.position + count
+    boundaries: list[Boundary] = []
+    for probability in probabilities:
+        end = min(state.position + WINDOW, last)
+        state, boundary = _hear_window(state, rules, end, probability)
+        if boundary is not None:
+            boundaries.append(boundary)
+    return state, boundaries
+
+
+def wait(state: Endpointing, rules: Rules, idle_s: float) -> tuple[Endpointing, list[Boundary]]:
+    """Nothing was received for `idle_s` seconds after the samples heard so far."""
+    if state.utterance is None:
+        return state, []
+    waited = msgspec.structs.replace(state.utterance, idle=state.utterance.idle + _samples(idle_s))
+    state = Endpointing(state.position, state.floor, waited)
+    return finish(state, rules, "silence") if _silence(waited, state.position) >= rules.silence else (state, [])
+
+
+def finish(state: Endpointing, rules: Rules, trigger: Trigger) -> tuple[Endpointing, list[Boundary]]:
+    """End the open utterance, if there is one, after the post-roll or with what was received of it."""
+    open_ = state.utterance
+    if open_ is None:
+        return state, []
+    end = min(open_.last_speech_end + rules.post_roll, state.position)
+    boundary = Boundary(open_.start, end, trigger, open_.speech_samples, open_.last_speech_end)
+    return Endpointing(state.position, floor=end), [boundary]
+
+
+def enough_speech(boundary: Boundary, rules: Rules) -> bool:
+    return boundary.speech_samples >= rules.least_speech
+
+
+def retain_from(state: Endpointing, rules: Rules) -> int:
+    """First sample that an utterance, open or to come, may begin with."""
+    if state.utterance is not None:
+        return state.utterance.start
+    return max(state.position - rules.pre_roll, state.floor)
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE)
+
+
+def _silence(utterance: Utterance, position: int) -> int:
+    """Time without speech, in samples: what was received since, and time in which nothing was."""
+    return position - utterance.last_speech_end + utterance.idle
+
+
+def _hear_window(state: Endpointing, rules: Rules, end: int, probability: float) -> tuple[Endpointing, Boundary | None]:
+    """Full means that one more window would not fit: the cut is made then, as waiting would not better it."""
+    utterance = _take(state, rules, end, probability)
+    state = Endpointing(end, state.floor, utterance)
+    if utterance is None:
+        return state, None
+    if _silence(utterance, end) >= rules.silence:
+        state, (boundary,) = finish(state, rules, "silence")
+        return state, boundary
+    return _cut(state, utterance) if end + WINDOW > utterance.start + rules.longest else (state, None)
+
+
+def _take(state: Endpointing, rules: Rules, end: int, probability: float) -> Utterance | None:
+    """The open utterance with one more window, one that opens with it, or None."""
+    before = state.utterance
+    goes_on = before is not None and before.last_speech_end == state.position
+    speech = probability >= (rules.release if goes_on else rules.onset)
+    if before is None:
+        start = max(state.position - rules.pre_roll, state.floor)
+        return Utterance(start, end - state.position, end) if speech else None
+    if speech:
+        mark = Mark(end, probability, before.speech_samples + end - state.position, end)
+    else:
+        mark = Mark(end, probability, before.speech_samples, before.last_speech_end)
+    recent, cut = _seek_cut(before, rules, mark)
+    idle = 0 if speech else before.idle
+    return Utterance(before.start, mark.speech_samples, mark.last_speech_end, idle, recent, cut)
+
+
+def _seek_cut(before: Utterance, rules: Rules, mark: Mark) -> tuple[tuple[Mark, ...], Mark | None]:
+    """The last windows with `mark`, and the best place to cut up to SIDE windows before it; the later of equals."""
+    if mark.position <= before.start + rules.longest - rules.cut_search:
+        return (), None
+    recent = (*before.recent[1 - 2 * SIDE :], mark)
+    if len(recent) < 2 * SIDE:
+        return recent, None
+    score = sum(window.score for window in recent) / len(recent)
+    if before.cut is not None and before.cut.score < score:
+        return recent, before.cut
+    return recent, msgspec.structs.replace(recent[SIDE - 1], score=score)
+
+
+def _cut(state: Endpointing, full: Utterance) -> tuple[Endpointing, Boundary]:
+    """The rest stays open without pre-roll if it holds speech; its own search for a cut lies wholly ahead."""
+    cut = full.cut
+    assert cut is not None, "the shortest search (0.5 s) holds more windows than a place to cut needs"
+    boundary = Boundary(full.start, cut.position, "max_duration", cut.speech_samples, cut.last_speech_end)
+    speech = full.speech_samples - cut.speech_samples
+    rest = Utterance(cut.position, speech, full.last_speech_end, full.idle) if speech else None
+    return Endpointing(state.position, cut.position, rest), boundary

@@ -1,0 +1,158 @@
+"""The ingest stage: one job carries the news of all sessions; what a session is made of travels with its task.
+
+A session's state is a SessionState in msgpack (up to about 2 KB): the endpointer's and the detector's. The same
+task gives the same outcome in any process, so a job that died with its stage is simply sent again.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+import numpy as np
+
+from ipc.audio_handle import SAMPLE_RATE, AudioHandle
+from ipc.errors import EngineUnavailable, StaleHandle
+from ipc.messages import Boundary, IngestOutcome, IngestResult, IngestTask, IngestWork, StageName, Work
+from ipc.settings import StageSettings
+from stages.ingest import endpointing
+from stages.ingest.endpointing import WINDOW, Endpointing
+from stages.ingest.vad import EnergyVad, SileroVad, Vad
+from stages.stage import ReadAudio
+
+PIECE = 30 * SAMPLE_RATE // WINDOW * WINDOW
+"""Samples read at once: whole windows, at most 30 s, so that a whole file in one task needs little memory."""
+
+
+class SessionState(msgspec.Struct, frozen=True, array_like=True):
+    endpointing: Endpointing
+    memory: bytes
+
+
+class _Ingest:
+    """What both engines share; `idle_s` of a task is time after its audio."""
+
+    name: str
+
+    def __init__(self, vad: Vad, settings: StageSettings) -> None:
+        self.model = vad.model
+        self._vad = vad
+        self._rules = endpointing.rules_from(settings.vad)
+        self._decoder = msgspec.msgpack.Decoder(SessionState)
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def load(self) -> None:
+        self._vad.load()
+
+    def warm_up(self) -> None:
+        """One second of noise, as silence would not get past the gate."""
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, SAMPLE_RATE).astype(np.float32)
+        handle = AudioHandle(arena="", slot=0, generation=0, start=0, count=SAMPLE_RATE)
+        task = IngestTask(session="", audio=handle, state=b"", end="stop", idle_s=0.0)
+        try:
+            self.process(IngestWork((task,)), lambda part: noise[part.start : part.end])
+        except Exception as error:
+            raise EngineUnavailable(
+                f"ingest engine {self.name!r} failed on one second of noise ({error}); "
+                "install this program's packages again"
+            ) from error
+
+    def process(self, work: Work, read_audio: ReadAudio) -> IngestResult:
+        """A task whose audio is gone gets a stale outcome; the others are not affected."""
+        assert isinstance(work, IngestWork)
+        return IngestResult(tuple(self._outcome(task, read_audio) for task in work.tasks))
+
+    def close(self) -> None:
+        """There is nothing to free."""
+
+    def _outcome(self, task: IngestTask, read_audio: ReadAudio) -> IngestOutcome:
+        before = self._state(task)
+        try:
+            return self._examine(task, before, read_audio)
+        except StaleHandle:
+            return IngestOutcome(
+                session=task.session,
+                examined_to=task.audio.end,
+                retain_from=task.audio.end,
+                state=task.state,
+                boundaries=(),
+                speaking=before.endpointing.utterance is not None,
+                stale=True,
+            )
+
+    def _state(self, task: IngestTask) -> SessionState:
+        if task.state:
+            return self._decoder.decode(task.state)
+        return SessionState(endpointing.begin(task.audio.start), b"")
+
+    def _examine(self, task: IngestTask, before: SessionState, read_audio: ReadAudio) -> IngestOutcome:
+        """Raises StaleHandle. What was found in the task before it is then found by nobody."""
+        state, lost = _over_gap(before, task.audio.start)
+        state, found = self._hear(state, task, read_audio)
+        current, closed = self._end(state.endpointing, task)
+        found += closed
+        kept = tuple(boundary for boundary in found if endpointing.enough_speech(boundary, self._rules))
+        dropped = _samples_in(found) - _samples_in(kept)
+        return IngestOutcome(
+            session=task.session,
+            examined_to=current.position,
+            retain_from=endpointing.retain_from(current, self._rules),
+            state=self._encoder.encode(SessionState(current, state.memory)),
+            boundaries=kept,
+            speaking=current.utterance is not None,
+            dropped_samples=lost + dropped,
+        )
+
+    def _hear(
+        self, state: SessionState, task: IngestTask, read_audio: ReadAudio
+    ) -> tuple[SessionState, list[Boundary]]:
+        current, memory, found = state.endpointing, state.memory, []
+        for piece in _pieces(task):
+            probabilities, memory = self._vad.probabilities(read_audio(piece), memory)
+            current, closed = endpointing.hear(current, self._rules, piece.count, probabilities)
+            found += closed
+        return SessionState(current, memory), found
+
+    def _end(self, state: Endpointing, task: IngestTask) -> tuple[Endpointing, list[Boundary]]:
+        """Silence that was long enough already ends an utterance before the client's own request does."""
+        state, found = endpointing.wait(state, self._rules, task.idle_s)
+        if task.end is not None:
+            state, closed = endpointing.finish(state, self._rules, task.end)
+            found = found + closed
+        return state, found
+
+
+class SileroIngest(_Ingest):
+    name = "silero"
+
+    def __init__(self, stage: StageName, settings: StageSettings) -> None:
+        super().__init__(SileroVad(settings.vad.threshold_db), settings)
+
+
+class EnergyIngest(_Ingest):
+    name = "energy"
+
+    def __init__(self, stage: StageName, settings: StageSettings) -> None:
+        super().__init__(EnergyVad(settings.vad.threshold_db), settings)
+
+
+def _samples_in(boundaries: Iterable[Boundary]) -> int:
+    return sum(boundary.end - boundary.start for boundary in boundaries)
+
+
+def _over_gap(state: SessionState, start: int) -> tuple[SessionState, int]:
+    """Audio that went stale was skipped: an open utterance has lost its audio with it and is given up, and the
+    session begins anew at `start`. Returns the samples given up, too."""
+    utterance = state.endpointing.utterance
+    if state.endpointing.position == start:
+        return state, 0
+    lost = state.endpointing.position - utterance.start if utterance else 0
+    return SessionState(endpointing.begin(start), b""), lost
+
+
+def _pieces(task: IngestTask) -> Iterator[AudioHandle]:
+    """An incomplete window waits for its other samples unless none may come."""
+    audio = task.audio
+    nothing_follows = task.end is not None or task.idle_s > 0
+    count = audio.count if nothing_follows else audio.count - audio.count % WINDOW
+    for offset in range(0, count, PIECE):
+        part = min(PIECE, count - offset)
+        yield msgspec.structs.replace(audio, start=audio.start + offset, count=part)

@@ -1,0 +1,119 @@
+"""One running stage process and the three threads that serve it.
+
+- The waiter hands over the boot record (it may be more than the pipe holds, and the child may never read it) and then
+  waits for the process's end.
+- The reader does nothing but read what the child prints, as an unread pipe blocks the child after 64 KiB.
+- The teller passes the lines on, in its own time. If it falls behind, the oldest lines are dropped and counted: the
+  last words of a crash are what matters.
+"""
+
+import contextlib
+import queue
+import struct
+import subprocess
+import threading
+from collections.abc import Callable
+
+from wernicke_daemon import process_tree
+
+MAX_LINE_BYTES = 16 * 1024
+"""A longer line is passed on in pieces."""
+
+MAX_WAITING_LINES = 1000
+
+BOOT_HEADER = struct.Struct(">I")
+"""Before the boot record on stdin: its length in bytes (`stages.parent_watch.read_boot` is the other end)."""
+
+
+class Child:
+    """Made by `start`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._exited = threading.Event()
+        self._lines: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING_LINES)
+        self._dropped_lines = 0
+
+    @classmethod
+    def start(
+        cls,
+        arguments: list[str],
+        boot: bytes,
+        on_exit: Callable[[int], None],
+        on_line: Callable[[bytes], None],
+        pass_hf_token: bool = False,
+    ) -> "Child":
+        """Start `python ARGUMENTS`, to be called in the main thread: Linux kills a child with the *thread* it came from.
+
+        boot: what the child's `read_boot` returns. on_exit: called with the return code (negative: the signal, on
+        POSIX) once the process is reaped, which may be before this returns. on_line: called with each line of stdout
+        and stderr without its end. Both come on threads of this child and must not raise.
+        Raises OSError if the process can't be started.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("Stage processes must be started from the main thread.")
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            [process_tree.python(), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=process_tree.environment(pass_hf_token),
+            **process_tree.popen_options(),
+        )
+        child = cls(process)
+        child._serve(boot, on_exit, on_line)
+        return child
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def dropped_lines(self) -> int:
+        """How many lines `on_line` never saw because it was too slow."""
+        return self._dropped_lines
+
+    def kill(self) -> None:
+        """End the process at once, without clean-up; nothing if it has ended."""
+        self._process.kill()
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The return code once the process is reaped, None if that takes more than `timeout` seconds."""
+        return self._process.returncode if self._exited.wait(timeout) else None
+
+    def _serve(self, boot: bytes, on_exit: Callable[[int], None], on_line: Callable[[bytes], None]) -> None:
+        for name, work, arguments in (
+            ("waiter", self._boot_and_wait, (boot, on_exit)),
+            ("reader", self._read, ()),
+            ("teller", self._tell, (on_line,)),
+        ):
+            threading.Thread(target=work, args=arguments, name=f"{name}-{self.pid}", daemon=True).start()
+
+    def _boot_and_wait(self, boot: bytes, on_exit: Callable[[int], None]) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        with contextlib.suppress(OSError), stdin:  # a child that is gone already says so by its return code
+            stdin.write(BOOT_HEADER.pack(len(boot)) + boot)
+        code = self._process.wait()
+        self._exited.set()
+        on_exit(code)
+
+    def _read(self) -> None:
+        output = self._process.stdout
+        assert output is not None
+        with output:
+            while line := output.readline(MAX_LINE_BYTES):
+                self._keep(line)
+        self._lines.put(None)
+
+    def _keep(self, line: bytes) -> None:
+        """Only the reader puts, so there is room after the oldest is out."""
+        if self._lines.full():
+            with contextlib.suppress(queue.Empty):
+                self._lines.get_nowait()
+                self._dropped_lines += 1
+        self._lines.put_nowait(line)
+
+    def _tell(self, on_line: Callable[[bytes], None]) -> None:
+        while (line := self._lines.get()) is not None:
+            on_line(line.rstrip(b"\r\n"))

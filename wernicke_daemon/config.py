@@ -1,0 +1,217 @@
+"""config.toml → frozen typed settings. What is unknown, mistyped or impossible is refused by name.
+
+Order of use: `load`, then `overrides` (command line), then `apply_profile`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+from msgspec.structs import replace
+
+from ipc.settings import (
+    AlignmentSettings,
+    AsrSettings,
+    CorrectionSettings,
+    Count,
+    DiarizationSettings,
+    LlmSettings,
+    Seconds,
+    Section,
+    StageSettings,
+    Text,
+    VadSettings,
+)
+from wernicke_daemon import typed_toml
+from wernicke_daemon.audio import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioFormat, Encoding
+from wernicke_daemon.typed_toml import ConfigError
+
+DEFAULT_FILE = Path("config.toml")
+"""Read from the working directory where no file is named; it need not be there."""
+
+Profile = Literal["auto", "embedded"]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class AudioSettings(Section, frozen=True):
+    """sample_rate, channels, encoding: what clients that do not say otherwise send. ring_seconds: audio kept per
+    connection in shared memory. max_frame_mib: largest WebSocket frame taken."""
+
+    sample_rate: Annotated[int, Meta(ge=MIN_SAMPLE_RATE, le=MAX_SAMPLE_RATE)] = 48_000
+    channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)] = 2
+    encoding: Encoding = "f32le"
+    ring_seconds: Seconds = 180.0
+    max_frame_mib: Annotated[int, Meta(ge=1, le=256)] = 16
+
+    @property
+    def format(self) -> AudioFormat:
+        return AudioFormat(self.sample_rate, self.channels, self.encoding)
+
+
+class LoggingSettings(Section, frozen=True):
+    """file: relative to the data directory. max_mib, backups: when it is rotated, and how many old files stay.
+    log_text: whether transcripts may stand in the log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: Text = "logs/wernicke.jsonl"
+    max_mib: Count = 50
+    backups: Annotated[int, Meta(ge=0)] = 5
+    console: bool = True
+    log_text: bool = False
+
+
+class RuntimeSettings(Section, frozen=True):
+    """data_dir: relative to the directory of config.toml; `load` makes it absolute. drain_timeout_s: how long a
+    shutdown waits for results under way. restart_grace_s: for how long a stage's restart stops the clock of a
+    result that waits for it. load_timeout_s: of a stage's start, model included. restarts_max in restarts_window_s:
+    more mean that the stage has failed. backoff_*: wait before a restart, doubled each time. stable_after_s: running
+    this long clears the count. credit: jobs sent to a stage before the first is answered."""
+
+    profile: Profile = "auto"
+    data_dir: Text = "data"
+    drain_timeout_s: Seconds = 30.0
+    restart_grace_s: Seconds = 15.0
+    heartbeat_s: Seconds = 1.0
+    heartbeat_timeout_s: Seconds = 10.0
+    load_timeout_s: Seconds = 900.0
+    restarts_max: Count = 5
+    restarts_window_s: Seconds = 60.0
+    backoff_first_s: Seconds = 0.5
+    backoff_max_s: Seconds = 30.0
+    stable_after_s: Seconds = 60.0
+    credit: Annotated[int, Meta(ge=1, le=8)] = 2
+
+
+class Config(Section, frozen=True):
+    """All of config.toml. timeout: seconds without a sign of life after which a connection is closed.
+    port: 0 takes a free one. cors_origins: web pages that may read the HTTP answers."""
+
+    host: Text = "0.0.0.0"
+    port: Port = 8000
+    max_connections: Annotated[int, Meta(ge=1, le=500)] = 5
+    timeout: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    cors_origins: tuple[str, ...] = ()
+    audio: AudioSettings = AudioSettings()
+    vad: VadSettings = VadSettings()
+    asr: AsrSettings = AsrSettings()
+    alignment: AlignmentSettings = AlignmentSettings()
+    diarization: DiarizationSettings = DiarizationSettings()
+    correction: CorrectionSettings = CorrectionSettings()
+    llm: LlmSettings = LlmSettings()
+    logging: LoggingSettings = LoggingSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+    @property
+    def data_path(self) -> Path:
+        return Path(self.runtime.data_dir)
+
+    @property
+    def log_path(self) -> Path:
+        return self.data_path / self.logging.file
+
+
+def load(path: Path | None) -> Config:
+    """Settings from `path`; where it is None from config.toml in the working directory, or the defaults.
+
+    Raises ConfigError.
+    """
+    file = path or DEFAULT_FILE
+    config = Config() if path is None and not file.exists() else parse(_read(file), file.name)
+    data_dir = file.resolve().parent / Path(config.runtime.data_dir).expanduser()
+    return replace(config, runtime=replace(config.runtime, data_dir=str(data_dir)))
+
+
+def parse(text: str, name: str = DEFAULT_FILE.name) -> Config:
+    """Settings from the text of a file called `name`. Raises ConfigError."""
+    try:
+        config = typed_toml.decode(text, Config)
+        _check_together(config)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    return config
+
+
+def overrides(config: Config, host: str | None = None, port: int | None = None, profile: str | None = None) -> Config:
+    """`config` with what the command line says. Raises ConfigError naming the option."""
+    if profile is not None:
+        runtime = replace(config.runtime, profile=typed_toml.convert(profile, Profile, "--profile"))
+        config = replace(config, runtime=runtime)
+    if host is not None:
+        config = replace(config, host=typed_toml.convert(host, Text, "--host"))
+    if port is not None:
+        config = replace(config, port=typed_toml.convert(port, Port, "--port"))
+    return config
+
+
+def apply_profile(config: Config) -> Config:
+    """`embedded` forces the engines that need no download, and with them English; `auto` changes nothing."""
+    if config.runtime.profile != "embedded":
+        return config
+    return replace(
+        config,
+        asr=replace(config.asr, engine="pocketsphinx", language="en"),
+        diarization=replace(config.diarization, engine="spectral"),
+        correction=replace(config.correction, engine="none"),
+    )
+
+
+def stage_settings(config: Config) -> StageSettings:
+    return StageSettings(
+        vad=config.vad,
+        asr=config.asr,
+        alignment=config.alignment,
+        diarization=config.diarization,
+        correction=config.correction,
+        llm=config.llm,
+    )
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such file; name an existing one or leave --config out") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: can't be read ({error.strerror})") from None
+
+
+def _check_together(config: Config) -> None:
+    """What no value can be blamed for alone."""
+    _check_utterance(config.vad)
+    _check_ring(config)
+    runtime = config.runtime
+    if runtime.heartbeat_timeout_s <= runtime.heartbeat_s:
+        raise ConfigError(
+            f"runtime.heartbeat_timeout_s: expected more than runtime.heartbeat_s ({runtime.heartbeat_s:g}), "
+            f"got {runtime.heartbeat_timeout_s:g}"
+        )
+    if runtime.backoff_max_s < runtime.backoff_first_s:
+        raise ConfigError(
+            f"runtime.backoff_max_s: expected at least runtime.backoff_first_s ({runtime.backoff_first_s:g}), "
+            f"got {runtime.backoff_max_s:g}"
+        )
+
+
+def _check_utterance(vad: VadSettings) -> None:
+    if vad.cut_search_s > vad.max_utterance_s:
+        raise ConfigError(
+            f"vad.cut_search_s: expected at most vad.max_utterance_s ({vad.max_utterance_s:g}), "
+            f"got {vad.cut_search_s:g}"
+        )
+    if vad.post_roll_s > vad.silence_s:
+        raise ConfigError(
+            f"vad.post_roll_s: expected at most vad.silence_s ({vad.silence_s:g}), got {vad.post_roll_s:g}"
+        )
+
+
+def _check_ring(config: Config) -> None:
+    """One utterance may be at work while the next, as long, is being received."""
+    vad = config.vad
+    needed = 2 * (vad.max_utterance_s + vad.pre_roll_s + vad.post_roll_s + vad.cut_search_s)
+    if config.audio.ring_seconds < needed:
+        raise ConfigError(
+            f"audio.ring_seconds: expected at least {needed:g} (twice the longest utterance with its rolls and "
+            f"vad.cut_search_s), got {config.audio.ring_seconds:g}"
+        )

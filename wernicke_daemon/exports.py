@@ -1,0 +1,110 @@
+"""Finals as text, subtitles and JSON. Pure: messages in, strings out."""
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+Final = dict[str, Any]
+"""A `final` of the wire protocol."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A stretch of text. start, end: seconds from the session's start. speaker: None where it is not known."""
+
+    start: float
+    end: float
+    speaker: str | None
+    text: str
+
+    @property
+    def line(self) -> str:
+        """As shown on a terminal: "[mm:ss] Speaker_00: text"."""
+        return f"[{_clock(self.start)}] {self.spoken}"
+
+    @property
+    def spoken(self) -> str:
+        return f"{self.speaker}: {self.text}" if self.speaker else self.text
+
+
+def cues(finals: Iterable[Final]) -> list[Cue]:
+    """The segments that hold text, by start time. Cues of different speakers may overlap."""
+    return sorted((cue for final in finals for cue in _cues(final)), key=lambda cue: cue.start)
+
+
+def _cues(final: Final) -> list[Cue]:
+    offset = float(final["timestamp_range"]["start"])
+    found = [
+        # One line each: an empty line would end a subtitle.
+        Cue(offset + segment["start"], offset + segment["end"], segment.get("speaker"), _one_line(segment["text"]))
+        for segment in final["segments"]
+    ]
+    return [cue for cue in found if cue.text]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def to_txt(finals: Sequence[Final]) -> str:
+    """One line per segment, as on the terminal."""
+    return "".join(f"{cue.line}\n" for cue in cues(finals))
+
+
+def to_srt(finals: Sequence[Final]) -> str:
+    """SubRip. An arrow in the text would read as a line of times, so it is written as one character."""
+    blocks = [
+        f"{number}\n{_times(cue, ',')}\n{cue.spoken.replace('-->', '→')}\n"
+        for number, cue in enumerate(cues(finals), start=1)
+    ]
+    return "\n".join(blocks)
+
+
+def to_vtt(finals: Sequence[Final]) -> str:
+    """WebVTT (https://www.w3.org/TR/webvtt1/), the speaker in a voice span; `&`, `<` and `>` escaped."""
+    blocks = [f"{_times(cue, '.')}\n{_voice(cue)}{html.escape(cue.text, quote=False)}\n" for cue in cues(finals)]
+    return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _voice(cue: Cue) -> str:
+    return f"<v {html.escape(cue.speaker, quote=False)}>" if cue.speaker else ""
+
+
+def to_json(finals: Sequence[Final]) -> str:
+    """The finals as the server sent them, in one array."""
+    return msgspec.json.format(msgspec.json.encode(list(finals)), indent=2).decode() + "\n"
+
+
+FORMATS: dict[str, Callable[[Sequence[Final]], str]] = {
+    "txt": to_txt,
+    "srt": to_srt,
+    "vtt": to_vtt,
+    "json": to_json,
+}
+"""By file name extension."""
+
+
+def _times(cue: Cue, mark: str) -> str:
+    start = _milliseconds(cue.start)
+    # Both formats want an end after the start.
+    end = max(_milliseconds(cue.end), start + 1)
+    return f"{_stamp(start, mark)} --> {_stamp(end, mark)}"
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
+
+
+def _stamp(milliseconds: int, mark: str) -> str:
+    seconds, fraction = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{mark}{fraction:03}"
+
+
+def _clock(seconds: float) -> str:
+    """mm:ss, with hours before it from the first hour on."""
+    whole = max(0, int(seconds))
+    hours = f"{whole // 3600}:" if whole >= 3600 else ""
+    return f"{hours}{whole // 60 % 60:02}:{whole % 60:02}"

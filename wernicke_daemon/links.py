@@ -1,0 +1,202 @@
+"""The one thread of the front that touches ZeroMQ sockets.
+
+zmq.asyncio can't be used (Windows' Proactor loop has no add_reader), so a thread polls every socket and hands what
+arrives to a callback; the event loop posts what is to be sent. A link is the four sockets of one stage incarnation:
+work and orders out, results and reports in. They are made for that incarnation and closed with it, so what arrives on
+a link is known to come from exactly that process, and a result of an old one can't be mistaken for a new one's.
+
+Nothing is dropped while a link is open: what a socket won't take yet (its peer is still connecting) waits here.
+ZAP (https://rfc.zeromq.org/spec/27/) is answered in this thread too, from a set of allowed public keys: CURVE alone
+lets in anybody who learns the server's public key.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+import structlog
+import zmq
+import zmq.utils.z85
+
+from ipc import channels, codec
+from ipc.channels import KeyPair
+from ipc.messages import FromStage, Incoming, Message
+
+LinkId = tuple[str, int]
+"""(stage, epoch)"""
+
+Deliver = Callable[[LinkId, Incoming | FromStage], None]
+Socket = zmq.Socket[bytes]
+
+_log = structlog.get_logger()
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    work: str
+    results: str
+    orders: str
+    reports: str
+
+
+class _Sender:
+    """A PUSH socket and what it would not take yet."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        self.waiting: deque[bytes] = deque()
+
+    def flush(self) -> bool:
+        """Send what can be sent; True if nothing is left."""
+        while self.waiting:
+            try:
+                self.socket.send(self.waiting[0], zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            self.waiting.popleft()
+        return True
+
+
+class _Link:
+    def __init__(self, work: Socket, orders: Socket, results: Socket, reports: Socket) -> None:
+        self.work = _Sender(work)
+        self.orders = _Sender(orders)
+        self.results = results
+        self.reports = reports
+
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        return self.work.socket, self.orders.socket, self.results, self.reports
+
+
+class Links:
+    """Used from one thread (the event loop's); `deliver` is called on the ZeroMQ thread."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._keys = channels.new_keys()
+        self._allowed: set[bytes] = set()
+        self._links: dict[LinkId, _Link] = {}
+        self._commands: deque[Callable[[], None]] = deque()
+        self._poller = zmq.Poller()
+        self._handlers: dict[Socket, Callable[[], None]] = {}
+        self._running = True
+        self._zap = self._context.socket(zmq.REP)
+        self._zap.bind("inproc://zeromq.zap.01")
+        self._woken = self._context.socket(zmq.PULL)
+        self._woken.bind("inproc://wake")
+        self._wake = self._context.socket(zmq.PUSH)
+        self._wake.connect("inproc://wake")
+        self._thread = threading.Thread(target=self._run, name="links", daemon=True)
+
+    @property
+    def server_key(self) -> bytes:
+        return self._keys.public
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def open(self, link: LinkId, peer: KeyPair) -> Endpoints:
+        """Bind four sockets for an incarnation whose public key is let in from now on."""
+        self._allowed.add(peer.public)
+        kinds = (zmq.PUSH, zmq.PUSH, zmq.PULL, zmq.PULL)
+        bound = [channels.bind(self._context, kind, self._keys) for kind in kinds]
+        (work, at_work), (orders, at_orders), (results, at_results), (reports, at_reports) = bound
+        self._post(lambda: self._add(link, _Link(work, orders, results, reports)))
+        return Endpoints(at_work, at_results, at_orders, at_reports)
+
+    def send_work(self, link: LinkId, message: Message) -> None:
+        data = codec.encode(message)
+        self._post(lambda: self._send(link, "work", data))
+
+    def send_order(self, link: LinkId, message: Message) -> None:
+        data = codec.encode(message)
+        self._post(lambda: self._send(link, "orders", data))
+
+    def close(self, link: LinkId, peer: KeyPair) -> None:
+        """Close an incarnation's sockets; what it still had to say is lost, its key is let in no more."""
+        self._allowed.discard(peer.public)
+        self._post(lambda: self._remove(link))
+
+    def stop(self) -> None:
+        """Close everything and end the thread."""
+        self._post(self._end)
+        self._thread.join()
+        self._wake.close(0)
+        self._context.term()
+
+    def _post(self, command: Callable[[], None]) -> None:
+        self._commands.append(command)
+        self._wake.send(b"")
+
+    # --- from here on the ZeroMQ thread ---
+
+    def _run(self) -> None:
+        self._watch(self._woken, self._obey)
+        self._watch(self._zap, self._answer_zap)
+        while self._running:
+            for socket, _ in self._poller.poll():
+                handler = self._handlers.get(socket)
+                if handler is not None:
+                    handler()
+        for link in list(self._links):
+            self._remove(link)
+        self._zap.close(0)
+        self._woken.close(0)
+
+    def _watch(self, socket: Socket, handler: Callable[[], None], events: int = zmq.POLLIN) -> None:
+        self._handlers[socket] = handler
+        self._poller.register(socket, events)
+
+    def _unwatch(self, socket: Socket) -> None:
+        if self._handlers.pop(socket, None) is not None:
+            self._poller.unregister(socket)
+
+    def _end(self) -> None:
+        self._running = False
+
+    def _obey(self) -> None:
+        self._woken.recv()
+        self._commands.popleft()()
+
+    def _add(self, name: LinkId, link: _Link) -> None:
+        self._links[name] = link
+        self._watch(link.results, lambda: self._receive(name, link.results, codec.decode_incoming))
+        self._watch(link.reports, lambda: self._receive(name, link.reports, codec.decode_from_stage))
+
+    def _remove(self, name: LinkId) -> None:
+        link = self._links.pop(name, None)
+        for socket in link.sockets if link else ():
+            self._unwatch(socket)
+            socket.close(0)
+
+    def _send(self, name: LinkId, channel: str, data: bytes) -> None:
+        link = self._links.get(name)
+        if link is None:
+            return  # the incarnation is gone: its open jobs are dispatched again by the ledger
+        sender = link.work if channel == "work" else link.orders
+        sender.waiting.append(data)
+        self._flush(sender)
+
+    def _flush(self, sender: _Sender) -> None:
+        if sender.flush():
+            self._unwatch(sender.socket)
+        else:
+            self._watch(sender.socket, lambda: self._flush(sender), zmq.POLLOUT)
+
+    def _receive(self, name: LinkId, socket: Socket, decode: Callable[[bytes], Incoming | FromStage]) -> None:
+        try:
+            message = decode(socket.recv(zmq.NOBLOCK))
+        except zmq.Again:
+            return
+        except msgspec.DecodeError as error:
+            _log.error("unreadable_message", stage=name[0], epoch=name[1], reason=str(error))
+            return
+        self._deliver(name, message)
+
+    def _answer_zap(self) -> None:
+        version, request, _domain, _address, _identity, _mechanism, *credentials = self._zap.recv_multipart()
+        known = len(credentials) == 1 and zmq.utils.z85.encode(credentials[0]) in self._allowed
+        code, text = (b"200", b"OK") if known else (b"400", b"unknown key")
+        self._zap.send_multipart([version, request, code, text, b"", b""])

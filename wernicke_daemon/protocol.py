@@ -1,0 +1,228 @@
+"""What is said on the WebSocket, as typed structs and JSON; no I/O. Described in docs/protocol.md."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from ipc.errors import WernickeError
+from ipc.messages import Trigger
+
+PROTOCOL_VERSION = 1
+
+EventName = Literal["session", "partial", "ack", "suppressed", "speaker", "status"]
+EVENTS: frozenset[str] = frozenset(get_args(EventName))
+
+CLOSE_NORMAL = 1000
+CLOSE_GOING_AWAY = 1001
+CLOSE_INTERNAL = 1011
+CLOSE_TRY_AGAIN = 1013
+
+
+class InvalidMessage(WernickeError):
+    """A text frame, query or option that is not understood."""
+
+    code = "INVALID_MESSAGE"
+
+
+class AudioOptions(msgspec.Struct, frozen=True):
+    sample_rate: int
+    channels: int
+    encoding: str
+
+
+class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=False):
+    """Options of a client; what is None was not said. The same names work in the query."""
+
+    sample_rate: int | None = None
+    channels: int | None = None
+    encoding: str | None = None
+    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})$")] | None = None
+    glossary: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=200)] | None = None
+    events: str | list[str] | None = None
+    words: bool | None = None
+
+
+class Flush(msgspec.Struct, frozen=True, tag="flush"):
+    pass
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    pass
+
+
+class Keepalive(msgspec.Struct, frozen=True, tag="keepalive"):
+    pass
+
+
+ClientMessage = Start | Flush | Stop | Keepalive
+
+_client: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+
+
+def parse(text: str) -> ClientMessage:
+    """Raises InvalidMessage saying what is wrong with it."""
+    try:
+        return _client.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise InvalidMessage(
+            f"Not understood: {error}. Text frames are JSON with a type of start, flush, stop or keepalive."
+        ) from None
+
+
+def options_from_query(query: dict[str, str]) -> Start:
+    """The options in a request's query; unknown names are left to proxies and newer clients. Raises InvalidMessage."""
+    known: dict[str, Any] = {name: query[name] for name in Start.__struct_fields__ if name in query}
+    if "glossary" in known:
+        known["glossary"] = [term for term in known["glossary"].split(",") if term]
+    try:
+        return msgspec.convert(known, Start, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(f"The query of the address is not understood: {error}.") from None
+
+
+def parse_events(asked: str | list[str] | None) -> frozenset[str]:
+    """"session,partial", ["session"], "all". Raises InvalidMessage for names that do not exist."""
+    names = asked.split(",") if isinstance(asked, str) else asked or []
+    wanted = {name.strip() for name in names if name.strip()}
+    if "all" in wanted:
+        return EVENTS
+    if unknown := wanted - EVENTS:
+        known = ", ".join(sorted(EVENTS))
+        raise InvalidMessage(f"Unknown event {sorted(unknown)[0]!r}; there are {known}, and all.")
+    return frozenset(wanted)
+
+
+# --- server to client ------------------------------------------------------------------------------
+
+
+class ServerMessage(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of what the server says."""
+
+
+class ConnectionEstablished(ServerMessage, frozen=True, tag="connection_established"):
+    message: str
+    session_id: str
+    protocol: int
+    audio: AudioOptions
+    engines: dict[str, str]
+    degraded: list[str]
+
+
+class AudioReceived(ServerMessage, frozen=True, tag="audio_received"):
+    bytes_received: int
+    samples_received: int
+
+
+class TimestampRange(msgspec.Struct, frozen=True):
+    start: float
+    end: float
+
+
+class WordOut(msgspec.Struct, frozen=True):
+    start: float
+    end: float
+    word: str
+    score: float
+    speaker: str | None
+
+
+class SegmentOut(msgspec.Struct, frozen=True):
+    start: float
+    end: float
+    text: str
+    speaker: str | None
+    corrected: bool
+    original_text: str | None
+    words: list[WordOut] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Partial(ServerMessage, frozen=True, tag="partial"):
+    session_id: str
+    buffer_id: str
+    sequence: int
+    revision: int
+    stage: str
+    text: str
+    segments: list[SegmentOut]
+    timestamp_range: TimestampRange
+    latency_ms: int
+
+
+class Final(ServerMessage, frozen=True, tag="final"):
+    session_id: str
+    buffer_id: str
+    sequence: int
+    revision: int
+    text: str
+    segments: list[SegmentOut]
+    timestamp_range: TimestampRange
+    wall_start: str
+    language: str
+    duration: float
+    processing_time: float
+    latency_ms: int
+    trigger: Trigger
+    models_used: dict[str, str | None]
+    warnings: list[str]
+
+
+class Suppressed(ServerMessage, frozen=True, tag="suppressed"):
+    sequence: int
+    buffer_id: str
+    reason: str
+
+
+class Warned(ServerMessage, frozen=True, tag="warning"):
+    code: str
+    message: str
+
+
+class StatusChange(ServerMessage, frozen=True, tag="status"):
+    """state: "degraded" or "restored"."""
+
+    state: str
+    stage: str
+    reason: str
+
+
+class Gap(ServerMessage, frozen=True, tag="gap"):
+    """Received audio that will not come back as text. `from` is a Python keyword, hence the rename."""
+
+    start: float = msgspec.field(name="from")
+    end: float = msgspec.field(name="to")
+    reason: str
+
+
+class SessionEnded(ServerMessage, frozen=True, tag="session_ended"):
+    session_id: str
+
+
+class Error(ServerMessage, frozen=True, tag="error"):
+    """message: what happened and what to do. Holds no traceback, path or token."""
+
+    code: str
+    message: str
+    timestamp: str
+    error: bool = True
+    details: dict[str, Any] | None = None
+    buffer_id: str | None = None
+    sequence: int | None = None
+    retry_after_s: float | None = None
+
+
+def error(code: str, message: str, **fields: Any) -> Error:
+    return Error(code, message, utc_text(datetime.now(UTC).timestamp()), **fields)
+
+
+def utc_text(seconds: float) -> str:
+    """ISO 8601 in UTC with milliseconds, of seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: ServerMessage) -> str:
+    return _encoder.encode(message).decode()

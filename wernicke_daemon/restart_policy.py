@@ -1,0 +1,58 @@
+"""When a stage that died is started again. Pure: times are passed in, in seconds of any one monotonic clock."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+
+class RestartPolicy:
+    """Exponential backoff with jitter; at most `most` deaths in `window_s` before the stage counts as failed.
+
+    The first death after stable running is answered at once. A failed stage is still tried, at `last_s` intervals.
+    jitter: gives a factor; by default 0.8…1.2, so that stages that died together do not start together.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        window_s: float,
+        first_s: float,
+        last_s: float,
+        stable_s: float,
+        jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
+    ) -> None:
+        self._most = most
+        self._window_s = window_s
+        self._first_s = first_s
+        self._last_s = last_s
+        self._stable_s = stable_s
+        self._jitter = jitter
+        self._deaths: deque[float] = deque()
+        self._ready_since: float | None = None
+
+    def ready(self, now: float) -> None:
+        """The stage is up."""
+        self._ready_since = now
+
+    def died(self, now: float) -> float:
+        """Seconds to wait before the next start."""
+        if self._ready_since is not None and now - self._ready_since >= self._stable_s:
+            self._deaths.clear()
+        self._ready_since = None
+        self._deaths.append(now)
+        while now - self._deaths[0] > self._window_s:
+            self._deaths.popleft()
+        return self._delay()
+
+    def _delay(self) -> float:
+        if self.failed:
+            return self._last_s * self._jitter()
+        if len(self._deaths) == 1:
+            return 0.0
+        doubled = self._first_s * 2.0 ** (len(self._deaths) - 2)
+        return min(doubled, self._last_s) * self._jitter()
+
+    @property
+    def failed(self) -> bool:
+        """It died too often too fast: what can do without it should."""
+        return len(self._deaths) > self._most

@@ -1,0 +1,78 @@
+"""All stage processes: started together, watched, stopped together."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+
+from ipc.errors import WernickeError
+from ipc.messages import STAGES, FromStage, Incoming, StageName
+from wernicke_daemon.links import LinkId, Links
+from wernicke_daemon.restart_policy import RestartPolicy
+from wernicke_daemon.stage_port import StageListener
+from wernicke_daemon.supervised_stage import StageSetup, SupervisedStage
+
+_log = structlog.get_logger()
+
+CHECK_EVERY_S = 0.25
+STOP_PATIENCE_S = 3.0
+
+
+class StartFailed(WernickeError):
+    """A stage can't be started; the message names the ways out."""
+
+    code = "START_FAILED"
+
+
+class Supervisor:
+    """`stages`: the supervised stages by name. Made and used on the event loop's (main) thread."""
+
+    def __init__(
+        self,
+        setup: StageSetup,
+        new_policy: Callable[[], RestartPolicy],
+        listener: StageListener,
+        on_line: Callable[[StageName, bytes], None],
+        names: tuple[StageName, ...] = STAGES,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._links = Links(self._from_links)
+        self._checking: asyncio.Task[None] | None = None
+        self.stages: dict[StageName, SupervisedStage] = {
+            name: SupervisedStage(name, setup, self._links, new_policy(), listener, on_line) for name in names
+        }
+
+    def _from_links(self, link: LinkId, message: Incoming | FromStage) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._received, link, message)
+
+    def _received(self, link: LinkId, message: Incoming | FromStage) -> None:
+        for stage in self.stages.values():
+            if stage.stage == link[0]:
+                stage.received(link[1], message)
+
+    async def start(self) -> None:
+        """Start every stage and wait until each is ready. Raises StartFailed if one has no usable engine."""
+        self._links.start()
+        for stage in self.stages.values():
+            stage.start()
+        self._checking = asyncio.create_task(self._check())
+        for stage in self.stages.values():
+            await stage.decided.wait()
+            if stage.unusable is not None:
+                raise StartFailed(stage.unusable)
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            for stage in self.stages.values():
+                stage.check(time.monotonic())
+
+    async def stop(self) -> None:
+        """Every process is gone when this returns."""
+        if self._checking is not None:
+            self._checking.cancel()
+        await asyncio.gather(*(stage.stop(STOP_PATIENCE_S) for stage in self.stages.values()))
+        self._links.stop()
