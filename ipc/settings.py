@@ -68,7 +68,7 @@ class DiarizationSettings(Section, frozen=True):
 
 class CorrectionSettings(Section, frozen=True):
     """deadline_s: seconds after the trigger at which the recognised text goes out uncorrected.
-    segments_per_request: texts sent to the LLM at once. context_lines: earlier segments sent along."""
+    segments_per_request: texts sent to the LLM at once. context_lines: earlier utterances sent along."""
 
     engine: Literal["auto", "ollama", "none"] = "auto"
     deadline_s: Seconds = 5.0

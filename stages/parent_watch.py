@@ -74,15 +74,17 @@ def wait_for_process(kernel32: win32.Kernel32, pid: int) -> None:
     kernel32.WaitForSingleObject(process, win32.INFINITE)
 
 
+if sys.platform == "linux":
+
+    def _die_with_parent() -> None:
+        """Should the kernel refuse, the pipe still ends this process."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+
+
 def _close_stdin() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-
-
-def _die_with_parent() -> None:
-    """Should the kernel refuse, the pipe still ends this process."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
 
 
 def _wait_for_end_of_file(fd: int) -> None:

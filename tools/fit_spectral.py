@@ -64,15 +64,11 @@ SENTENCES = (
 )
 
 
-def examples(voice: str, speed: float, random: np.random.Generator) -> Vector:
-    """[n, STATISTICS] of one voice: every sentence, cut into stretches of WINDOW_FRAMES voiced frames."""
-    rows: list[Vector] = []
+def recordings(voice: str, speed: float, random: np.random.Generator) -> list[Audio]:
+    """Every sentence in one voice, 16 kHz mono."""
     with tempfile.TemporaryDirectory() as folder:
-        for text in SENTENCES:
-            speech = speak(Line(voice, text, 0.0), Path(folder))
-            played: Audio = soxr.resample(speech, SAMPLE_RATE * speed, SAMPLE_RATE)
-            rows += stretches(recorded(played, random))
-    return np.array(rows)
+        spoken = [speak(Line(voice, text, 0.0), Path(folder)) for text in SENTENCES]
+    return [recorded(soxr.resample(speech, SAMPLE_RATE * speed, SAMPLE_RATE), random) for speech in spoken]
 
 
 def recorded(speech: Audio, random: np.random.Generator) -> Audio:
@@ -84,18 +80,15 @@ def recorded(speech: Audio, random: np.random.Generator) -> Audio:
     return (tilted + noise).astype(np.float32)
 
 
-def stretches(audio: Audio) -> list[Vector]:
-    frames = analysed(audio)
-    if frames is None:
-        return []
-    voiced = np.flatnonzero(frames.voiced)
-    count = len(voiced) // WINDOW_FRAMES
-    rows = []
-    for part in voiced[: count * WINDOW_FRAMES].reshape(count, WINDOW_FRAMES):
-        chosen = np.zeros(len(frames.voiced), bool)
-        chosen[part] = True
-        rows.append(statistics(frames, chosen))
-    return rows
+def examples(sentences: list[Audio], length: int | None) -> Vector:
+    """[n, STATISTICS]: of stretches of so many voiced frames of each sentence, or of each as a whole."""
+    rows: list[Vector] = []
+    for frames in filter(None, map(analysed, sentences)):
+        voiced = np.flatnonzero(frames.voiced)
+        count = len(voiced) // (length or len(voiced))
+        parts = voiced[: count * (length or len(voiced))].reshape(count, -1)
+        rows += [statistics(frames, np.isin(np.arange(len(frames.voiced)), part)) for part in parts]
+    return np.array(rows)
 
 
 def discriminants(voices: list[Vector]) -> tuple[Vector, Vector]:
@@ -127,11 +120,13 @@ def main() -> int:
         print("flite was not found; install it (Debian, Ubuntu: apt install flite) and try again.", file=sys.stderr)
         return 1
     random = np.random.default_rng(0)
-    voices = [examples(voice, speed, random) for voice in VOICES for speed in SPEEDS]
-    mean, projection = discriminants(voices)
-    same, different = similarities(voices, mean, projection)
-    print(f"{len(voices)} voices, {sum(map(len, voices))} examples")
-    print(f"same voice: 5 % below {np.percentile(same, 5):.2f}; two voices: 5 % above {np.percentile(different, 95):.2f}")
+    spoken = {(voice, speed): recordings(voice, speed, random) for voice in VOICES for speed in SPEEDS}
+    mean, projection = discriminants([examples(sentences, WINDOW_FRAMES) for sentences in spoken.values()])
+    for what, length in (("windows", WINDOW_FRAMES), ("sentences", None)):
+        plain = [examples(spoken[voice, 1.0], length) for voice in VOICES]
+        same, different = similarities(plain, mean, projection)
+        low, high = np.percentile(same, 2), np.percentile(different, 98)
+        print(f"{what}: of one voice 2 % are less alike than {low:.2f}, of two voices 2 % are more alike than {high:.2f}")
     path = ROOT / "stages" / "diarization" / "spectral_stats.json"
     content = {"mean": rounded(mean), "projection": rounded(projection)}
     path.write_text(json.dumps(content) + "\n", encoding="utf-8", newline="\n")

@@ -1,6 +1,6 @@
 """What a client sends becomes what the daemon works on: any supported PCM in, 16 kHz mono float32 out."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,10 +24,7 @@ MAX_CHANNELS = 8
 PEAK_LIMIT = 64.0
 """Largest float sample taken for audio: 36 dB above full scale, far beyond any honest overshoot."""
 
-_DTYPES: dict[str, np.dtype[np.float32] | np.dtype[np.int16]] = {
-    "f32le": np.dtype("<f4"),
-    "s16le": np.dtype("<i2"),
-}
+_DTYPES: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 _FULL_SCALE: dict[str, float] = {"f32le": 1.0, "s16le": 32768.0}
 
 
@@ -115,8 +112,7 @@ class PcmDecoder:
         stream = self._carry + data if self._carry else data
         whole = len(stream) - len(stream) % self.format.frame_bytes
         self._carry = bytes(stream[whole:])
-        samples: Samples = np.frombuffer(stream, self._dtype, count=whole // self._dtype.itemsize)
-        return samples
+        return np.frombuffer(stream, self._dtype, count=whole // self._dtype.itemsize)
 
     def _downmix(self, samples: Samples) -> Audio:
         """Mean of the channels, scaled to full scale 1. A loop over channels because numpy's reductions over a short

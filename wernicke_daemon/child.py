@@ -43,7 +43,7 @@ class Child:
         on_line: Callable[[bytes], None],
         pass_hf_token: bool = False,
     ) -> "Child":
-        """Start `python ARGUMENTS`, to be called in the main thread: Linux kills a child with the *thread* it came from.
+        """Start `python ARGUMENTS`, from the main thread: Linux kills a child with the *thread* that started it.
 
         boot: what the child's `read_boot` returns. on_exit: called with the return code (negative: the signal, on
         POSIX) once the process is reaped, which may be before this returns. on_line: called with each line of stdout

@@ -3,7 +3,6 @@
 import asyncio
 import enum
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from ssl import SSLError
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -13,9 +12,14 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
+from wernicke_daemon.audio import AudioFormat
 
 DEFAULT_URL = "ws://localhost:8000/transcribe"
+
+MONO_16K = AudioFormat(SAMPLE_RATE, channels=1, encoding="f32le")
+"""What the daemon works on: the least to send, and nothing is converted."""
 
 Message = dict[str, Any]
 """A message of the server as parsed from JSON. Loosely typed: a client reads newer servers too."""
@@ -47,15 +51,6 @@ class ClientError(WernickeError):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True)
-class AudioFormat:
-    """Headerless interleaved PCM. sample_rate: Hz. encoding: "f32le" or "s16le"."""
-
-    sample_rate: int = 16_000
-    channels: int = 1
-    encoding: str = "f32le"
-
-
 class Client:
     """One session with a server, used as `async with Client(…) as client`.
 
@@ -69,12 +64,13 @@ class Client:
         *,
         token: str | None = None,
         language: str | None = None,
-        audio: AudioFormat | None = None,
+        audio: AudioFormat = MONO_16K,
         events: Iterable[str] = (),
     ) -> None:
         self._url = url
         self._token = token
-        self._options = _query(audio or AudioFormat(), language, events)
+        self.audio = audio
+        self._options = _query(audio, language, events)
         self._socket: ClientConnection
         self._stopped = False
         self._refusal = "The server can take no more sessions now; try again later."

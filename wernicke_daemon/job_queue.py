@@ -14,7 +14,8 @@ from ipc.messages import Work
 @dataclass
 class JobRow:
     """job_id: unique in the run. session: whose turn it takes. audio_s: seconds of audio, bounds its run time.
-    created, sent: seconds of the front's monotonic clock. attempts: times that a stage began it."""
+    created, sent: seconds of the front's monotonic clock. attempts: times that a stage began it.
+    withdrawn: nobody needs it any more, but it is out."""
 
     job_id: int
     session: str
@@ -24,6 +25,7 @@ class JobRow:
     sent: float = 0.0
     attempts: int = 0
     running: bool = False
+    withdrawn: bool = False
 
 
 class JobQueue:
@@ -56,7 +58,7 @@ class JobQueue:
         return rows
 
     def _retrying(self) -> bool:
-        return any(row.attempts and not row.running or row.attempts > 1 for row in self._out.values())
+        return any((row.attempts and not row.running) or row.attempts > 1 for row in self._out.values())
 
     def _next(self, alone_possible: bool) -> JobRow | None:
         if self._again:
@@ -83,6 +85,7 @@ class JobQueue:
     def withdraw(self, job_id: int) -> bool:
         """Nobody needs it any more. True if it is out (the stage should be told)."""
         if job_id in self._out:
+            self._out[job_id].withdrawn = True
             return True
         for rows in (self._again, *self._waiting.values()):
             for row in rows:
@@ -94,7 +97,7 @@ class JobQueue:
 
     def stage_died(self) -> list[JobRow]:
         """Everything sent is to be sent again, but for the rows returned: those are given up."""
-        lost = sorted(self._out.values(), key=lambda row: row.job_id)
+        lost = sorted((row for row in self._out.values() if not row.withdrawn), key=lambda row: row.job_id)
         self._out.clear()
         poison = [row for row in lost if row.attempts >= self._max_attempts]
         for row in lost:

@@ -23,6 +23,9 @@ from ipc import win32
 PACKAGES = Path(__file__).resolve().parents[1]
 """The directory that `ipc` and `stages` are imported from."""
 
+BASE_INTERPRETER: str = getattr(sys, "_base_executable", sys.executable)
+"""What a venv was made from; the running interpreter itself outside a venv."""
+
 _log = structlog.get_logger()
 
 
@@ -66,9 +69,7 @@ def parent_pipe() -> int | None:
 
 def python() -> str:
     """The interpreter to start. A venv's python.exe on Windows is a launcher: the process behind it has another pid."""
-    if sys.platform == "win32":
-        return sys._base_executable
-    return sys.executable
+    return BASE_INTERPRETER if sys.platform == "win32" else sys.executable
 
 
 def environment(pass_hf_token: bool) -> dict[str, str]:
@@ -84,7 +85,7 @@ def environment(pass_hf_token: bool) -> dict[str, str]:
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, search))
     for switch in ("PYTHONSAFEPATH", "PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONFAULTHANDLER"):
         variables[switch] = "1"
-    if sys.platform == "win32" and sys.executable != sys._base_executable:
+    if sys.platform == "win32" and sys.executable != BASE_INTERPRETER:
         variables["__PYVENV_LAUNCHER__"] = sys.executable  # or the base interpreter would not see the venv
     return variables
 

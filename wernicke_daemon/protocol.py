@@ -179,12 +179,16 @@ class Warned(ServerMessage, frozen=True, tag="warning"):
     message: str
 
 
-class StatusChange(ServerMessage, frozen=True, tag="status"):
-    """state: "degraded" or "restored"."""
+class Degraded(ServerMessage, frozen=True, tag="degraded"):
+    """A stage is down. since: UTC. waiting: its unanswered jobs."""
 
-    state: str
     stage: str
-    reason: str
+    since: str
+    waiting: int
+
+
+class Restored(ServerMessage, frozen=True, tag="restored"):
+    stage: str
 
 
 class Gap(ServerMessage, frozen=True, tag="gap"):

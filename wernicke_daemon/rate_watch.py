@@ -1,7 +1,6 @@
 """Notices a client whose bytes come at a fraction of the declared rate: the commonest mistake in a client's setup."""
 
 import math
-from statistics import median
 
 from wernicke_daemon.audio import AudioFormat
 
@@ -45,8 +44,8 @@ COMMON_FORMATS = (
 class RateWatch:
     """Measures one client's byte rate over unbroken runs of arrivals. Faster than declared is never remarked on.
 
-    Two measures must agree. The mean rate counts every byte; the median rate from one arrival to the next is blind
-    to chunks that were left out here and there, which lower only the mean.
+    The mean rate over a run must be a common format's. Chunks left out here and there lower it too, but then many of
+    the others still come at the declared rate; so three quarters of the arrivals must have been slower than that.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -58,7 +57,7 @@ class RateWatch:
     def arrived(self, nbytes: int, now: float) -> str | None:
         """A warning in one sentence, at most once in a connection, else None.
 
-        now: seconds of a monotonic clock of millisecond resolution (`time.perf_counter`), not going back.
+        now: seconds of a monotonic clock; a coarse one (16 ms on Windows) hides at most the small differences of rate.
         """
         if self._warned:
             return None
@@ -89,12 +88,12 @@ class RateWatch:
 
     def _likely_formats(self) -> list[AudioFormat]:
         mean = self._bytes / self._elapsed
-        declared = self._format.bytes_per_second
-        slower = [f for f in COMMON_FORMATS if f.bytes_per_second < declared]
-        if mean >= declared * (1 - TOLERANCE) or not slower:
+        too_slow = self._format.bytes_per_second * (1 - TOLERANCE)
+        slower = [f for f in COMMON_FORMATS if f.bytes_per_second < too_slow]
+        if not slower or mean >= too_slow or _upper_quartile(self._rates) >= too_slow:
             return []
         nearest = min((f.bytes_per_second for f in slower), key=lambda rate: abs(mean - rate))
-        if not _close(mean, nearest) or not _close(median(self._rates), nearest):
+        if abs(mean - nearest) > TOLERANCE * nearest:
             return []
         return [f for f in slower if f.bytes_per_second == nearest][:2]
 
@@ -107,8 +106,8 @@ class RateWatch:
         )
 
 
-def _close(measured: float, expected: float) -> bool:
-    return abs(measured - expected) <= TOLERANCE * expected
+def _upper_quartile(rates: list[float]) -> float:
+    return sorted(rates)[3 * len(rates) // 4]
 
 
 def _query(audio_format: AudioFormat) -> str:

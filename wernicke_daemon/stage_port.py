@@ -8,7 +8,8 @@ from ipc.messages import Done, Failed, Job, StageName
 class StagePort(Protocol):
     """Where jobs go in. Between `stage_up` and `stage_down` only."""
 
-    def send(self, job: Job) -> None: ...
+    def send(self, job: Job, audio_s: float) -> None:
+        """audio_s: seconds of audio in the job, which bound how long it may take."""
 
     def cancel(self, job_id: int) -> None:
         """The job need not be started any more; it is answered all the same."""
@@ -17,8 +18,8 @@ class StagePort(Protocol):
 class StageListener(Protocol):
     """What comes out, on the event loop's thread, in the order in which it happened."""
 
-    def stage_up(self, stage: StageName) -> None:
-        """A fresh process is ready; it knows of no job."""
+    def stage_up(self, stage: StageName, engine: str) -> None:
+        """A fresh process is ready with that engine; it knows of no job."""
 
     def stage_down(self, stage: StageName, failed: bool) -> None:
         """The process is gone and its jobs with it. failed: it is not expected back soon."""

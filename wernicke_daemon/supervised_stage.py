@@ -100,8 +100,7 @@ class SupervisedStage:
 
     # --- what the dispatcher uses ---
 
-    def send(self, job: Job, audio_s: float = 0.0) -> None:
-        """audio_s: seconds of audio in it, which bound its run time."""
+    def send(self, job: Job, audio_s: float) -> None:
         self._audio_s[job.job_id] = audio_s
         self._links.send_work(self._link, job)
 
@@ -176,6 +175,9 @@ class SupervisedStage:
         self.state = State.FAILED if self._policy.failed else State.BACKOFF
         self.doing = self.unusable or f"its process ended with {code}; starts again in {delay:.1f} s"
         _log.warning("stage_died", stage=self.stage, epoch=self.epoch, exit_code=code, restart_in_s=round(delay, 2))
+        if self.state is State.FAILED and not self.decided.is_set():
+            self.unusable = f"The {self.stage} stage can't be started ({self.doing}); the log says why."
+            self.decided.set()
         self._restart = self._loop.call_later(delay, self.start)
         self._listener.stage_down(self.stage, self.state is State.FAILED)
 
@@ -260,7 +262,7 @@ class SupervisedStage:
             load_ms=round(ready.load_ms),
         )
         self.decided.set()
-        self._listener.stage_up(self.stage)
+        self._listener.stage_up(self.stage, ready.engine)
 
     def _is_unusable(self, reason: str) -> None:
         _log.error("stage_unusable", stage=self.stage, epoch=self.epoch, reason=reason)

@@ -22,6 +22,7 @@ T = TypeVar("T", bound=Section)
 _SECRET_KEY = re.compile(
     r"token|passw|passphrase|secret|api[_-]?key|private[_-]?key|access[_-]?key|credential|bearer", re.IGNORECASE
 )
+_BARE_KEY = re.compile(r"[\w-]+")
 
 
 class ConfigError(WernickeError):
@@ -41,59 +42,59 @@ def decode(text: str, root: type[T]) -> T:
     return _section(document, root, "")
 
 
-def convert(value: Any, wanted: Any, where: str) -> Any:
-    """`value` as the type `wanted`, strictly. where: what a ConfigError calls it."""
+def convert(value: Any, wanted: Any, where: str, example: Any = None) -> Any:
+    """`value` as the type `wanted`, strictly. where: what a ConfigError calls it; example: of a right value."""
     if _is_section(wanted):
         return _section(value, wanted, where)
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
-        raise ConfigError(f"{where}: expected {_described(wanted)}, got {_shown(value)}") from None
+        raise ConfigError(f"{where}: expected {_described(wanted, example)}, got {_shown(value)}") from None
 
 
 def _section(table: Any, section: type[T], path: str) -> T:
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected a section [{path}], got {_shown(table)}")
-    types = {field.name: field.type for field in fields(section)}
-    return section(**{key: convert(value, types[key], _join(path, key)) for key, value in table.items()})
+    known = {field.name: field for field in fields(section)}
+    values = {
+        key: convert(value, known[key].type, _join(path, key), known[key].default) for key, value in table.items()
+    }
+    return section(**values)
 
 
 def _refuse_secrets(document: dict[str, Any]) -> None:
     """Looks at keys only, so that no secret can get into the message."""
-    for path in _keys(document, ""):
-        if _SECRET_KEY.search(path.rpartition(".")[2]):
+    for parent, key in _keys(document, ""):
+        if _SECRET_KEY.search(key):
             raise ConfigError(
-                f"{path}: tokens and passwords do not belong in this file; delete the key and put a Hugging Face "
-                "token into the environment variable HF_TOKEN"
+                f"{_join(parent, key)}: tokens and passwords do not belong in this file; delete the key and put a "
+                "Hugging Face token into the environment variable HF_TOKEN"
             )
 
 
 def _refuse_unknown(document: dict[str, Any], root: type[Section]) -> None:
     known = list(_paths(root, ""))
-    for path in _keys(document, ""):
-        if path not in known:
-            raise ConfigError(f"{path}: unknown key; {_hint(path, known)}")
+    for parent, key in _keys(document, ""):
+        if _join(parent, key) not in known:
+            raise ConfigError(f"{_join(parent, key)}: unknown key; {_hint(parent, key, known)}")
 
 
-def _hint(path: str, known: list[str]) -> str:
-    """The same key in another section, else one spelt much alike, else all that this section has."""
-    parent, _, key = path.rpartition(".")
-    namesakes = [candidate for candidate in known if candidate.rpartition(".")[2] == key]
-    close = difflib.get_close_matches(path, known, n=1)
-    if namesakes or close:
-        return f"did you mean {' or '.join(namesakes or close)}?"
-    siblings = [candidate for candidate in known if candidate.rpartition(".")[0] == parent]
-    return f"known here: {', '.join(siblings)}"
+def _hint(parent: str, key: str, known: list[str]) -> str:
+    """The same key in another section, else one of this section spelt much alike, else all that this section has."""
+    namesakes = [path for path in known if key in (path, path.rpartition(".")[2])]
+    siblings = {path.rpartition(".")[2]: path for path in known if path.rpartition(".")[0] == parent}
+    likely = namesakes or [siblings[name] for name in difflib.get_close_matches(key, siblings, n=1)]
+    return f"did you mean {' or '.join(likely)}?" if likely else f"known here: {', '.join(siblings)}"
 
 
-def _keys(value: Any, path: str) -> Iterator[str]:
-    """Paths of all keys, at any depth, also of tables within lists."""
+def _keys(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """All keys, each with the path of its table, at any depth, also of tables within lists."""
     if isinstance(value, list):
         for item in value:
             yield from _keys(item, path)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield _join(path, key)
+            yield path, key
             yield from _keys(item, _join(path, key))
 
 
@@ -109,7 +110,7 @@ def _is_section(wanted: Any) -> bool:
     return isinstance(wanted, type) and issubclass(wanted, Section)
 
 
-def _described(wanted: Any) -> str:
+def _described(wanted: Any, example: Any) -> str:
     """What a value must be, in words."""
     match inspect.type_info(wanted):
         case inspect.BoolType():
@@ -122,9 +123,7 @@ def _described(wanted: Any) -> str:
             return "one of " + ", ".join(_shown(value) for value in values)
         case inspect.VarTupleType():
             return "a list of texts"
-        case inspect.StrType(pattern=str(pattern)):
-            return f"text of the form {pattern}"
-    return "text that is not empty"
+    return f"text such as {_shown(example)}" if example else "text that is not empty"
 
 
 def _range(number: inspect.IntType | inspect.FloatType) -> str:
@@ -134,7 +133,8 @@ def _range(number: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+    name = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+    return f"{path}.{name}" if path else name
 
 
 def _shown(value: Any) -> str:

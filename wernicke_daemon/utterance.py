@@ -27,7 +27,8 @@ class StageTiming:
 @dataclass
 class Utterance:
     """triggered, settled: seconds of the front's monotonic clock at which the boundary was committed and the result
-    complete. wall_start: seconds since 1970 of its first sample. open_jobs: job ids by stage."""
+    complete; served_from: the service clock at its trigger. wall_start: seconds since 1970 of its first sample. open_jobs: job ids by stage.
+    models: what ran in each stage when it was submitted."""
 
     session: str
     sequence: int
@@ -38,6 +39,7 @@ class Utterance:
     glossary: tuple[str, ...]
     triggered: float
     wall_start: float
+    served_from: float = 0.0
     asr: AsrResult | None = None
     diarization: DiarizationResult | None = None
     correction: CorrectionResult | None = None
@@ -47,7 +49,7 @@ class Utterance:
     open_jobs: dict[StageName, int] = field(default_factory=dict)
     timings: dict[StageName, StageTiming] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    models: dict[str, str | None] = field(default_factory=dict)
+    models: dict[StageName, str] = field(default_factory=dict)
 
     def warn(self, code: str) -> None:
         if code not in self.warnings:

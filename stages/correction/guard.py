@@ -28,8 +28,8 @@ SLACK = 2
 """Sounds that may come or go in any text: a particle, a doubled word's rest, an alignment that is off by one."""
 SLACK_SHARE = 0.1
 NEW_SHARE = 0.3
-"""Share of spelled-out characters that may be new. Chosen between corrections (below 0.2 in the tests' examples)
-and other sentences on like subjects (0.4 and more there)."""
+"""Share of spelled-out characters that may be new: above what corrections need, below what other sentences on a
+like subject have. Chosen on the examples of tests/unit/test_guard.py, not on a corpus."""
 ALWAYS_REPLACEABLE_KANJI = 4
 MARKUP = "<>{}[]`*#|\\"
 

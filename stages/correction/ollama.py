@@ -8,6 +8,7 @@ with a time-out of its own: a client that hangs up during a load makes the serve
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -95,7 +96,7 @@ class OllamaCorrection:
     def close(self) -> None:
         try:
             if self._client is not None:
-                self._runner.run(self._client.close())
+                self._runner.run(self._client.close())  # type: ignore[no-untyped-call]
         finally:
             self._runner.close()
 
@@ -110,17 +111,17 @@ class OllamaCorrection:
         )
 
     def _check_model(self) -> None:
+        host = self._settings.llm.host
         try:
             self._run(self._ready_client.show(self.model), QUICK_S)
-        except ResponseError as error:
-            raise EngineUnavailable(
-                f"Ollama at {self._settings.llm.host} does not have the model {self.model}: "
-                f'run `ollama pull {self.model}`, or set correction.engine = "none"'
-            ) from error
         except Exception as error:
+            missing = isinstance(error, ResponseError) and error.status_code == HTTPStatus.NOT_FOUND
             raise EngineUnavailable(
-                f"Ollama at {self._settings.llm.host} did not describe the model {self.model} "
-                f'({_reason(error)}): restart or update Ollama, or set correction.engine = "none"'
+                f"Ollama at {host} does not have the model {self.model}: run `ollama pull {self.model}`, "
+                'or set correction.engine = "none"'
+                if missing
+                else f"Ollama at {host} could not describe the model {self.model} ({_reason(error)}): "
+                'restart or update Ollama, or set correction.engine = "none"'
             ) from error
 
     async def _load_model(self) -> None:
@@ -153,7 +154,7 @@ class OllamaCorrection:
     async def _ask(
         self, texts: Sequence[str], language: str, glossary: Sequence[str], context: Sequence[str]
     ) -> list[str]:
-        """One request. Raises ValueError for an answer that is not what was asked for, and what the client raises."""
+        """One request. Raises InvalidAnswer and whatever the client raises."""
         llm = self._settings.llm
         tokens = TOKENS_PER_SEGMENT * len(texts) + TOKENS_PER_CHARACTER * sum(map(len, texts))
         response = await self._ready_client.chat(
@@ -164,7 +165,7 @@ class OllamaCorrection:
             keep_alive=KEEP_LOADED,
         )
         if response.done_reason == "length":
-            raise ValueError("the LLM's answer was longer than it may be")
+            raise prompts.InvalidAnswer("the answer was cut off at its longest permitted length")
         return prompts.read_answer(response.message.content or "", len(texts))
 
     def _run(self, request: Coroutine[Any, Any, T], seconds: float) -> T:
@@ -206,9 +207,13 @@ def _warning(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """A few words on one line; time-outs have no text of their own."""
+    """A few words on one line. Errors of parsing may quote the answer, which is what was said: not for a log."""
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return "no answer in time"
+    if isinstance(error, ConnectionError):
+        return "no connection"
+    if isinstance(error, ValueError | TypeError) and not isinstance(error, prompts.InvalidAnswer):
+        return "not an answer of Ollama's"
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

@@ -52,6 +52,10 @@ class Answer(msgspec.Struct, frozen=True):
     segments: list[Correction]
 
 
+class InvalidAnswer(ValueError):
+    """The LLM answered something else than what was asked for. The message quotes nothing of it."""
+
+
 def messages(texts: Texts, language: str, glossary: Texts = (), context: Texts = ()) -> list[Message]:
     """The chat that asks for corrections of `texts`. language: ISO 639-1 code or "auto"; context: oldest first.
 
@@ -75,13 +79,13 @@ def answer_format(count: int) -> dict[str, Any]:
 
 
 def read_answer(content: str, count: int) -> list[str]:
-    """The corrected texts in order. Raises ValueError unless there is exactly one for each of `count`."""
+    """The corrected texts in order. Raises InvalidAnswer unless there is exactly one for each."""
     try:
         segments = msgspec.json.decode(content, type=Answer).segments
     except msgspec.DecodeError as error:
-        raise ValueError(f"the LLM's answer is not the JSON that was asked for: {error}") from error
+        raise InvalidAnswer(f"the answer is not the JSON that was asked for: {error}") from error
     if sorted(segment.index for segment in segments) != list(range(count)):
-        raise ValueError(f"the LLM answered with {len(segments)} segments for {count}, or numbered them wrongly")
+        raise InvalidAnswer(f"{len(segments)} segments came back for {count}, or wrongly numbered")
     return [segment.text for segment in sorted(segments, key=lambda segment: segment.index)]
 
 

@@ -33,9 +33,11 @@ PITCH_HZ = (60.0, 400.0)
 LOUD_PERCENTILE = 95
 LOUD_DB = -17.0
 """Level to which the loud frames are brought: Kaldi's pitch tracker expects 16-bit magnitudes of ordinary speech."""
+SILENT_DB = -100.0
+"""Below the last bit of 16-bit audio: nothing was recorded."""
+FLOOR_DB = -120.0
 SPEECH_RANGE_DB = 30.0
-"""Frames that much below the loud ones are background; about the dynamic range of speech (ITU-T P.56 uses 15.9 dB
-from the *mean* level, which is about as far from the peaks)."""
+"""Frames that much below the loud ones are background: the dynamic range of speech in ANSI S3.5 (the SII)."""
 VOICED = -0.3
 """Kaldi's probability-of-voicing feature, 2 ((1.0001 - |nccf|)^0.15 - 1) (Ghahremani et al., ICASSP 2014): below
 this a frame is voiced. It is an autocorrelation of about 0.66."""
@@ -55,7 +57,7 @@ def analysed(audio: Audio) -> Frames | None:
         return None
     level = frame_levels(audio)
     loud = float(np.percentile(level, LOUD_PERCENTILE))
-    if not np.isfinite(loud):
+    if loud < SILENT_DB:
         return None
     magnitudes = (audio * (32768 * 10 ** ((LOUD_DB - loud) / 20))).astype(np.float32)
     cepstra, pitch = mfcc(magnitudes), voicing_and_pitch(magnitudes)
@@ -65,10 +67,10 @@ def analysed(audio: Audio) -> Frames | None:
 
 
 def frame_levels(audio: Audio) -> Vector:
-    """dBFS (RMS) of each frame, -inf where it is digital silence."""
+    """dBFS (RMS) of each frame, at least FLOOR_DB."""
     frames = np.lib.stride_tricks.sliding_window_view(audio, WINDOW)[::HOP]
-    with np.errstate(divide="ignore"):
-        levels: Vector = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1))
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    levels: Vector = 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
     return levels
 
 

@@ -1,0 +1,212 @@
+"""A local HTTP server that speaks as much of Ollama's API as the daemon uses, and fails on request.
+
+    with OllamaServer(corrections={"きょうは": "今日は"}) as server:
+        ...  # llm.host = server.url
+        server.mode = "503"
+
+It reads the texts to correct from the JSON of the last chat message. A text that is not in `corrections` comes back
+with a full stop, so that a correction is visible.
+"""
+
+import contextlib
+import json
+import socket
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, Self
+
+MODEL = "qwen2.5:14b-instruct-q4_0"
+CREATED = "2026-01-01T00:00:00Z"
+MODEL_BYTES = 8_500_000_000
+
+Mode = Literal[
+    "good",
+    "503",
+    "hang",  # no answer before the server closes
+    "cut",  # half a body, then the connection closes
+    "malformed",  # broken JSON as the model's answer
+    "not_json",  # broken JSON as the body
+    "wrong_count",  # one segment too few
+    "length",  # the model ran into its token limit
+    "unknown_model",
+    "slow_load",  # loading takes `load_s`; good once loaded
+]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    path: str
+    body: Json
+
+
+class OllamaServer:
+    """mode: how /api/chat and /api/generate behave from the next request on; `next_modes` are used up before it.
+    requests: all that came, oldest first.
+    vram_share: what part of the model /api/ps reports in VRAM. context_length: what it reports; None: as asked for.
+    """
+
+    def __init__(self, models: Sequence[str] = (MODEL,), corrections: Mapping[str, str] | None = None) -> None:
+        self.mode: Mode = "good"
+        self.next_modes: list[Mode] = []
+        self.models = list(models)
+        self.corrections = dict(corrections or {})
+        self.requests: list[Request] = []
+        self.load_s = 1.0
+        self.vram_share = 1.0
+        self.context_length: int | None = None
+        self.loaded: dict[str, int] = {}
+        self.closing = threading.Event()
+        self._http = _Server(self)
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def chats(self) -> list[Json]:
+        """Bodies of the correction requests."""
+        return [request.body for request in self.requests if request.path == "/api/chat"]
+
+    def close(self) -> None:
+        """Ends at once, hanging requests and kept-alive connections included. May be called again."""
+        self.closing.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.disconnect()
+        self._http.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # server_close() then waits for them
+
+    def __init__(self, ollama: OllamaServer) -> None:
+        self.ollama = ollama
+        self._connections: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def disconnect(self) -> None:
+        """Wake the threads that wait for a next request on a connection that is kept alive."""
+        for connection in tuple(self._connections):
+            with contextlib.suppress(OSError):  # its thread may have closed it meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that gave up is no error
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        ollama = self._received({})
+        if self.path == "/api/tags":
+            self._send({"models": [_listed(name) for name in ollama.models]})
+        elif self.path == "/api/ps":
+            self._send({"models": [_running(ollama, name) for name in ollama.loaded]})
+        else:
+            self._send({"error": "not found"}, 404)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        ollama = self._received(body)
+        showing = self.path == "/api/show"
+        mode = ollama.next_modes.pop(0) if ollama.next_modes and not showing else ollama.mode
+        if body["model"] not in ollama.models or mode == "unknown_model":
+            self._send({"error": f"model '{body['model']}' not found"}, 404)
+        elif showing:
+            self._send({"details": {}, "model_info": {}, "capabilities": ["completion"]})
+        elif not self._failed(mode):
+            self._answer(ollama, mode, body)
+
+    def _received(self, body: Json) -> OllamaServer:
+        self.server.ollama.requests.append(Request(self.path, body))
+        return self.server.ollama
+
+    def _failed(self, mode: Mode) -> bool:
+        """Do what a mode breaks below the model's answer."""
+        if mode == "503":
+            self._send({"error": "server busy, please try again. maximum pending requests exceeded"}, 503)
+        elif mode == "hang":
+            self.server.ollama.closing.wait()
+            self.close_connection = True
+        elif mode == "cut":
+            self._send_bytes(b'{"model": ', announced=1000)
+            self.close_connection = True
+        elif mode == "not_json":
+            self._send_bytes(b'{"model": ')
+        else:
+            return False
+        return True
+
+    def _answer(self, ollama: OllamaServer, mode: Mode, body: Json) -> None:
+        if mode == "slow_load" and body["model"] not in ollama.loaded:
+            ollama.closing.wait(ollama.load_s)
+        ollama.loaded[body["model"]] = body.get("options", {}).get("num_ctx", 4096)
+        done = {"model": body["model"], "created_at": CREATED, "done": True}
+        if self.path == "/api/generate":
+            self._send({**done, "response": "", "done_reason": "load"})
+        else:
+            message = {"role": "assistant", "content": _content(ollama, mode, body)}
+            reason = "length" if mode == "length" else "stop"
+            self._send({**done, "message": message, "done_reason": reason})
+
+    def _send(self, answer: Json, status: int = 200) -> None:
+        """A line each is NDJSON too: a streamed answer of one part."""
+        self._send_bytes(json.dumps(answer).encode() + b"\n", status)
+
+    def _send_bytes(self, content: bytes, status: int = 200, announced: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(announced or len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def _content(ollama: OllamaServer, mode: Mode, body: Json) -> str:
+    """The model's answer to the texts of a chat request."""
+    asked = json.loads(body["messages"][-1]["content"])["segments"]
+    segments = [{"index": one["index"], "text": _corrected(ollama, one["text"])} for one in asked]
+    if mode == "wrong_count":
+        segments.pop()
+    content = json.dumps({"segments": segments}, ensure_ascii=False)
+    return content[:-3] if mode == "malformed" else content
+
+
+def _corrected(ollama: OllamaServer, text: str) -> str:
+    stop = "。" if any(character >= "\u3000" for character in text) else "."
+    unchanged = text if text.endswith((".", "?", "!", "。", "?", "!")) else text + stop
+    return ollama.corrections.get(text, unchanged)
+
+
+def _listed(name: str) -> Json:
+    return {"name": name, "model": name, "modified_at": CREATED, "size": MODEL_BYTES, "digest": "0" * 64}
+
+
+def _running(ollama: OllamaServer, name: str) -> Json:
+    size_vram = int(MODEL_BYTES * ollama.vram_share)
+    context_length = ollama.context_length or ollama.loaded[name]
+    return {**_listed(name), "size_vram": size_vram, "context_length": context_length}

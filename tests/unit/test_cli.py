@@ -1,0 +1,182 @@
+"""The command line without a server: options, settings, sentences, the demo's figures."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ipc.errors import WernickeError
+from wernicke_daemon import cli, demo_run
+from wernicke_daemon.config import Config
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """What the daemon was asked to serve; no daemon is started."""
+    configs: list[Config] = []
+
+    def serve(config: Config, *, announce: Callable[[str], None]) -> int:
+        configs.append(config)
+        announce("ready")
+        return 0
+
+    module = ModuleType("wernicke_daemon.daemon")
+    module.serve = serve  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wernicke_daemon.daemon", module)
+    return configs
+
+
+@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["listen"], []])
+def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """--help shows the options and ends with 0."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--help"])
+    assert ended.value.code == 0
+    assert "usage: wernicke" in capsys.readouterr().out
+
+
+def test_unknown_options_are_usage_errors() -> None:
+    """Exit code 2, as everywhere."""
+    with pytest.raises(SystemExit) as ended:
+        cli.serve_main(["--prot", "1"])
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("command", [cli.serve_main, lambda options: cli.main(["serve", *options])])
+def test_serve_overrides_the_file(
+    command: Callable[[list[str]], int], served: list[Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both ways to serve read --config, and the command line wins over it."""
+    file = tmp_path / "mine.toml"
+    file.write_text("port = 9001\nmax_connections = 3\n", encoding="utf-8")
+    assert command(["--config", str(file), "--port", "9002", "--host", "127.0.0.1", "--profile", "embedded"]) == 0
+    [config] = served
+    assert (config.port, config.host, config.max_connections) == (9002, "127.0.0.1", 3)
+    assert (config.asr.engine, config.asr.language) == ("pocketsphinx", "en")
+    assert "ready" in capsys.readouterr().out
+
+
+def test_a_failed_start_is_one_sentence(
+    served: list[Config], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What keeps the daemon from starting is said plainly, and the exit code is 1."""
+
+    def serve(config: Config, *, announce: Callable[[str], None]) -> int:
+        raise WernickeError("Port 8000 is taken; choose another with --port.")
+
+    monkeypatch.setattr(sys.modules["wernicke_daemon.daemon"], "serve", serve)
+    assert cli.serve_main([]) == 1
+    assert capsys.readouterr().err == "error: Port 8000 is taken; choose another with --port.\n"
+
+
+def test_check_config_shows_the_settings_in_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Settings are read, overridden and shown; nothing is started."""
+    file = tmp_path / "mine.toml"
+    file.write_text("[vad]\nsilence_s = 1.25\n", encoding="utf-8")
+    assert cli.serve_main(["--config", str(file), "--port", "9003", "--check-config"]) == 0
+    shown = capsys.readouterr().out
+    assert "config OK" in shown
+    assert "vad.silence_s" in shown and "1.25" in shown and "9003" in shown
+
+
+def test_a_bad_config_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and the key by name."""
+    file = tmp_path / "mine.toml"
+    file.write_text("[vad]\nsilence_s = 99\n", encoding="utf-8")
+    assert cli.serve_main(["--config", str(file), "--check-config"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "vad.silence_s" in said and said.count("\n") == 1
+
+
+def test_the_demo_takes_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that the demo would ignore is refused."""
+    assert cli.serve_main(["--demo", "--port", "9000"]) == 2
+    assert "--demo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("files", "output", "sentence"),
+    [
+        (["a.wav"], "out.doc", "should end in .txt, .srt, .vtt, .json"),
+        (["a.wav", "b.wav"], "out.txt", "must name one that exists"),
+        (["a.wav"], "nowhere/out.txt", "does not exist"),
+        (["x/a.wav", "y/a.wav"], ".", "same name"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_first(
+    files: list[str], output: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An -o that can't work shows before hours of audio are sent, not after."""
+    assert cli.main(["transcribe", *files, "-o", str(tmp_path / output)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+REFERENCE = demo_run.Reference(
+    10.0, (demo_run.Turn(1.0, 3.0, "slt", "good morning"), demo_run.Turn(6.0, 8.0, "rms", "thank you"))
+)
+CHUNK_S = demo_run._CHUNK_S
+
+
+def final(start: float, end: float, speaker: str, text: str) -> dict[str, Any]:
+    segment = {"start": 0.3, "end": end - start, "speaker": speaker, "text": text}
+    return {"timestamp_range": {"start": start, "end": end}, "segments": [segment], "latency_ms": 40.0}
+
+
+def heard() -> demo_run.Run:
+    """Two results: 2.5 s and 2.75 s after the last speech of each was sent, by a clock that starts at 100."""
+    return demo_run.Run(
+        sent=[100 + i * CHUNK_S for i in range(round(10 / CHUNK_S))],
+        finals=[final(0.7, 3.3, "Speaker_00", "Good morning."), final(5.7, 8.3, "Speaker_01", "thank him")],
+        arrived=[105.5, 110.75],
+    )
+
+
+def test_delays_are_taken_from_the_reference_end_of_speech() -> None:
+    """The daemon's own post-roll does not shorten them."""
+    assert demo_run.delays(REFERENCE, heard()) == pytest.approx([2.5, 2.75], abs=CHUNK_S)
+
+
+def test_an_utterance_cut_within_a_turn_ends_where_it_was_cut() -> None:
+    """At the longest utterance the speech goes on; what counts is the audio that was in it."""
+    run = heard()
+    run.finals[0]["timestamp_range"]["end"] = 2.0
+    assert demo_run.delays(REFERENCE, run)[0] == pytest.approx(3.5, abs=CHUNK_S)
+
+
+def test_a_turn_without_a_result_is_missing() -> None:
+    """A lost utterance is named by its place in the clip."""
+    assert demo_run.unheard(REFERENCE, heard().finals) == []
+    [sentence] = demo_run.unheard(REFERENCE, heard().finals[:1])
+    assert "6.0 to 8.0 s" in sentence
+
+
+def test_the_summary_tells_times_and_errors() -> None:
+    """Every figure that the demo promises is there; a stage that had no work shows none."""
+    stages = {
+        "asr": {"run_ms": {"p50": 321.0, "p95": 400.0}, "queued_ms": {"p50": 2.0, "p95": 3.0}},
+        "correction": {"run_ms": {"p50": None, "p95": None}, "queued_ms": {"p50": None, "p95": None}},
+    }
+    text = "\n".join(demo_run.summary(REFERENCE, heard(), {"stages": stages}))
+    for told in ("utterances           2", "max 2.7", "p50 0.04 s", "run p50 321 ms", "run p50 -", "25.0% of 4 words"):
+        assert told in text
+    assert "0 of 4 recognised words" in text
+
+
+def test_progress_without_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a pipe: what is being done, the clip's time every few seconds, results in full, no control characters."""
+    with demo_run.Display(Console(force_terminal=False, width=20, soft_wrap=True)) as display:
+        display.doing("loading the model")
+        for second in range(1, 12):
+            display.played(second, 60)
+        display.line("[00:01] Speaker_00: " + "word " * 20)
+    shown = capsys.readouterr().out
+    assert "loading the model" in shown and "\x1b" not in shown
+    assert [line for line in shown.splitlines() if line.startswith("...")] == [
+        "... clip 5 of 60 s",
+        "... clip 10 of 60 s",
+    ]
+    assert "word " * 20 in shown

@@ -1,0 +1,233 @@
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import json
+
+from ipc.settings import StageSettings
+from wernicke_daemon.config import Config, ConfigError, apply_profile, load, overrides, parse, stage_settings
+
+ROOT = Path(__file__).parents[2]
+DEFAULTS = json.decode(json.encode(Config()))
+SHIPPED = (ROOT / "config.toml").read_text(encoding="utf-8")
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+def flat(table: dict[str, Any], path: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return found
+
+
+def test_shipped_file_is_the_defaults() -> None:
+    """config.toml holds every setting, each with the default the code has."""
+    assert flat(tomllib.loads(SHIPPED)) == flat(DEFAULTS)
+    assert parse(SHIPPED) == Config()
+
+
+def test_shipped_file_comments_every_setting() -> None:
+    """Each line of config.toml that sets something says what it is."""
+    assert [line for line in SHIPPED.splitlines() if re.match(r"\w+ =", line) and "  # " not in line] == []
+
+
+def test_documentation_has_every_setting_and_its_default() -> None:
+    """docs/configuration.md lists exactly the settings there are, with their defaults."""
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    documented = dict(re.findall(r"^\| `([\w.]+)` \| `([^`]*)` \|", text, re.MULTILINE))
+    defaults = {key: tomllib.loads(f"x = {value}")["x"] for key, value in documented.items()}
+    assert defaults == flat(DEFAULTS)
+
+
+def test_defaults_are_the_original_designs() -> None:
+    """Who changes nothing gets what the original design promised."""
+    config = Config()
+    assert (config.host, config.port, config.max_connections, config.timeout) == ("0.0.0.0", 8000, 5, 300)
+    assert (config.audio.sample_rate, config.audio.channels) == (48_000, 2)
+    assert (config.vad.threshold_db, config.vad.silence_s, config.vad.max_utterance_s) == (-85, 2, 30)
+    assert (config.asr.model, config.asr.language, config.asr.compute_type) == ("large-v3", "ja", "float16")
+    assert (config.llm.model, config.llm.host) == ("qwen2.5:14b-instruct-q4_0", "http://localhost:11434")
+    assert (config.llm.timeout_s, config.llm.temperature, config.correction.segments_per_request) == (60, 0.1, 5)
+
+
+def test_values_are_taken_and_the_rest_keeps_its_default() -> None:
+    """A file need only name what differs; whole numbers serve where fractions may stand."""
+    config = parse('timeout = 10\ncors_origins = ["http://a"]\n[asr]\nbeam_size = 1\n')
+    assert (config.timeout, config.cors_origins, config.asr.beam_size) == (10.0, ("http://a",), 1)
+    assert config.asr.model == Config().asr.model
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[asr]\nbeam_size = "five"', 'config.toml: asr.beam_size: expected int between 1 and 20, got "five"'),
+        ("[asr]\nbeam_size = 21", "config.toml: asr.beam_size: expected int between 1 and 20, got 21"),
+        ("port = true", "config.toml: port: expected int between 0 and 65535, got true"),
+        ("timeout = nan", "config.toml: timeout: expected number above 0 and at most 86400, got NaN"),
+        ("[llm]\nnum_ctx = 1", "config.toml: llm.num_ctx: expected int of at least 512, got 1"),
+        ("[logging]\nconsole = 1", "config.toml: logging.console: expected true or false, got 1"),
+        ("cors_origins = [1]", "config.toml: cors_origins: expected a list of texts, got [1]"),
+        ('[asr]\nlanguage = "Japanese"', 'config.toml: asr.language: expected text such as "ja", got "Japanese"'),
+        ('[audio]\nencoding = "mp3"', 'config.toml: audio.encoding: expected one of "f32le", "s16le", got "mp3"'),
+        ("asr = 5", "config.toml: asr: expected a section [asr], got 5"),
+        ("host = 2020-01-01", 'config.toml: host: expected text such as "0.0.0.0", got "2020-01-01"'),
+    ],
+)
+def test_bad_value_is_refused_by_path(text: str, message: str) -> None:
+    """A wrong type or an impossible value is named with what would be right."""
+    assert refusal(text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[asr]\nbeam_sise = 5", "asr.beam_sise: unknown key; did you mean asr.beam_size?"),
+        ("[asr]\nport = 1", "asr.port: unknown key; did you mean port?"),
+        ("[vad]\nmodel = 1", "vad.model: unknown key; did you mean asr.model or llm.model?"),
+        ("[alignment]\nxyzzy = 1", "alignment.xyzzy: unknown key; known here: engine"),
+        ("[whisper]\nmodel = 1", f"whisper: unknown key; known here: {', '.join(Config.__struct_fields__)}"),
+        ("[llm.host]\nx = 1", "llm.host.x: unknown key; known here: "),
+        ('"asr.model" = "x"', '"asr.model": unknown key; did you mean asr.model?'),
+    ],
+)
+def test_unknown_key_is_named_with_a_guess(text: str, message: str) -> None:
+    """A key that does not exist is refused, with the likeliest one that does."""
+    assert refusal(text) == f"config.toml: {message}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'hf_token = "S3CRET"',
+        '[diarization]\nhfToken = "S3CRET"',
+        '[llm]\napi_key = "S3CRET"',
+        '[llm]\nheaders = {deep = [{Password = "S3CRET"}]}',
+        '[secrets]\na = "S3CRET"',
+        'port = "x"\n[asr]\n"my.access-key.x" = "S3CRET"',
+    ],
+)
+def test_secret_is_refused_and_never_shown(text: str) -> None:
+    """A token or password, wherever it stands, is sent to the environment and kept out of the message."""
+    message = refusal(text)
+    assert "HF_TOKEN" in message and "do not belong in this file" in message
+    assert "S3CRET" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[audio]\nring_seconds = 71.1",
+            "audio.ring_seconds: expected at least 71.2 (twice the longest utterance with its rolls and "
+            "vad.cut_search_s), got 71.1",
+        ),
+        (
+            "[vad]\ncut_search_s = 8\nmax_utterance_s = 5",
+            "vad.cut_search_s: expected at most vad.max_utterance_s (5), got 8",
+        ),
+        (
+            "[vad]\npost_roll_s = 1\nsilence_s = 0.5",
+            "vad.post_roll_s: expected at most vad.silence_s (0.5), got 1",
+        ),
+        (
+            "[runtime]\nheartbeat_timeout_s = 1",
+            "runtime.heartbeat_timeout_s: expected more than runtime.heartbeat_s (1), got 1",
+        ),
+        (
+            "[runtime]\nbackoff_max_s = 0.1",
+            "runtime.backoff_max_s: expected at least runtime.backoff_first_s (0.5), got 0.1",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(text: str, message: str) -> None:
+    """Values that are possible alone but not together are named with the bound that follows."""
+    assert refusal(text) == f"config.toml: {message}"
+
+
+def test_syntax_error_is_refused_with_its_line() -> None:
+    """What is not TOML is refused, saying where."""
+    message = refusal("port = 8000\nhost = = 1\n")
+    assert message.startswith("config.toml: not valid TOML") and "line 2" in message
+
+
+def test_named_file_must_exist(tmp_path: Path) -> None:
+    """A file named on the command line that is not there stops the start."""
+    with pytest.raises(ConfigError, match=r"absent\.toml: there is no such file"):
+        load(tmp_path / "absent.toml")
+
+
+def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 are refused in words."""
+    (tmp_path / "own.toml").write_bytes(b"host = '\xff'")
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load(tmp_path / "own.toml")
+
+
+def test_directory_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    """What can't be read is refused in words."""
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(tmp_path)
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data directory does not move with the working directory; a byte-order mark does no harm."""
+    (tmp_path / "own.toml").write_text('[runtime]\ndata_dir = "store"\n', encoding="utf-8-sig")
+    monkeypatch.chdir(ROOT)
+    config = load(tmp_path / "own.toml")
+    assert config.data_path == tmp_path.resolve() / "store"
+    assert config.log_path == tmp_path.resolve() / "store" / "logs" / "wernicke.jsonl"
+
+
+def test_working_directorys_file_is_read_if_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --config, config.toml of the working directory counts, or else the defaults."""
+    monkeypatch.chdir(tmp_path)
+    assert load(None).port == 8000
+    assert load(None).data_path == tmp_path.resolve() / "data"
+    (tmp_path / "config.toml").write_text("port = 1234\n", encoding="utf-8")
+    assert load(None).port == 1234
+
+
+def test_command_line_goes_before_the_file() -> None:
+    """What is given on the command line replaces the file's value, and nothing else."""
+    config = overrides(parse("port = 1\ntimeout = 7\n"), host="127.0.0.1", port=0, profile="embedded")
+    assert (config.host, config.port, config.timeout, config.runtime.profile) == ("127.0.0.1", 0, 7, "embedded")
+    assert overrides(Config()) == Config()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"port": 65_536}, "--port: expected int between 0 and 65535, got 65536"),
+        ({"host": ""}, '--host: expected text that is not empty, got ""'),
+        ({"profile": "best"}, '--profile: expected one of "auto", "embedded", got "best"'),
+    ],
+)
+def test_bad_option_is_refused(option: dict[str, Any], message: str) -> None:
+    """A bad value on the command line is named by its option."""
+    with pytest.raises(ConfigError) as caught:
+        overrides(Config(), **option)
+    assert str(caught.value) == message
+
+
+def test_embedded_profile_forces_engines_and_english() -> None:
+    """The embedded profile needs no download; what it does not force stays."""
+    config = apply_profile(parse('[runtime]\nprofile = "embedded"\n[diarization]\nmax_speakers = 3\n'))
+    assert (config.asr.engine, config.asr.language) == ("pocketsphinx", "en")
+    assert (config.diarization.engine, config.diarization.max_speakers) == ("spectral", 3)
+    assert config.correction.engine == "none"
+    assert apply_profile(Config()) == Config()
+
+
+def test_stages_get_their_sections() -> None:
+    """Stages are told what the file says, and run no test engine."""
+    config = parse('[asr]\nlanguage = "en"\n[llm]\nnum_ctx = 512\n[vad]\ntick_ms = 20\n')
+    settings = stage_settings(config)
+    assert (settings.asr.language, settings.llm.num_ctx, settings.vad.tick_ms) == ("en", 512, 20)
+    assert stage_settings(Config()) == StageSettings()

@@ -1,0 +1,51 @@
+"""Word error rate and speaker errors against a reference."""
+
+import pytest
+
+from wernicke_daemon.scoring import Spoken, normalise, score
+
+REFERENCE = [Spoken("slt", "good morning everyone"), Spoken("rms", "thank you"), Spoken("slt", "let us begin")]
+
+
+def test_normalising_leaves_words_alone() -> None:
+    """Case and punctuation do not count as errors; an apostrophe within a word belongs to it."""
+    assert normalise("  Don’t -- STOP, 'now'!  ") == "don't stop now"
+
+
+def test_the_same_words_under_any_labels_are_no_error() -> None:
+    """Labels need not be the voices' names, they must only tell them apart."""
+    result = [Spoken("Speaker_00", "Good morning, everyone!"), Spoken("Speaker_01", "thank you.")]
+    found = score(REFERENCE, [*result, Spoken("Speaker_00", "Let us begin.")])
+    assert (found.word_error_rate, found.speaker_errors, found.words, found.compared) == (0.0, 0, 8, 8)
+
+
+def test_word_errors_are_counted_per_reference_word() -> None:
+    """One substitution, one deletion and one insertion in eight words."""
+    result = [Spoken("A", "good evening everyone"), Spoken("B", "thank you"), Spoken("A", "us begin now")]
+    found = score(REFERENCE, result)
+    assert found.word_error_rate == pytest.approx(3 / 8)
+    assert found.compared == 7
+
+
+def test_words_of_the_wrong_speaker_are_counted() -> None:
+    """A third label can't stand for a voice that has one already: its three words are errors."""
+    result = [Spoken("A", "good morning everyone"), Spoken("B", "thank you"), Spoken("C", "let us begin")]
+    assert score(REFERENCE, result).speaker_errors == 3
+
+
+def test_one_label_for_all_counts_the_smaller_voice() -> None:
+    """With everything under one label the best mapping keeps the voice that said most."""
+    result = [Spoken("A", "good morning everyone thank you let us begin")]
+    assert score(REFERENCE, result).speaker_errors == 2
+
+
+def test_unknown_speakers_are_errors() -> None:
+    """No label is no credit."""
+    result = [Spoken(None, "good morning everyone thank you"), Spoken("A", "let us begin")]
+    assert score(REFERENCE, result).speaker_errors == 5
+
+
+def test_nothing_recognised_is_all_wrong() -> None:
+    """An empty result has every word deleted and no word to compare speakers on."""
+    found = score(REFERENCE, [])
+    assert (found.word_error_rate, found.compared, found.speaker_errors) == (1.0, 0, 0)

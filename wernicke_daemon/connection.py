@@ -1,0 +1,206 @@
+"""One WebSocket: what its client sends goes to its session, what the session has for it goes out.
+
+Three tasks: the reader (whoever calls `run`), one writer (nothing else sends), and a watch for signs of life. The
+library's keepalive is off: while reading pauses because the ring is full, pongs are not read either, and it would take
+a healthy client for dead.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+
+import structlog
+from msgspec.structs import replace
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from ipc.errors import WernickeError
+from wernicke_daemon import protocol
+from wernicke_daemon.protocol import Flush, Keepalive, ServerMessage, Start, Stop
+from wernicke_daemon.session import Options, Session
+
+_log = structlog.get_logger()
+
+MOST_WAITING = 1000
+"""Messages kept for a client that does not read; then it is cut off and its results are kept elsewhere."""
+
+SEND_TIMEOUT_S = 20.0
+PING_EVERY_S = 20.0
+CLOSE_TIMEOUT_S = 5.0
+
+
+class Connection:
+    """keep: takes a message that could not be delivered. options: turns a start message into a session's options."""
+
+    def __init__(
+        self,
+        socket: ServerConnection,
+        keep: Callable[[ServerMessage], None],
+        options: Callable[[Start], Options],
+        timeout_s: float,
+    ) -> None:
+        self._socket = socket
+        self._keep = keep
+        self._options = options
+        self._timeout_s = timeout_s
+        self._waiting: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_WAITING)
+        self._alive = time.monotonic()
+        self._gone = False
+        self._receiving = False
+        self._stopping = False
+        self._close_code = protocol.CLOSE_NORMAL
+        self._reader: asyncio.Task[None] | None = None
+
+    def send(self, message: ServerMessage) -> None:
+        """Queue it. Results that can't go out any more are kept; the rest is of no use to anybody then."""
+        if not self._gone:
+            try:
+                self._waiting.put_nowait(message)
+                return
+            except asyncio.QueueFull:
+                self._abort("client_does_not_read")
+        self._keep(message)
+
+    async def run(self, session: Session) -> None:
+        """Until the client has left or been told that its session is over. `session.ended` is set then."""
+        writer = asyncio.create_task(self._write())
+        watch = asyncio.create_task(self._watch(session))
+        self._reader = asyncio.create_task(self._read(session))
+        await asyncio.wait([self._reader])
+        watch.cancel()
+        self._report_failure(self._reader)
+        if session.ended is None:
+            self._gone = not self._stopping
+            await session.end_utterance("stop" if self._stopping else "disconnect")
+        await self._leave(session, writer)
+
+    def shut_down(self) -> None:
+        """The daemon stops: read nothing more, send what is still to come, close with 1001."""
+        self._stopping = True
+        self._close_code = protocol.CLOSE_GOING_AWAY
+        if self._receiving and self._reader is not None:
+            self._reader.cancel()
+
+    def _report_failure(self, reader: asyncio.Task[None]) -> None:
+        """An exception nobody expected: to the log with an id, and the id to the client."""
+        if reader.cancelled() or (error := reader.exception()) is None:
+            return
+        error_id = secrets.token_hex(4)
+        _log.error("connection_failed", error_id=error_id, exc_info=error)
+        text = f"Something went wrong in the daemon; its log says what, under {error_id}. Connect again to go on."
+        self.send(protocol.error("INTERNAL_ERROR", text, details={"id": error_id}))
+        self._close_code = protocol.CLOSE_INTERNAL
+        self._stopping = True
+
+    # --- in ---
+
+    async def _read(self, session: Session) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while session.ended is None and not self._stopping:
+                self._receiving = True
+                frame = await self._socket.recv()
+                self._receiving = False
+                self._alive = time.monotonic()
+                await self._take(frame, session)
+
+    async def _take(self, frame: str | bytes, session: Session) -> None:
+        try:
+            if isinstance(frame, str):
+                await self._obey(frame, session)
+            else:
+                await session.feed(frame)
+        except WernickeError as error:
+            self.send(protocol.error(error.code, _sentence(str(error))))
+
+    async def _obey(self, text: str, session: Session) -> None:
+        match protocol.parse(text):
+            case Start() as start:
+                session.configure(self._options(start))
+            case Flush():
+                await session.end_utterance("flush")
+            case Stop():
+                await session.end_utterance("stop")
+            case Keepalive():
+                pass
+
+    # --- out ---
+
+    async def _write(self) -> None:
+        while True:
+            message = await self._waiting.get()
+            try:
+                await asyncio.wait_for(self._socket.send(protocol.encode(message)), SEND_TIMEOUT_S)
+            except (ConnectionClosed, TimeoutError):
+                self._abort("client_does_not_read")
+                self._keep(message)
+            except asyncio.CancelledError:
+                self._keep(message)
+                raise
+            finally:
+                self._waiting.task_done()
+
+    def _abort(self, reason: str) -> None:
+        if not self._gone:
+            self._gone = True
+            _log.info(reason)
+            self._socket.transport.abort()
+        self._keep_waiting()
+
+    def _keep_waiting(self) -> None:
+        while not self._waiting.empty():
+            self._keep(self._waiting.get_nowait())
+            self._waiting.task_done()
+
+    async def _leave(self, session: Session, writer: asyncio.Task[None]) -> None:
+        """A client that left is not waited for; one that is there gets everything, then the close."""
+        if not self._gone:
+            await session.done.wait()
+            if session.ended == "stop" and not self._stopping:
+                self.send(protocol.SessionEnded(session.id))
+            await self._waiting.join()
+        self._gone = True
+        writer.cancel()
+        self._keep_waiting()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._socket.close(self._close_code), CLOSE_TIMEOUT_S)
+
+    # --- signs of life ---
+
+    async def _watch(self, session: Session) -> None:
+        """Pings; closes after `timeout_s` without audio, message or pong."""
+        every_s = min(PING_EVERY_S, self._timeout_s / 4)
+        with contextlib.suppress(ConnectionClosed):
+            while time.monotonic() - self._alive < self._timeout_s:
+                pong = asyncio.ensure_future(await self._socket.ping())
+                pong.add_done_callback(self._ponged)
+                await asyncio.sleep(every_s)
+                if session.paused:
+                    self._alive = time.monotonic()
+            text = f"Nothing was heard from the client for {self._timeout_s:.0f} s; connect again to go on."
+            self.send(protocol.error("IDLE_TIMEOUT", text))
+            await self._waiting.join()
+            await self._socket.close(protocol.CLOSE_NORMAL)
+
+    def _ponged(self, pong: asyncio.Future[float]) -> None:
+        if not pong.cancelled() and pong.exception() is None:
+            self._alive = time.monotonic()
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def options_from(start: Start, default: Options) -> Options:
+    """`default` with what the client said. Raises InvalidAudio or InvalidMessage."""
+    said = {
+        name: value for name in ("sample_rate", "channels", "encoding") if (value := getattr(start, name)) is not None
+    }
+    return Options(
+        audio=replace(default.audio, **said),
+        language=start.language or default.language,
+        glossary=tuple(start.glossary) if start.glossary is not None else default.glossary,
+        events=protocol.parse_events(start.events) if start.events is not None else default.events,
+        words=default.words if start.words is None else start.words,
+    )

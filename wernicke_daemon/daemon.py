@@ -1,0 +1,215 @@
+"""The whole daemon, put together: what is started in which order, and stopped in which.
+
+Start: log → job object → shared memory left by the dead is swept → port (a taken one is the commonest reason not to
+start, and found in milliseconds) → arena → stages → sessions are taken.
+Stop, in reverse: sessions end and drain while every stage still runs → stages → arena → log last, so that it can tell.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from ipc import segment
+from ipc.errors import WernickeError
+from ipc.messages import StageName
+from wernicke_daemon import gpu, logs, process_tree, protocol
+from wernicke_daemon.config import Config, stage_settings
+from wernicke_daemon.gateway import Gateway
+from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.pipeline import Pipeline
+from wernicke_daemon.reporter import Reporter
+from wernicke_daemon.stats import Stats
+from wernicke_daemon.supervised_stage import State
+from wernicke_daemon.undelivered import Undelivered
+
+_log = structlog.get_logger()
+
+PROGRESS_EVERY_S = 0.5
+
+
+class NoSharedMemory(WernickeError):
+    """The machine has too little of it for the configured rings."""
+
+    code = "NO_SHARED_MEMORY"
+
+
+class Daemon:
+    """`port`: the bound one. `pipeline.supervisor.stages`: what runs."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises NoSharedMemory."""
+        self._config = config
+        self._stats = Stats()
+        try:
+            self.pipeline = Pipeline(
+                config, stage_settings(config), logs.StageLines(), self._stats.job, self._stage_changed
+            )
+        except OSError as error:
+            raise NoSharedMemory(
+                f"There is too little shared memory for {2 * config.max_connections} rings of "
+                f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
+                "audio.ring_seconds or max_connections."
+            ) from None
+        reporter = Reporter(self._stats, Undelivered(config.data_path), config.logging.log_text)
+        self._feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
+        self.gateway = Gateway(
+            config,
+            self.pipeline.arena,
+            self._feed,
+            self.pipeline.submit,
+            reporter,
+            self.health,
+            self.stats,
+            self.engines,
+        )
+        self._feeding: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        return self.gateway.port
+
+    async def start(self, progress: Callable[[str], None]) -> None:
+        """Sessions are taken from now on. Raises PortTaken or StartFailed."""
+        await self.gateway.open()
+        telling = asyncio.create_task(self._tell(progress))
+        try:
+            await self.pipeline.start()
+        finally:
+            telling.cancel()
+        self._feeding = asyncio.create_task(self._feed.run())
+        self.gateway.ready = True
+        _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
+
+    async def stop(self) -> None:
+        await self.gateway.close(self._config.runtime.drain_timeout_s)
+        if self._feeding is not None:
+            self._feeding.cancel()
+        await self.pipeline.stop()
+        _log.info("stopped")
+
+    async def _tell(self, progress: Callable[[str], None]) -> None:
+        """What the stages are doing while they start, whenever it changes."""
+        told: set[str] = set()
+        while True:
+            for stage in self.pipeline.supervisor.stages.values():
+                line = f"{stage.stage}: {stage.doing.removeprefix(f'{stage.stage}: ')}"
+                if line not in told:
+                    told.add(line)
+                    progress(line)
+            await asyncio.sleep(PROGRESS_EVERY_S)
+
+    def _stage_changed(self, stage: StageName, up: bool) -> None:
+        now = datetime.now(UTC).timestamp()
+        waiting = self.pipeline.dispatcher.depth(stage)
+        message = protocol.Restored(stage) if up else protocol.Degraded(stage, protocol.utc_text(now), waiting)
+        if self.gateway.ready:
+            self.gateway.broadcast("status", message)
+
+    # --- what is known of it ---
+
+    def engines(self) -> tuple[dict[str, str], list[str]]:
+        """Engine by stage with the reason it was chosen, and the stages that are down."""
+        stages = self.pipeline.supervisor.stages
+        engines = {name: f"{s.ready.engine} ({s.ready.why})" for name, s in stages.items() if s.ready}
+        return engines, [name for name, s in stages.items() if s.state is not State.READY]
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """HTTP status and the /health page."""
+        stages = self.pipeline.supervisor.stages
+        status = self._status()
+        card = gpu.figures()
+        page = {
+            "status": status,
+            "stages": {
+                name: {
+                    "state": s.state,
+                    "pid": s.pid,
+                    "restarts": s.restarts,
+                    "engine": s.ready.engine if s.ready else None,
+                    "doing": s.doing,
+                }
+                for name, s in stages.items()
+            },
+            "active_connections": self.gateway.active,
+            "gpu_available": card is not None,
+            "vram_free": card["free_mib"] if card else None,
+        }
+        return (200 if status in ("ok", "degraded") else 503), page
+
+    def _status(self) -> str:
+        stages = self.pipeline.supervisor.stages
+        if not self.gateway.ready:
+            return "starting"
+        if any(stages[name].state is State.FAILED for name in ("ingest", "asr") if name in stages):
+            return "failed"
+        return "ok" if all(stage.state is State.READY for stage in stages.values()) else "degraded"
+
+    def stats(self) -> dict[str, Any]:
+        """The /stats page."""
+        dispatcher = self.pipeline.dispatcher
+        return {
+            "active_sessions": self.gateway.active,
+            **self._stats.summary(),
+            "stages": {
+                name: {
+                    "queue": dispatcher.depth(name),
+                    "epoch": stage.epoch,
+                    "restarts": stage.restarts,
+                    "rss_mb": round(stage.rss_mb, 1),
+                    **self._stats.stage(name),
+                }
+                for name, stage in self.pipeline.supervisor.stages.items()
+            },
+            "gpu_stats": gpu.figures(),
+        }
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config, progress: Callable[[str], None]) -> AsyncIterator[Daemon]:
+    """A daemon that takes sessions, until the block ends. progress: told what it does while it starts.
+
+    Raises WernickeError with one sentence where it can't start.
+    """
+    listener = logs.start(config.logging, config.log_path)
+    try:
+        process_tree.adopt_current_process()
+        for name in segment.sweep():
+            _log.info("swept", segment=name)
+        daemon = Daemon(config)
+        try:
+            await daemon.start(progress)
+            yield daemon
+        finally:
+            await daemon.stop()
+    finally:
+        listener.stop()
+
+
+def serve(config: Config, *, announce: Callable[[str], None]) -> int:
+    """Run until Ctrl-C or a signal to end. Returns the exit status. Raises WernickeError where it can't start."""
+    asyncio.run(_serve(config, announce))
+    return 0
+
+
+async def _serve(config: Config, announce: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    async with running(config, announce) as daemon:
+        if config.runtime.profile == "embedded":
+            announce("The embedded engines are in use: English only.")
+        announce(f"Ready: ws://{config.host}:{daemon.port}/transcribe (Ctrl-C ends it)")
+        await stop.wait()
+        announce("Stopping: sending what is under way...")
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """`loop.add_signal_handler` does not exist on Windows; `signal.signal` does everywhere."""
+    loop = asyncio.get_running_loop()
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))

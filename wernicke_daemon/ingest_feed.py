@@ -1,0 +1,46 @@
+"""One ingest job per tick carries the news of every session; its result is committed before the next is made."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ipc.messages import IngestResult, IngestTask, IngestWork
+from wernicke_daemon.session import Session
+
+
+class IngestFeed:
+    """examine: gives a job to the ingest stage and calls back with its result, None where there is none to be had."""
+
+    def __init__(
+        self, examine: Callable[[IngestWork, Callable[[IngestResult | None], None]], None], tick_s: float
+    ) -> None:
+        self._examine = examine
+        self._tick_s = tick_s
+        self._sessions: dict[str, Session] = {}
+        self._answered = asyncio.Event()
+        self._tasks: tuple[IngestTask, ...] = ()
+
+    def add(self, session: Session) -> None:
+        self._sessions[session.id] = session
+
+    def remove(self, session: Session) -> None:
+        self._sessions.pop(session.id, None)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(self._tick_s)
+            now = time.monotonic()
+            news = (session.take_news(now) for session in list(self._sessions.values()))
+            self._tasks = tuple(task for task in news if task is not None)
+            if self._tasks:
+                self._answered.clear()
+                self._examine(IngestWork(self._tasks), self._commit)
+                await self._answered.wait()
+
+    def _commit(self, result: IngestResult | None) -> None:
+        outcomes = {outcome.session: outcome for outcome in result.outcomes} if result else {}
+        for task in self._tasks:
+            if task.session in self._sessions:
+                self._sessions[task.session].commit(task, outcomes.get(task.session))
+        self._answered.set()

@@ -1,0 +1,100 @@
+"""One log for all processes: JSON lines in a rotating file, and a readable console.
+
+Written by a thread of its own, so that a slow disk never holds up audio. Stages print JSON lines, which come here
+through `StageLines`; whatever else they print is wrapped.
+"""
+
+import logging
+import queue
+import sys
+from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from structlog.typing import Processor
+
+from ipc.messages import StageName
+from wernicke_daemon.config import LoggingSettings
+
+_SHARED: list[Processor] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+    structlog.processors.format_exc_info,
+]
+
+
+class _Passing(QueueHandler):
+    """Hands records on as they are: listener and logger are in one process, nothing needs to be flattened."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
+
+
+def start(settings: LoggingSettings, path: Path) -> QueueListener:
+    """Log to `path` and the console from now on. The caller stops the listener last of all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handlers: list[logging.Handler] = [_file(settings, path)]
+    if settings.console:
+        handlers.append(_console())
+    records: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    root = logging.getLogger()
+    root.handlers = [_Passing(records)]
+    root.setLevel(settings.level.upper())
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    listener = QueueListener(records, *handlers)
+    listener.start()
+    return listener
+
+
+def _file(settings: LoggingSettings, path: Path) -> logging.Handler:
+    limit = settings.max_mib * 1024 * 1024
+    handler = RotatingFileHandler(path, maxBytes=limit, backupCount=settings.backups, encoding="utf-8")
+    handler.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
+    return handler
+
+
+def _console() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
+    return handler
+
+
+def _formatter(renderer: Processor) -> logging.Formatter:
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=[remove, renderer])
+
+
+class StageLines:
+    """What stage processes print, into the log. Called on their reader threads."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("stage")
+
+    def __call__(self, stage: StageName, line: bytes) -> None:
+        if not line.strip():
+            return
+        fields = _parsed(line)
+        level = str(fields.pop("level", "info"))
+        fields.pop("timestamp", None)
+        event = str(fields.pop("event", "stage_output"))
+        number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+        self._log.log(number, event, **{"stage": stage, **fields})
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {"text": line.decode(errors="replace")}

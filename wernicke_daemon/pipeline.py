@@ -1,0 +1,100 @@
+"""The stages and what feeds them, without any client: arena, supervisor and dispatcher, put together.
+
+The daemon puts a gateway before it; benchmarks and tests put themselves there.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ipc.arena import Arena
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import STAGES, StageName
+from ipc.settings import StageSettings
+from wernicke_daemon.config import Config, RuntimeSettings
+from wernicke_daemon.dispatcher import Dispatcher, Owner, Policy
+from wernicke_daemon.liveness import Limits
+from wernicke_daemon.restart_policy import RestartPolicy
+from wernicke_daemon.supervised_stage import StageSetup
+from wernicke_daemon.supervisor import Supervisor
+from wernicke_daemon.utterance import StageTiming, Utterance
+
+DEADLINE_TICK_S = 0.05
+HELLO_S = 30.0
+"""A process that has not connected by then never will: it has only small packages to import."""
+
+JOB_S = 120.0
+JOB_PER_AUDIO_S = 20.0
+"""A job is given up after JOB_S plus that many times its length of audio: far beyond any honest computation, large-v3
+on a slow CPU included."""
+
+
+class Pipeline:
+    """`arena`, `dispatcher`, `supervisor`. Made on the event loop's (main) thread; owns shared memory from then on."""
+
+    def __init__(
+        self,
+        config: Config,
+        settings: StageSettings,
+        on_line: Callable[[StageName, bytes], None],
+        on_job: Callable[[StageName, StageTiming], None] = lambda stage, timing: None,
+        on_status: Callable[[StageName, bool], None] = lambda stage, up: None,
+        names: tuple[StageName, ...] = STAGES,
+    ) -> None:
+        """Raises OSError where shared memory is too small. names: the stages to run."""
+        runtime = config.runtime
+        slots = 2 * config.max_connections
+        self.arena = Arena(slots, round(config.audio.ring_seconds * SAMPLE_RATE))
+        self.dispatcher = Dispatcher(_policy(config), on_job, on_status)
+        setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
+        self.supervisor = Supervisor(setup, lambda: _restarts(runtime), self.dispatcher, on_line, names)
+        self.dispatcher.connect(self.supervisor.stages)
+        self._deadlines: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Every stage is ready. Raises StartFailed."""
+        self._deadlines = asyncio.create_task(self._check_deadlines())
+        await self.supervisor.start()
+
+    def submit(self, utterance: Utterance, owner: Owner) -> None:
+        utterance.models = self.models()
+        self.dispatcher.submit(utterance, owner)
+
+    def models(self) -> dict[StageName, str]:
+        return {name: stage.ready.model for name, stage in self.supervisor.stages.items() if stage.ready}
+
+    async def _check_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(DEADLINE_TICK_S)
+            self.dispatcher.check_deadlines(time.monotonic())
+
+    async def stop(self) -> None:
+        """Every process is gone, and the shared memory with them."""
+        if self._deadlines is not None:
+            self._deadlines.cancel()
+        await self.supervisor.stop()
+        self.arena.close()
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(
+        diarization_s=config.diarization.deadline_s,
+        correction_s=config.correction.deadline_s,
+        restart_grace_s=config.runtime.restart_grace_s,
+        credit=config.runtime.credit,
+        max_attempts=config.asr.max_attempts,
+    )
+
+
+def _limits(runtime: RuntimeSettings) -> Limits:
+    return Limits(HELLO_S, runtime.load_timeout_s, runtime.heartbeat_timeout_s, JOB_S, JOB_PER_AUDIO_S)
+
+
+def _restarts(runtime: RuntimeSettings) -> RestartPolicy:
+    return RestartPolicy(
+        most=runtime.restarts_max,
+        window_s=runtime.restarts_window_s,
+        first_s=runtime.backoff_first_s,
+        last_s=runtime.backoff_max_s,
+        stable_s=runtime.stable_after_s,
+    )

@@ -1,0 +1,301 @@
+"""One client's speech: its audio on the way in, its results on the way out, in order. Survives its connection and
+every stage.
+
+Life: OPEN (audio comes in) → ENDING (no more audio; utterances are still under way) → over (`done` is set).
+Audio is appended to the ring by `feed`, examined by ingest jobs that `take_news` and `commit` make and close, cut into
+utterances, and kept until the utterance needs it no more.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from ipc.arena import RingWriter
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
+from wernicke_daemon import protocol, results
+from wernicke_daemon.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
+from wernicke_daemon.ordering import InOrder
+from wernicke_daemon.protocol import ServerMessage
+from wernicke_daemon.rate_watch import RateWatch
+from wernicke_daemon.speaker_assignment import seconds_by_speaker
+from wernicke_daemon.timeline import IdleClock, WallClock
+from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.voices import Voices
+
+_log = structlog.get_logger()
+
+PIECE_BYTES = 1 << 20
+"""A larger frame is decoded in pieces, between which other connections get their turn."""
+
+MOST_PER_TASK = 30 * SAMPLE_RATE
+"""Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
+
+WINDOW = 512
+"""Samples that voice activity detection looks at together; fewer are no news."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a client asked for."""
+
+    audio: AudioFormat
+    language: str
+    glossary: tuple[str, ...] = ()
+    events: frozenset[str] = frozenset()
+    words: bool = True
+
+
+class Session:
+    """send: hands a message to the client, or keeps it where there is none any more.
+    submit: gives an utterance to the dispatcher. report: is told of each settled utterance and what became of it."""
+
+    def __init__(
+        self,
+        session_id: str,
+        ring: RingWriter,
+        options: Options,
+        context_lines: int,
+        send: Callable[[ServerMessage], None],
+        submit: Callable[[Utterance, "Session"], None],
+        report: Callable[[Utterance, ServerMessage], None],
+    ) -> None:
+        now = time.monotonic()
+        self.id = session_id
+        self.options = options
+        self.send = send
+        self.paused = False
+        self.ended: Trigger | None = None
+        self.done = asyncio.Event()
+        self.ring = ring
+        self._submit = submit
+        self._report = report
+        self._decoder = PcmDecoder(options.audio)
+        self._rate_watch = RateWatch(options.audio)
+        self._idle = IdleClock(now)
+        self._wall = WallClock()
+        self._voices = Voices()
+        self._finals: InOrder[Utterance] = InOrder()
+        self._said: deque[tuple[int, str]] = deque(maxlen=context_lines)
+        self._room = asyncio.Event()
+        self._ends: deque[tuple[int, Trigger]] = deque()
+        self._state = b""
+        self._examined = 0
+        self._retained = 0
+        self._speaking = False
+        self._sequence = 0
+        self._open = 0
+        self._leases: dict[int, int] = {}
+        self._acked = 0.0
+
+    # --- audio in ---
+
+    async def feed(self, data: bytes) -> None:
+        """One frame. Waits while the ring is full. Raises InvalidAudio; what was refused is out, the rest is in."""
+        refused: InvalidAudio | None = None
+        for piece in _pieces(data):
+            try:
+                await self._append(self._decoder.decode(piece))
+            except InvalidAudio as error:
+                refused = error
+            if len(data) > PIECE_BYTES:
+                await asyncio.sleep(0)
+        self._arrived(len(data))
+        if refused is not None:
+            raise refused
+
+    def _arrived(self, count: int) -> None:
+        now = time.monotonic()
+        self._idle.arrived(count / self.options.audio.bytes_per_second, now)
+        if warning := self._rate_watch.arrived(count, now):
+            _log.warning("wrong_rate", session=self.id, reason=warning)
+            self.tell("status", protocol.Warned("INVALID_AUDIO_FORMAT", warning))
+
+    async def _append(self, samples: Audio) -> None:
+        while len(samples) > self.ring.room:
+            fits = samples[: self.ring.room]
+            samples = samples[len(fits) :]
+            self._write(fits)
+            await self._wait_for_room()
+        self._write(samples)
+
+    def _write(self, samples: Audio) -> None:
+        self.ring.append(samples)
+        self._wall.arrived(self.ring.written, time.time())
+
+    async def _wait_for_room(self) -> None:
+        self.paused = True
+        try:
+            while not self.ring.room:
+                self._room.clear()
+                await self._room.wait()
+        finally:
+            self.paused = False
+            self._idle.hold(time.monotonic())
+
+    async def end_utterance(self, trigger: Trigger) -> None:
+        """End the open utterance after all that was received; but for `flush`, the session too."""
+        await self._append(self._decoder.drain())
+        self._ends.append((self.ring.written, trigger))
+        if trigger != "flush":
+            self.ended = trigger
+
+    def configure(self, options: Options) -> None:
+        """A `start` message. Raises InvalidMessage once audio has come."""
+        if self._decoder.bytes_received:
+            raise protocol.InvalidMessage("A start message has to come before the first audio; open a new connection.")
+        self.options = options
+        self._decoder = PcmDecoder(options.audio)
+        self._rate_watch = RateWatch(options.audio)
+
+    # --- ingest: where are the utterances? ---
+
+    def take_news(self, now: float) -> IngestTask | None:
+        """An ingest task if there is anything to examine. Nothing changes before `commit`, but for idle time."""
+        end, trigger = self._ends[0] if self._ends else (self.ring.written, None)
+        upto = min(end, self._examined + MOST_PER_TASK)
+        whole = upto == end
+        idle_s = self._idle_time(now) if whole and trigger is None else 0.0
+        if idle_s:
+            upto = end = self.ring.written
+        unexamined = upto - self._examined
+        if trigger is None and unexamined < WINDOW and not (idle_s and (unexamined or self._speaking)):
+            return None
+        audio = self.ring.handle(self._examined, upto)
+        return IngestTask(self.id, audio, self._state, trigger if whole else None, idle_s)
+
+    def _idle_time(self, now: float) -> float:
+        """Before a gap the resampler's tail goes in, or the last phoneme stays inside."""
+        if self.paused:
+            self._idle.hold(now)
+        idle_s = self._idle.take(now)
+        if idle_s:
+            tail = self._decoder.drain()
+            if len(tail) <= self.ring.room:
+                self._write(tail)
+        return idle_s
+
+    def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
+        """What an ingest job found; None where it can't be had: that audio becomes a gap."""
+        if outcome is None or outcome.stale:
+            self._lose(task)
+        else:
+            self._state = outcome.state
+            self._examined = outcome.examined_to
+            self._retained = outcome.retain_from
+            self._speaking = outcome.speaking
+            for boundary in outcome.boundaries:
+                self._begin(boundary)
+        if task.end is not None:
+            self._ends.popleft()
+        self._acknowledge()
+        self._free()
+
+    def _lose(self, task: IngestTask) -> None:
+        """Cut the session's audio at the task's end: what was open can't be trusted to be whole any more."""
+        start_s, end_s = self._retained / SAMPLE_RATE, task.audio.end / SAMPLE_RATE
+        _log.error("audio_lost", session=self.id, start_s=start_s, end_s=end_s)
+        gap = protocol.Gap(start_s, end_s, "INTERNAL_ERROR")
+        self.send(gap if "status" in self.options.events else _gap_as_error(gap))
+        self._state = b""
+        self._examined = self._retained = task.audio.end
+        self._speaking = False
+
+    def _begin(self, boundary: Boundary) -> None:
+        self._sequence += 1
+        self._open += 1
+        self._leases[self._sequence] = boundary.start
+        stamp = datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
+        utterance = Utterance(
+            session=self.id,
+            sequence=self._sequence,
+            buffer_id=f"buff_{stamp}_{self._sequence:03d}",
+            audio=self.ring.handle(boundary.start, boundary.end),
+            boundary=boundary,
+            language=self.options.language,
+            glossary=self.options.glossary,
+            triggered=time.monotonic(),
+            wall_start=self._wall.at(boundary.start),
+        )
+        self._submit(utterance, self)
+
+    def _acknowledge(self) -> None:
+        now = time.monotonic()
+        if now - self._acked >= 1.0 or self.ended:
+            self._acked = now
+            received, samples = self._decoder.bytes_received, self._decoder.samples_received
+            self.tell("ack", protocol.AudioReceived(received, samples))
+
+    def _free(self) -> None:
+        """Give up what nobody needs any more; is the session over?"""
+        floor = min(self._retained, *self._leases.values()) if self._leases else self._retained
+        self.ring.raise_floor(floor)
+        self._wall.forget(floor)
+        self._room.set()
+        if self.ended and not self._ends and not self._open:
+            self.done.set()
+
+    # --- results: the dispatcher's Owner ---
+
+    def recognised(self, utterance: Utterance) -> None:
+        self._said.append((utterance.sequence, results.recognised_text(utterance)))
+        partial = results.recognised(utterance, self.options.words, time.monotonic())
+        self.tell("partial", partial)
+
+    def audio_released(self, utterance: Utterance) -> None:
+        self._leases.pop(utterance.sequence, None)
+        self._free()
+
+    def context(self, utterance: Utterance) -> tuple[str, ...]:
+        return tuple(text for sequence, text in self._said if sequence < utterance.sequence)
+
+    def settled(self, utterance: Utterance) -> None:
+        for ready in self._finals.put(utterance.sequence, utterance):
+            self._release(ready)
+        self._free()
+
+    def _release(self, utterance: Utterance) -> None:
+        """Voices are named here, in the order of speech."""
+        message = self._outcome(utterance)
+        self._report(utterance, message)
+        self._open -= 1
+        if isinstance(message, protocol.Suppressed):
+            self.tell("suppressed", message)
+        else:
+            self.send(message)
+
+    def _outcome(self, utterance: Utterance) -> ServerMessage:
+        if utterance.failure is not None:
+            text = "This utterance could not be transcribed; the daemon's log says why. The next ones are not affected."
+            return protocol.error(
+                utterance.failure, text, buffer_id=utterance.buffer_id, sequence=utterance.sequence
+            )
+        if not utterance.lines:
+            return protocol.Suppressed(utterance.sequence, utterance.buffer_id, "no speech was recognised")
+        return results.final(utterance, self._names(utterance), self.options.words, time.monotonic())
+
+    def _names(self, utterance: Utterance) -> list[str | None]:
+        found = utterance.diarization
+        if found is None:
+            return []
+        seconds = seconds_by_speaker(found.turns, len(found.embeddings))
+        return self._voices.assign(found.embeddings, seconds, found.same_voice)
+
+    def tell(self, event: str, message: ServerMessage) -> None:
+        """Only to a client that asked for it."""
+        if event in self.options.events:
+            self.send(message)
+
+
+def _pieces(data: bytes) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[at : at + PIECE_BYTES] for at in range(0, len(view), PIECE_BYTES))
+
+
+def _gap_as_error(gap: protocol.Gap) -> protocol.Error:
+    text = f"The audio from {gap.start:.1f} s to {gap.end:.1f} s could not be examined and is lost to a fault."
+    return protocol.error(gap.reason, text, details={"from": gap.start, "to": gap.end})

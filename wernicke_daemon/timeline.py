@@ -1,0 +1,75 @@
+"""When audio arrived: how long nothing has, and what time of day a sample was heard. Pure; times are passed in."""
+
+from collections import deque
+
+from ipc.audio_handle import SAMPLE_RATE
+
+LONGEST_CHUNK_S = 2.0
+"""A live client's frames are shorter; a longer wait for the next one counts as silence."""
+
+ARRIVAL_SLACK_S = 0.1
+"""Network jitter that is not yet silence."""
+
+ANCHOR_TOLERANCE_S = 0.05
+"""Arrivals that agree with the clock so far within this need no anchor of their own."""
+
+
+class IdleClock:
+    """How long nothing has been received.
+
+    A chunk of d seconds covers the d seconds before it came, so a live client is only late after d and some slack;
+    once it is late, all the time since its last chunk was silence. Where a chunk came sooner than its own length
+    after the one before (a file, sent at once), only the time between the two says when the next is due.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._arrival = now
+        self._from = now
+        self._due = now
+
+    def arrived(self, seconds: float, now: float) -> None:
+        """`seconds` of audio came."""
+        covered = min(seconds, now - self._arrival, LONGEST_CHUNK_S)
+        self._arrival = self._from = now
+        self._due = now + covered + ARRIVAL_SLACK_S
+
+    def hold(self, now: float) -> None:
+        """Up to now nothing counts: reading was paused, or audio waits to be examined."""
+        self._from = max(self._from, now)
+        self._due = max(self._due, now)
+
+    def take(self, now: float) -> float:
+        """Seconds of silence not taken before."""
+        if now < self._due:
+            return 0.0
+        idle = now - self._from
+        self._from = self._due = now
+        return idle
+
+
+class WallClock:
+    """Time of day of any sample. Audio that arrives at t ends at t; pauses that were withheld so do not shift it."""
+
+    def __init__(self) -> None:
+        self._anchors: deque[tuple[int, float]] = deque()
+
+    def arrived(self, end_sample: int, wall: float) -> None:
+        """Samples up to `end_sample` are in by `wall` (seconds since 1970)."""
+        if self._anchors and abs(self._at(self._anchors[-1], end_sample) - wall) < ANCHOR_TOLERANCE_S:
+            self._anchors[-1] = (end_sample, self._at(self._anchors[-1], end_sample))
+        else:
+            self._anchors.append((end_sample, wall))
+
+    @staticmethod
+    def _at(anchor: tuple[int, float], sample: int) -> float:
+        return anchor[1] + (sample - anchor[0]) / SAMPLE_RATE
+
+    def at(self, sample: int) -> float:
+        """Seconds since 1970. `sample` lies in audio that arrived and was not forgotten."""
+        anchor = next((anchor for anchor in self._anchors if anchor[0] > sample), self._anchors[-1])
+        return self._at(anchor, sample)
+
+    def forget(self, before: int) -> None:
+        """Nobody will ask for samples before that one."""
+        while len(self._anchors) > 1 and self._anchors[0][0] <= before:
+            self._anchors.popleft()

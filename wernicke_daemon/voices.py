@@ -1,0 +1,103 @@
+"""Which voice of the session a local speaker of an utterance is. Pure; asked once per utterance, in sequence order.
+
+Policy:
+- A local speaker is the known voice whose centroid is most alike by cosine similarity, if that is at least the
+  engine's `same_voice`. Within one utterance the best pair is settled first, and a voice is given only once.
+- Who matches none is a new voice, if heard for MIN_NEW_VOICE_S. Less than that, or no usable embedding (empty, not
+  finite, all zero), is too little to say: no name.
+- A voice's centroid is the mean of its embeddings (made unit vectors), weighted by their seconds of speech. The
+  weight of what is already known is capped at MEMORY_S, so that a voice follows a slow change (another chair,
+  a cold) but one odd utterance hardly moves it; an hour into the session a new utterance still counts.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MIN_NEW_VOICE_S = 1.0
+"""Seconds of speech from which an unmatched local speaker founds a voice: embeddings of less are too scattered."""
+MEMORY_S = 120.0
+"""Seconds of speech that a centroid remembers at most."""
+
+Vector = tuple[float, ...]
+
+
+@dataclass
+class Voice:
+    """name: "Speaker_00", … centroid: unit vector. seconds: of speech behind it, at most MEMORY_S."""
+
+    name: str
+    centroid: Vector
+    seconds: float
+
+    def hear(self, embedding: Vector, seconds: float) -> None:
+        """Move the centroid towards a unit vector by its share of what is known."""
+        known = self.seconds
+        mean = [known * a + seconds * b for a, b in zip(self.centroid, embedding, strict=True)]
+        self.centroid = unit(mean) or self.centroid
+        self.seconds = min(known + seconds, MEMORY_S)
+
+
+class Voices:
+    """The voices of one session, named in order of first appearance."""
+
+    def __init__(self) -> None:
+        self._known: list[Voice] = []
+
+    def assign(
+        self, embeddings: tuple[Vector, ...], durations: tuple[float, ...], same_voice: float
+    ) -> list[str | None]:
+        """A name, or None, for each local speaker of the next utterance.
+
+        embeddings: one per local speaker, all of one length or unusable. durations: seconds of speech of each.
+        same_voice: cosine similarity from which two embeddings are one voice. Raises ValueError where embeddings
+        and durations are not equally many.
+        """
+        heard = [unit(embedding) for embedding in embeddings]
+        matched = self._matches(heard, same_voice)
+        return [
+            self._named(matched.get(i), embedding, seconds)
+            for i, (embedding, seconds) in enumerate(zip(heard, durations, strict=True))
+        ]
+
+    def _matches(self, heard: list[Vector | None], same_voice: float) -> dict[int, Voice]:
+        """Local speaker → known voice, the most alike pair first, each used once."""
+        pairs = [
+            (cosine(embedding, voice.centroid), i, voice)
+            for i, embedding in enumerate(heard)
+            if embedding is not None
+            for voice in self._known
+            if len(voice.centroid) == len(embedding)
+        ]
+        matched: dict[int, Voice] = {}
+        for alike, i, voice in sorted(pairs, key=lambda pair: -pair[0]):
+            if alike >= same_voice and i not in matched and voice not in matched.values():
+                matched[i] = voice
+        return matched
+
+    def _named(self, voice: Voice | None, embedding: Vector | None, seconds: float) -> str | None:
+        if embedding is None:
+            return None
+        if voice is not None:
+            voice.hear(embedding, seconds)
+            return voice.name
+        if seconds < MIN_NEW_VOICE_S:
+            return None
+        return self._found(embedding, seconds)
+
+    def _found(self, embedding: Vector, seconds: float) -> str:
+        voice = Voice(f"Speaker_{len(self._known):02d}", embedding, min(seconds, MEMORY_S))
+        self._known.append(voice)
+        return voice.name
+
+
+def unit(vector: Iterable[float]) -> Vector | None:
+    """The vector scaled to length 1; None where that means nothing (empty, not finite, all zero)."""
+    values = tuple(vector)
+    length = math.hypot(*values)
+    return tuple(value / length for value in values) if 0 < length < math.inf else None
+
+
+def cosine(a: Vector, b: Vector) -> float:
+    """Of two unit vectors of one length."""
+    return sum(x * y for x, y in zip(a, b, strict=True))
