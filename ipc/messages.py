@@ -55,7 +55,7 @@ class Boundary(Message, frozen=True):
 
 class IngestOutcome(Message, frozen=True):
     """examined_to: next sample to examine. retain_from: first sample that ingest still needs.
-    speaking: an utterance is open, so idle time matters. silent_samples: speech too short to be an utterance,
+    speaking: an utterance is open, so idle time matters. dropped_samples: speech too short to be an utterance,
     dropped and counted. stale: the audio could not be read any more (state is unchanged then)."""
 
     session: str

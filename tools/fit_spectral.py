@@ -126,7 +126,9 @@ def main() -> int:
         plain = [examples(spoken[voice, 1.0], length) for voice in VOICES]
         same, different = similarities(plain, mean, projection)
         low, high = np.percentile(same, 2), np.percentile(different, 98)
-        print(f"{what}: of one voice 2 % are less alike than {low:.2f}, of two voices 2 % are more alike than {high:.2f}")
+        print(
+            f"{what}: of one voice 2 % are less alike than {low:.2f}, of two voices 2 % are more alike than {high:.2f}"
+        )
     path = ROOT / "stages" / "diarization" / "spectral_stats.json"
     content = {"mean": rounded(mean), "projection": rounded(projection)}
     path.write_text(json.dumps(content) + "\n", encoding="utf-8", newline="\n")

@@ -115,7 +115,7 @@ class Daemon:
     def engines(self) -> tuple[dict[str, str], list[str]]:
         """Engine by stage with the reason it was chosen, and the stages that are down."""
         stages = self.pipeline.supervisor.stages
-        engines = {name: f"{s.ready.engine} ({s.ready.why})" for name, s in stages.items() if s.ready}
+        engines: dict[str, str] = {name: f"{s.ready.engine} ({s.ready.why})" for name, s in stages.items() if s.ready}
         return engines, [name for name, s in stages.items() if s.state is not State.READY]
 
     def health(self) -> tuple[int, dict[str, Any]]:

@@ -220,4 +220,3 @@ class Gateway:
                 degraded=degraded,
             ),
         )
-

@@ -83,7 +83,7 @@ def options_from_query(query: dict[str, str]) -> Start:
 
 
 def parse_events(asked: str | list[str] | None) -> frozenset[str]:
-    """"session,partial", ["session"], "all". Raises InvalidMessage for names that do not exist."""
+    """ "session,partial", ["session"], "all". Raises InvalidMessage for names that do not exist."""
     names = asked.split(",") if isinstance(asked, str) else asked or []
     wanted = {name.strip() for name in names if name.strip()}
     if "all" in wanted:

@@ -271,9 +271,7 @@ class Session:
     def _outcome(self, utterance: Utterance) -> ServerMessage:
         if utterance.failure is not None:
             text = "This utterance could not be transcribed; the daemon's log says why. The next ones are not affected."
-            return protocol.error(
-                utterance.failure, text, buffer_id=utterance.buffer_id, sequence=utterance.sequence
-            )
+            return protocol.error(utterance.failure, text, buffer_id=utterance.buffer_id, sequence=utterance.sequence)
         if not utterance.lines:
             return protocol.Suppressed(utterance.sequence, utterance.buffer_id, "no speech was recognised")
         return results.final(utterance, self._names(utterance), self.options.words, time.monotonic())

@@ -1,4 +1,4 @@
-"""Who said which word: puts diarization's turns on recognised words, and splits segments where the voice changes. Pure."""
+"""Who said which word: diarization's turns on recognised words; segments are split where the voice changes. Pure."""
 
 from collections.abc import Sequence
 from itertools import groupby

@@ -7,7 +7,7 @@ from ipc.audio_handle import SAMPLE_RATE
 LONGEST_CHUNK_S = 2.0
 """A live client's frames are shorter; a longer wait for the next one counts as silence."""
 
-ARRIVAL_SLACK_S = 0.1
+ARRIVAL_SLACK_S = 0.25
 """Network jitter that is not yet silence."""
 
 ANCHOR_TOLERANCE_S = 0.05

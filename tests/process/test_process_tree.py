@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -123,11 +123,12 @@ def start_parent() -> Iterator[Starter]:
     parents = []
 
     def start(*codes: str) -> "subprocess.Popen[bytes]":
-        options = {} if sys.platform == "win32" else {"process_group": 0}
+        options: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
         command = [sys.executable, "-c", PARENT, *codes]
         environment = process_tree.environment(False)
-        parents.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options))
-        return parents[-1]
+        parent: subprocess.Popen[bytes] = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options)
+        parents.append(parent)
+        return parent
 
     yield start
     for parent in parents:
@@ -400,7 +401,7 @@ def test_start_is_refused_outside_the_main_thread() -> None:
 
 def test_a_hundred_starts_leave_nothing_behind() -> None:
     """No descriptor, thread or process stays when children have ended."""
-    process = psutil.Process()
+    process: Any = psutil.Process()
     count = process.num_handles if sys.platform == "win32" else process.num_fds
     process_tree.parent_pipe()
     events, threads, open_before = Events(), set(threading.enumerate()), count()

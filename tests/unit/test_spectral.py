@@ -109,9 +109,7 @@ def test_two_male_voices_are_told_apart(engine: Spectral, males: list[Utterance]
 
 
 @pytest.mark.parametrize("clip", ["demo", "males"])
-def test_change_of_speaker_is_found(
-    engine: Spectral, clip: str, request: pytest.FixtureRequest
-) -> None:
+def test_change_of_speaker_is_found(engine: Spectral, clip: str, request: pytest.FixtureRequest) -> None:
     """Two voices one after the other in one utterance give two turns that part in the pause between them."""
     first, second = request.getfixturevalue(clip)[:2]
     result = engine.diarize(np.concatenate([first.audio, pause(), second.audio]))
