@@ -39,6 +39,7 @@ class Arena:
         assert buffer is not None
         self._header, self._rings = _views(buffer, slots, ring_samples)
         self._free = list(range(slots))
+        self._writers: dict[int, RingWriter] = {}
         self.name = self._segment.name
         self.geometry = f"{self.name}:{slots}:{ring_samples}"
         """What a reader needs to attach."""
@@ -50,18 +51,23 @@ class Arena:
         slot = self._free.pop(0)
         self._header["floor"][slot] = 0
         self._header["generation"][slot] += 1
-        return RingWriter(self.name, slot, self._header[slot : slot + 1], self._rings[slot])
+        writer = RingWriter(self.name, slot, self._header[slot : slot + 1], self._rings[slot])
+        self._writers[slot] = writer
+        return writer
 
     def release(self, writer: "RingWriter") -> None:
         """The slot may be used again; handles to it turn stale at once."""
         self._header["generation"][writer.slot] += 1
+        self._writers.pop(writer.slot).detach()
         self._free.append(writer.slot)
 
     def close(self) -> None:
-        """Unmap and remove. Every RingWriter must be dropped before."""
+        """Remove and unmap; writers are of no use any more."""
+        for writer in self._writers.values():
+            writer.detach()
         del self._header, self._rings
-        self._segment.close()
         self._segment.unlink()
+        self._segment.close()
 
 
 class RingWriter:
@@ -95,6 +101,10 @@ class RingWriter:
         if sample > self.floor:
             self.floor = sample
             self._header["floor"][0] = sample
+
+    def detach(self) -> None:
+        """Let go of the shared memory: it can't be unmapped while anything points into it."""
+        del self._header, self._ring
 
     def handle(self, start: int, end: int) -> AudioHandle:
         """A handle to samples [start, end)."""

@@ -39,7 +39,8 @@ def run(record: bytes) -> None:
     init = control.wait_for_init()
     engine = start_engine(msgspec.convert(boot.stage, StageName), init, control)
     if engine is not None:
-        serve(engine, ArenaReader(init.arena), control, work, results)
+        arena = ArenaReader(init.arena)
+        serve(engine, arena, control, work, results)
         engine.close()
     leave()
 

@@ -74,7 +74,8 @@ def speak(line: Line, folder: Path) -> Audio:
     path = folder / "line.wav"
     subprocess.run(["flite", "-voice", line.voice, "-t", line.text, "-o", str(path)], check=True)
     speech = trimmed(read_wav(path))
-    return (speech * (10 ** (SPEECH_DB / 20) / np.sqrt(np.mean(speech**2)))).astype(np.float32)
+    gain = 10 ** (SPEECH_DB / 20) / float(np.sqrt(np.mean(speech**2)))
+    return (speech * gain).astype(np.float32)
 
 
 def read_wav(path: Path) -> Audio:

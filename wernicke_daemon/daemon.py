@@ -39,7 +39,7 @@ class NoSharedMemory(WernickeError):
 
 
 class Daemon:
-    """`port`: the bound one. `pipeline.supervisor.stages`: what runs."""
+    """`port`: the bound one. `pipeline.supervisor.stages`: what runs. `undelivered`: where results without a client go."""
 
     def __init__(self, config: Config) -> None:
         """Raises NoSharedMemory."""
@@ -55,7 +55,9 @@ class Daemon:
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None
-        reporter = Reporter(self._stats, Undelivered(config.data_path), config.logging.log_text)
+        store = Undelivered(config.data_path)
+        self.undelivered = store.path
+        reporter = Reporter(self._stats, store, config.logging.log_text)
         self._feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
         self.gateway = Gateway(
             config,

@@ -69,6 +69,11 @@ class Gateway:
         self.port = 0
 
     @property
+    def sessions(self) -> frozenset[Session]:
+        """Those that are not over yet, with or without a client."""
+        return frozenset(self._sessions)
+
+    @property
     def active(self) -> int:
         return len(self._connections)
 

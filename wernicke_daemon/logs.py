@@ -19,6 +19,7 @@ from ipc.messages import StageName
 from wernicke_daemon.config import LoggingSettings
 
 _SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
     structlog.processors.format_exc_info,

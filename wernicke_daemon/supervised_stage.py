@@ -163,6 +163,8 @@ class SupervisedStage:
         if epoch != self.epoch:
             return
         self._links.close(self._link, self._keys)
+        if self._child is not None and self._child.dropped_lines:
+            _log.warning("stage_lines_dropped", stage=self.stage, epoch=epoch, lines=self._child.dropped_lines)
         self._child = None
         self._liveness = None
         if self.state is State.STOPPED:

@@ -7,6 +7,7 @@ is worse than two voices taken for one: a cluster must hold enough speech and st
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ class Spectral:
             masks = [within(frames, spans(cells, labels == name)) for name in names]
             cosines = similarity(np.array([self._point(frames, mask) for mask in masks]))
             small = np.array([mask.sum() < MIN_VOICE for mask in masks])
-            urgent = cosines + 2 * (small[:, None] | small)
+            urgent = cosines + 2 * (small[:, None] | small)  # above any cosine: small ones first, in any case
             np.fill_diagonal(urgent, -np.inf)
             a, b = np.unravel_index(urgent.argmax(), urgent.shape)
             if urgent[a, b] < SAME_VOICE:
@@ -141,10 +142,7 @@ def regions(voiced: Mask) -> list[tuple[int, int]]:
 
 def cut(start: int, end: int) -> list[Cell]:
     edges = np.linspace(start, end, max(1, round((end - start) / CELL)) + 1).astype(int).tolist()
-    return [
-        Cell(a, b, slice(max(start, a - CELL // 2), min(end, b + CELL // 2)))
-        for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    return [Cell(a, b, slice(max(start, a - CELL // 2), min(end, b + CELL // 2))) for a, b in pairwise(edges)]
 
 
 def clustered(points: Vector, most: int) -> Labels:

@@ -38,7 +38,8 @@ class Utterance(NamedTuple):
 def read(path: Path) -> Audio:
     with av.open(str(path)) as file:
         samples = np.concatenate([frame.to_ndarray() for frame in file.decode(audio=0)], axis=1)[0]
-    return (samples / 32768).astype(np.float32) if samples.dtype == np.int16 else samples.astype(np.float32)
+    scale = 32768 if samples.dtype == np.int16 else 1
+    return np.asarray(samples / scale, dtype=np.float32)
 
 
 def utterances(clip: Path, reference: Path, roll_s: float = 0.2) -> list[Utterance]:
@@ -192,7 +193,8 @@ def test_no_diarization_finds_nobody() -> None:
     engine.load()
     engine.warm_up()
     handle = AudioHandle(arena="a", slot=0, generation=1, start=0, count=RATE)
-    result = engine.process(DiarizationWork(audio=handle), {}.__getitem__)
+    nothing: dict[AudioHandle, Audio] = {}
+    result = engine.process(DiarizationWork(audio=handle), nothing.__getitem__)
     engine.close()
     assert (result.turns, result.embeddings) == ((), ())
 

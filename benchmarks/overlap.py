@@ -1,0 +1,278 @@
+"""Do the stages overlap, and what does the way between them cost?
+
+    python benchmarks/overlap.py [--json FILE] [--quick]
+
+Real stage processes, sockets and shared memory; the engines only take time (`stages.sleep`). What is measured begins
+where a session commits the boundary of an utterance and ends where its final, its turn in `sequence` order
+having come, is handed to the client's writer.
+
+(a) Throughput: utterances that wait all at once. *Ideal* is the slowest stage (correction) at work without a
+    break from the moment at which it can first have work: max(asr, diarization) + utterances x correction. The
+    *serial chain* is ASR, then diarization, then correction of one utterance before the next is begun, by the same
+    engines in one process, without a socket between them.
+(b) Added time: utterances that arrive on a fixed schedule, 10 % slower than the slowest stage can take them.
+    From trigger to final, less the critical path: max(asr, diarization) + correction as the stages themselves report
+    their run times, so that a sleep which oversleeps is not taken for ours. A wait behind an utterance that
+    overslept is ours. Against the nominal times it is told too.
+"""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import report
+from benchmarks.report import Figure
+from ipc.audio_handle import SAMPLE_RATE, AudioHandle
+from ipc.messages import AsrWork, Boundary, CorrectionWork, DiarizationWork, IngestOutcome, IngestTask, StageName, Work
+from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
+from stages.sleep import Sleep
+from wernicke_daemon import logs, process_tree
+from wernicke_daemon.client import MONO_16K
+from wernicke_daemon.config import Config, LoggingSettings
+from wernicke_daemon.pipeline import Pipeline
+from wernicke_daemon.protocol import Final, ServerMessage
+from wernicke_daemon.reporter import Reporter
+from wernicke_daemon.session import Options, Session
+from wernicke_daemon.stats import Stats
+from wernicke_daemon.undelivered import Undelivered
+from wernicke_daemon.utterance import Utterance
+
+NAMES: tuple[StageName, ...] = ("asr", "diarization", "correction")
+Times = dict[StageName, float]
+"""Milliseconds that each stage's engine takes for an utterance; correction must be the slowest."""
+
+LONG: Times = {"asr": 300, "diarization": 200, "correction": 400}
+SHORT: Times = {"asr": 30, "diarization": 20, "correction": 40}
+
+SLOWER = 1.1
+"""Time between two arrivals re the slowest stage's."""
+
+SPEECH = np.zeros(4 * SAMPLE_RATE, np.float32)
+"""Of one utterance; 40 of them are less than what a ring holds."""
+
+_NO_DEADLINE_S = 3600.0
+"""40 utterances at once take longer than a client would be kept waiting for their correction."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    waiting: int
+    waiting_times: Times
+    arriving: int
+    arriving_times: Times
+
+
+FULL = Plan(40, LONG, 400, SHORT)
+QUICK = Plan(8, SHORT, 25, SHORT)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """at: seconds of the monotonic clock at which `message` left the session."""
+
+    utterance: Utterance
+    message: ServerMessage
+    at: float
+
+    @property
+    def latency_ms(self) -> float:
+        return (self.at - self.utterance.triggered) * 1000
+
+    @property
+    def run_ms(self) -> Times:
+        return {stage: timing.run_ms for stage, timing in self.utterance.timings.items()}
+
+
+class Source:
+    """A session without client and VAD: an utterance begins when `say` is called."""
+
+    def __init__(self, pipeline: Pipeline, directory: Path, expected: int) -> None:
+        ring = pipeline.arena.acquire()
+        assert ring is not None
+        self._reporter = Reporter(Stats(), Undelivered(directory), log_text=False)
+        self._expected = expected
+        self._complete = asyncio.Event()
+        self._settled: list[Settled] = []
+        self._session = Session(
+            "benchmark",
+            ring,
+            Options(MONO_16K, "en"),
+            context_lines=CorrectionSettings().context_lines,
+            send=lambda message: None,
+            submit=pipeline.submit,
+            report=self._report,
+        )
+
+    def say(self) -> None:
+        """One utterance's audio is in the ring, and its boundary is committed."""
+        ring = self._session.ring
+        start, end = ring.written, ring.written + len(SPEECH)
+        ring.append(SPEECH)
+        boundary = Boundary(start, end, "silence", speech_samples=end - start, last_speech_end=end)
+        task = IngestTask(self._session.id, ring.handle(start, end), b"", end=None, idle_s=0.0)
+        found = IngestOutcome(self._session.id, end, retain_from=end, state=b"", boundaries=(boundary,), speaking=False)
+        self._session.commit(task, found)
+
+    async def results(self) -> list[Settled]:
+        """All that were expected. Ends the program if one went without a stage: a figure of less work is none."""
+        await self._complete.wait()
+        for settled in self._settled:
+            _check(settled)
+        return self._settled
+
+    def _report(self, utterance: Utterance, message: ServerMessage) -> None:
+        self._reporter.settled(utterance, message)
+        self._settled.append(Settled(utterance, message, time.monotonic()))
+        if len(self._settled) == self._expected:
+            self._complete.set()
+
+
+def _check(settled: Settled) -> None:
+    whole = isinstance(settled.message, Final) and set(settled.run_ms) == set(NAMES)
+    if not whole or settled.utterance.warnings:
+        sys.exit(f"error: utterance {settled.utterance.sequence} was not fully served: {settled.message}")
+
+
+# --- (a) throughput --------------------------------------------------------------------------------
+
+
+async def all_at_once(times: Times, count: int, directory: Path) -> float:
+    """Seconds from the first trigger to the last final of `count` utterances that wait at once."""
+    async with _pipeline(times) as pipeline:
+        source = Source(pipeline, directory, count)
+        began = time.monotonic()
+        for _ in range(count):
+            source.say()
+        results = await source.results()
+        return max(settled.at for settled in results) - began
+
+
+def one_after_another(times: Times, count: int) -> float:
+    """Seconds that the serial chain takes for `count` utterances."""
+    settings = StageSettings(sleep_ms={**times})
+    engines = [Sleep(stage, settings) for stage in NAMES]
+    began = time.monotonic()
+    for _ in range(count):
+        for engine, work in zip(engines, _chain(), strict=True):
+            engine.process(work, lambda audio: SPEECH[: audio.count].copy())
+    return time.monotonic() - began
+
+
+def _chain() -> Iterator[Work]:
+    audio = AudioHandle("", 0, 0, 0, len(SPEECH))
+    yield AsrWork(audio, "en")
+    yield DiarizationWork(audio)
+    yield CorrectionWork(("text",), "en")
+
+
+def ideal_s(times: Times, count: int) -> float:
+    return (critical_ms(times) + (count - 1) * times["correction"]) / 1000
+
+
+# --- (b) added time --------------------------------------------------------------------------------
+
+
+async def one_by_one(times: Times, count: int, directory: Path) -> list[Settled]:
+    """`count` utterances on a schedule that does not wait for anybody."""
+    async with _pipeline(times) as pipeline:
+        source = Source(pipeline, directory, count)
+        began = time.monotonic()
+        for number in range(1, count + 1):
+            due = began + number * SLOWER * max(times.values()) / 1000
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            source.say()
+        return await source.results()
+
+
+def critical_ms(times: Times) -> float:
+    return max(times["asr"], times["diarization"]) + times["correction"]
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    p50, p99 = np.percentile(values, (50, 99))
+    return {"p50": round(float(p50), 3), "p99": round(float(p99), 3), "max": round(max(values), 3)}
+
+
+# --- both ------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def _pipeline(times: Times) -> AsyncIterator[Pipeline]:
+    """Three stage processes, ready; deadlines that no utterance reaches, all else as by default."""
+    config = Config(
+        diarization=DiarizationSettings(deadline_s=_NO_DEADLINE_S),
+        correction=CorrectionSettings(deadline_s=_NO_DEADLINE_S),
+    )
+    pipeline = Pipeline(config, StageSettings(sleep_ms={**times}), logs.StageLines(), names=NAMES)
+    try:
+        await pipeline.start()
+        yield pipeline
+    finally:
+        await pipeline.stop()
+
+
+def measure(plan: Plan, directory: Path) -> dict[str, object]:
+    """The figures, by the keys of the JSON file."""
+    _tell(f"(a) {plan.waiting} utterances at once, about {ideal_s(plan.waiting_times, plan.waiting):.0f} s ...")
+    overlapped_s = asyncio.run(all_at_once(plan.waiting_times, plan.waiting, directory))
+    _tell(f"    one after another, about {plan.waiting * sum(plan.waiting_times.values()) / 1000:.0f} s ...")
+    serial_s = one_after_another(plan.waiting_times, plan.waiting)
+    _tell(f"(b) {plan.arriving} utterances one by one ...")
+    settled = asyncio.run(one_by_one(plan.arriving_times, plan.arriving, directory))
+    nominal_ms = critical_ms(plan.arriving_times)
+    return {
+        "ideal_share": round(ideal_s(plan.waiting_times, plan.waiting) / overlapped_s, 4),
+        "slowest_stage_share": round(plan.waiting * plan.waiting_times["correction"] / 1000 / overlapped_s, 4),
+        "versus_serial": round(serial_s / overlapped_s, 3),
+        "added_ms": percentiles([one.latency_ms - critical_ms(one.run_ms) for one in settled]),
+        "added_to_nominal_ms": percentiles([one.latency_ms - nominal_ms for one in settled]),
+        "overlapped_s": round(overlapped_s, 3),
+        "serial_s": round(serial_s, 3),
+        "utterances": {"at_once": plan.waiting, "one_by_one": plan.arriving},
+    }
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def rows(found: dict[str, Any]) -> list[Figure]:
+    added, nominal = found["added_ms"], found["added_to_nominal_ms"]
+    return [
+        Figure("(a) share of the ideal", found["ideal_share"], at_least=0.95),
+        Figure("(a) share of the slowest stage's work alone", found["slowest_stage_share"]),
+        Figure("(a) times as fast as the serial chain", found["versus_serial"], at_least=2.0),
+        Figure("(b) added time, p50", added["p50"], "ms", at_most=5),
+        Figure("(b) added time, p99", added["p99"], "ms", at_most=20),
+        Figure("(b) added to the nominal times, p50", nominal["p50"], "ms"),
+        Figure("(b) added to the nominal times, p99", nominal["p99"], "ms"),
+    ]
+
+
+def main() -> None:
+    options = report.parser("Overlap of the stages, and what the way between them costs.")
+    options.add_argument("--quick", action="store_true", help="few utterances: whether it works, not how fast")
+    args = options.parse_args()
+    process_tree.adopt_current_process()
+    with tempfile.TemporaryDirectory() as folder:
+        listener = logs.start(LoggingSettings(console=False), Path(folder) / "log.jsonl")
+        try:
+            found = measure(QUICK if args.quick else FULL, Path(folder))
+        finally:
+            listener.stop()
+            logging.shutdown()
+    report.show("Overlap", rows(found))
+    report.save(args.json, found)
+
+
+if __name__ == "__main__":
+    main()

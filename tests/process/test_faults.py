@@ -1,0 +1,160 @@
+"""Stages that die at their worst moment, clients that vanish, the daemon told to stop: nothing received is lost."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace
+from websockets.exceptions import ConnectionClosed
+
+from ipc.messages import STAGES, StageName
+from tests import wire
+from tests.ollama_server import OllamaServer
+from tests.process.conftest import embedded, started
+from wernicke_daemon.daemon import Daemon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def correcting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+    """A daemon whose four stages all have work to do: correction goes to a local server that speaks Ollama's API."""
+    config = embedded(tmp_path_factory.mktemp("data"))
+    with OllamaServer() as server:
+        config = replace(
+            config,
+            correction=replace(config.correction, engine="ollama"),
+            llm=replace(config.llm, host=server.url),
+        )
+        async with started(config) as daemon:
+            yield daemon
+
+
+@contextmanager
+def kill_at_work(daemon: Daemon, stage: StageName, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Kills that stage's process the first time it says that it began a job. Gives the jobs it was killed at."""
+    killed: list[int] = []
+    dispatcher = daemon.pipeline.dispatcher
+    job_started = dispatcher.job_started
+
+    def started_and_killed(name: StageName, job_id: int) -> None:
+        job_started(name, job_id)
+        pid = daemon.pipeline.supervisor.stages[stage].pid
+        if name == stage and not killed and pid is not None:
+            os.kill(pid, KILL)
+            killed.append(job_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher, "job_started", started_and_killed)
+        yield killed
+
+
+def substance(final: dict[str, Any]) -> dict[str, Any]:
+    """What must not depend on when and how often stages ran."""
+    names = ("sequence", "text", "segments", "timestamp_range", "language", "duration", "trigger", "warnings")
+    return {name: final[name] for name in names}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_stage_killed_at_work_costs_time_and_nothing_else(
+    correcting: Daemon, stage: StageName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same connection, same results, a moment later."""
+    audio = np.concatenate([wire.turn(2), np.zeros(40_000, np.float32), wire.turn(5)]).astype("<f4").tobytes()
+    undisturbed = wire.finals(await wire.transcribe(correcting.port, audio))
+    with kill_at_work(correcting, stage, monkeypatch) as killed:
+        disturbed = wire.finals(await wire.transcribe(correcting.port, audio))
+    assert len(killed) == 1
+    assert [substance(final) for final in disturbed] == [substance(final) for final in undisturbed]
+    assert len(undisturbed) == 2 and all(final["segments"][0]["corrected"] for final in undisturbed)
+    assert correcting.pipeline.supervisor.stages[stage].restarts >= 1
+
+
+async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon, tmp_path: Path) -> None:
+    """The line is cut in mid-utterance; the final is in undelivered.jsonl."""
+    audio = wire.turn(2).astype("<f4").tobytes()
+    expected = wire.finals(await wire.transcribe(correcting.port, audio))[0]
+    async with wire.open_socket(correcting.port, f"{wire.MONO}&events=session,ack") as socket:
+        session = (await wire.receive(socket))["session_id"]
+        await socket.send(audio)
+        received = 0
+        while received < len(audio):
+            received = (await wire.until(socket, "audio_received"))[-1]["bytes_received"]
+        socket.transport.abort()
+    while any(each.id == session for each in correcting.gateway.sessions):
+        await asyncio.sleep(0.02)
+    kept = [json.loads(line) for line in correcting.undelivered.read_text(encoding="utf-8").splitlines()]
+    final = next(message for message in kept if message["session_id"] == session)
+    assert final["trigger"] == "disconnect"
+    assert final["text"] == expected["text"]
+
+
+async def test_an_utterance_too_late_for_correction_goes_out_as_recognised(tmp_path: Path) -> None:
+    """The LLM hangs: the recognised text is there at the deadline, with a warning."""
+    config = embedded(tmp_path)
+    with OllamaServer() as server:
+        config = replace(
+            config,
+            correction=replace(config.correction, engine="ollama", deadline_s=1.0),
+            llm=replace(config.llm, host=server.url),
+        )
+        async with started(config) as daemon:
+            server.mode = "hang"
+            final = wire.finals(await wire.transcribe(daemon.port, wire.turn(2).astype("<f4").tobytes()))[0]
+    assert final["text"] and final["warnings"] == ["LLM_TIMEOUT"]
+    assert not any(segment["corrected"] for segment in final["segments"])
+
+
+async def test_stopping_sends_what_is_under_way_and_leaves_nothing(tmp_path: Path) -> None:
+    """A client in mid-utterance gets its final and close code 1001; processes and shared memory are gone."""
+    context = started(embedded(tmp_path))
+    daemon = await context.__aenter__()
+    async with wire.open_socket(daemon.port, f"{wire.MONO}&events=ack") as socket:
+        pids = [stage.pid for stage in daemon.pipeline.supervisor.stages.values()]
+        await socket.send(wire.turn(2).astype("<f4").tobytes())
+        await wire.until(socket, "audio_received")
+        arena = daemon.pipeline.arena.name
+        stopping = asyncio.create_task(context.__aexit__(None, None, None))
+        final = (await wire.until(socket, "final"))[-1]
+        assert final["text"] and final["trigger"] == "stop"
+        with pytest.raises(ConnectionClosed) as closed:
+            await wire.until(socket, "never")
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+        await stopping
+        assert not any(psutil.pid_exists(pid) for pid in pids if pid)
+        assert not (Path("/dev/shm") / arena).exists()
+
+
+async def test_a_silent_client_is_closed_after_the_timeout(tmp_path: Path) -> None:
+    """No audio, no message and no pong: IDLE_TIMEOUT and close 1000."""
+    async with started(replace(embedded(tmp_path), timeout=0.5)) as daemon:
+        async with wire.open_socket(daemon.port, wire.MONO) as socket:
+            socket.transport.pause_reading()  # pings are not read, so no pong goes back
+            while daemon.gateway.active:
+                await asyncio.sleep(0.02)
+            socket.transport.resume_reading()
+            assert (await wire.receive(socket))["code"] == "IDLE_TIMEOUT"
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1000
+
+
+async def test_a_quiet_client_that_answers_pings_stays(tmp_path: Path) -> None:
+    """A long pause with a live client is no reason to close."""
+    async with started(replace(embedded(tmp_path), timeout=0.5)) as daemon:
+        async with wire.open_socket(daemon.port, wire.MONO) as socket:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(socket.recv(), 1.5)
+            await socket.send('{"type": "stop"}')
+            assert (await wire.receive(socket))["type"] == "session_ended"
