@@ -19,11 +19,11 @@ having come, is handed to the client's writer.
 import asyncio
 import contextlib
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +35,9 @@ from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrWork, Boundary, CorrectionWork, DiarizationWork, IngestOutcome, IngestTask, StageName, Work
 from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
 from stages.sleep import Sleep
-from wernicke_daemon import logs, process_tree
+from wernicke_daemon import logs
 from wernicke_daemon.client import MONO_16K
-from wernicke_daemon.config import Config, LoggingSettings
+from wernicke_daemon.config import Config
 from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.protocol import Final, ServerMessage
 from wernicke_daemon.reporter import Reporter
@@ -47,7 +47,7 @@ from wernicke_daemon.undelivered import Undelivered
 from wernicke_daemon.utterance import Utterance
 
 NAMES: tuple[StageName, ...] = ("asr", "diarization", "correction")
-Times = dict[StageName, float]
+Times = dict[str, float]
 """Milliseconds that each stage's engine takes for an utterance; correction must be the slowest."""
 
 LONG: Times = {"asr": 300, "diarization": 200, "correction": 400}
@@ -112,11 +112,12 @@ class Source:
             report=self._report,
         )
 
-    def say(self) -> None:
+    async def say(self) -> None:
         """One utterance's audio is in the ring, and its boundary is committed."""
         ring = self._session.ring
-        start, end = ring.written, ring.written + len(SPEECH)
-        ring.append(SPEECH)
+        start = ring.written
+        await self._session.feed(SPEECH.tobytes())
+        end = ring.written
         boundary = Boundary(start, end, "silence", speech_samples=end - start, last_speech_end=end)
         task = IngestTask(self._session.id, ring.handle(start, end), b"", end=None, idle_s=0.0)
         found = IngestOutcome(self._session.id, end, retain_from=end, state=b"", boundaries=(boundary,), speaking=False)
@@ -151,14 +152,14 @@ async def all_at_once(times: Times, count: int, directory: Path) -> float:
         source = Source(pipeline, directory, count)
         began = time.monotonic()
         for _ in range(count):
-            source.say()
+            await source.say()
         results = await source.results()
         return max(settled.at for settled in results) - began
 
 
 def one_after_another(times: Times, count: int) -> float:
     """Seconds that the serial chain takes for `count` utterances."""
-    settings = StageSettings(sleep_ms={**times})
+    settings = StageSettings(sleep_ms=times)
     engines = [Sleep(stage, settings) for stage in NAMES]
     began = time.monotonic()
     for _ in range(count):
@@ -189,7 +190,7 @@ async def one_by_one(times: Times, count: int, directory: Path) -> list[Settled]
         for number in range(1, count + 1):
             due = began + number * SLOWER * max(times.values()) / 1000
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            source.say()
+            await source.say()
         return await source.results()
 
 
@@ -212,7 +213,7 @@ async def _pipeline(times: Times) -> AsyncIterator[Pipeline]:
         diarization=DiarizationSettings(deadline_s=_NO_DEADLINE_S),
         correction=CorrectionSettings(deadline_s=_NO_DEADLINE_S),
     )
-    pipeline = Pipeline(config, StageSettings(sleep_ms={**times}), logs.StageLines(), names=NAMES)
+    pipeline = Pipeline(config, StageSettings(sleep_ms=times), logs.StageLines(), names=NAMES)
     try:
         await pipeline.start()
         yield pipeline
@@ -220,7 +221,7 @@ async def _pipeline(times: Times) -> AsyncIterator[Pipeline]:
         await pipeline.stop()
 
 
-def measure(plan: Plan, directory: Path) -> dict[str, object]:
+def measure(plan: Plan, directory: Path) -> dict[str, Any]:
     """The figures, by the keys of the JSON file."""
     _tell(f"(a) {plan.waiting} utterances at once, about {ideal_s(plan.waiting_times, plan.waiting):.0f} s ...")
     overlapped_s = asyncio.run(all_at_once(plan.waiting_times, plan.waiting, directory))
@@ -245,32 +246,28 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def rows(found: dict[str, Any]) -> list[Figure]:
+def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
     added, nominal = found["added_ms"], found["added_to_nominal_ms"]
-    return [
-        Figure("(a) share of the ideal", found["ideal_share"], at_least=0.95),
-        Figure("(a) share of the slowest stage's work alone", found["slowest_stage_share"]),
-        Figure("(a) times as fast as the serial chain", found["versus_serial"], at_least=2.0),
-        Figure("(b) added time, p50", added["p50"], "ms", at_most=5),
-        Figure("(b) added time, p99", added["p99"], "ms", at_most=20),
-        Figure("(b) added to the nominal times, p50", nominal["p50"], "ms"),
-        Figure("(b) added to the nominal times, p99", nominal["p99"], "ms"),
-    ]
+    figures = {
+        "(a) share of the ideal": Figure(found["ideal_share"], at_least=0.95),
+        "(a) share of the slowest stage's work alone": Figure(found["slowest_stage_share"]),
+        "(a) times as fast as the serial chain": Figure(found["versus_serial"], at_least=2.0),
+        "(b) added time, p50": Figure(added["p50"], "ms", at_most=5),
+        "(b) added time, p99": Figure(added["p99"], "ms", at_most=20),
+        "(b) added to the nominal times, p50": Figure(nominal["p50"], "ms"),
+        "(b) added to the nominal times, p99": Figure(nominal["p99"], "ms"),
+    }
+    return [(name, *figure.cells) for name, figure in figures.items()]
 
 
 def main() -> None:
     options = report.parser("Overlap of the stages, and what the way between them costs.")
     options.add_argument("--quick", action="store_true", help="few utterances: whether it works, not how fast")
     args = options.parse_args()
-    process_tree.adopt_current_process()
-    with tempfile.TemporaryDirectory() as folder:
-        listener = logs.start(LoggingSettings(console=False), Path(folder) / "log.jsonl")
-        try:
-            found = measure(QUICK if args.quick else FULL, Path(folder))
-        finally:
-            listener.stop()
-            logging.shutdown()
-    report.show("Overlap", rows(found))
+    with report.workplace() as directory:
+        found = measure(QUICK if args.quick else FULL, directory)
+    title = "Overlap (a quick run shows whether it works, not how fast)" if args.quick else "Overlap"
+    report.show(title, ("figure", "measured", "wanted", ""), rows(found))
     report.save(args.json, found)
 
 

@@ -1,10 +1,12 @@
-"""What the benchmarks share: their options, and figures beside what is wanted of them as a table and as JSON."""
+"""What the benchmarks share: their options, a place to work in, and figures beside what is wanted of them."""
 
 import argparse
+import contextlib
 import json
 import os
 import platform
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,26 +15,33 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from wernicke_daemon import logs, process_tree
+from wernicke_daemon.config import LoggingSettings
+
 
 @dataclass(frozen=True)
 class Figure:
     """at_least, at_most: what is wanted of `value`; neither where it is only told."""
 
-    name: str
     value: float
     unit: str = ""
     at_least: float | None = None
     at_most: float | None = None
 
     @property
-    def wanted(self) -> str:
+    def cells(self) -> tuple[str, str, str]:
+        """Measured, wanted, and whether that was reached."""
+        return f"{self.value:.3g} {self.unit}".rstrip(), self._wanted, self._verdict
+
+    @property
+    def _wanted(self) -> str:
         if self.at_least is not None:
             return f">= {self.at_least:g} {self.unit}".rstrip()
         return f"<= {self.at_most:g} {self.unit}".rstrip() if self.at_most is not None else ""
 
     @property
-    def verdict(self) -> str:
-        if not self.wanted:
+    def _verdict(self) -> str:
+        if self.at_least is None and self.at_most is None:
             return ""
         low = self.at_least is not None and self.value < self.at_least
         high = self.at_most is not None and self.value > self.at_most
@@ -46,10 +55,24 @@ def parser(description: str) -> argparse.ArgumentParser:
     return options
 
 
-def show(title: str, figures: Sequence[Figure]) -> None:
-    table = Table("figure", "measured", "wanted", "", title=title)
-    for figure in figures:
-        table.add_row(figure.name, f"{figure.value:.3g} {figure.unit}".rstrip(), figure.wanted, figure.verdict)
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for data and the log, which is written as the daemon writes it; both are gone afterwards."""
+    process_tree.adopt_current_process()
+    with tempfile.TemporaryDirectory() as folder:
+        listener = logs.start(LoggingSettings(console=False), Path(folder) / "log.jsonl")
+        try:
+            yield Path(folder)
+        finally:
+            listener.stop()
+            for handler in listener.handlers:
+                handler.close()  # Windows removes no open file
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
     Console(markup=False, highlight=False).print(table)
 
 

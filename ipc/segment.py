@@ -4,6 +4,7 @@ On Python < 3.13 a process that merely attaches registers the segment with its o
 unlink it when that process exits; `attach` keeps the tracker out, in this one place.
 """
 
+import contextlib
 import itertools
 import os
 import sys
@@ -18,6 +19,7 @@ PREFIX = "wernicke_"
 """Names are `wernicke_<owner pid>_<n>`: under the 31 characters that macOS allows."""
 
 _numbers = itertools.count()
+_created: set[str] = set()
 
 _DEV_SHM = Path("/dev/shm")
 
@@ -25,6 +27,7 @@ _DEV_SHM = Path("/dev/shm")
 def create(size: int) -> SharedMemory:
     """A new zeroed segment owned by this process. Raises OSError (ENOSPC) if there is no room for all of it."""
     segment = SharedMemory(f"{PREFIX}{os.getpid()}_{next(_numbers)}", create=True, size=size)
+    _created.add(segment.name)
     try:
         _reserve(segment.name, size)
     except OSError:
@@ -70,8 +73,15 @@ def sweep() -> list[str]:
     (Windows) or nothing that can be listed (macOS, where the owner's own resource tracker removes it)."""
     removed = []
     for path in _DEV_SHM.glob(f"{PREFIX}*") if sys.platform == "linux" else ():
-        owner = path.name.removeprefix(PREFIX).partition("_")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            path.unlink(missing_ok=True)
-            removed.append(path.name)
+        if _left_behind(path.name):
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # swept by another; another user's
+                path.unlink()
+                removed.append(path.name)
     return removed
+
+
+def _left_behind(name: str) -> bool:
+    owner = name.removeprefix(PREFIX).partition("_")[0]
+    if owner == str(os.getpid()):  # in a container every start may get the same pid
+        return name not in _created
+    return owner.isdigit() and not psutil.pid_exists(int(owner))

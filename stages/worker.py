@@ -16,7 +16,7 @@ import zmq
 from ipc import channels, codec
 from ipc.arena import ArenaReader
 from ipc.channels import Boot
-from ipc.errors import EngineUnavailable, StaleHandle, WernickeError
+from ipc.errors import EngineUnavailable, WernickeError
 from ipc.messages import Done, Failed, Init, Job, Loading, Ready, StageName, Unusable
 from stages import logs, parent_watch, registry
 from stages.control import Control
@@ -57,7 +57,7 @@ def start_engine(stage: StageName, init: Init, control: Control) -> Engine | Non
     refused: list[str] = []
     for name in registry.wanted(stage, init.settings):
         began = time.monotonic()
-        control.report(Loading(f"{stage}: loading {name}"))
+        control.report(Loading(f"loading {name}"))
         try:
             engine = load(stage, name, init)
         except EngineUnavailable as error:
@@ -116,12 +116,11 @@ def do(job: Job, engine: Engine, arena: ArenaReader, control: Control) -> Done |
     try:
         result = engine.process(job.work, arena.read)
         return Done(job.job_id, result, elapsed_ms(began))
-    except StaleHandle as error:
+    except WernickeError as error:
         return Failed(job.job_id, error.code, str(error), elapsed_ms(began))
     except Exception as error:
         _log.exception("job_raised", job=job.job_id)
-        code = error.code if isinstance(error, WernickeError) else "ENGINE_FAILED"
-        return Failed(job.job_id, code, f"{type(error).__name__}: {error}", elapsed_ms(began))
+        return Failed(job.job_id, WernickeError.code, f"{type(error).__name__}: {error}", elapsed_ms(began))
     finally:
         control.job_finished()
 

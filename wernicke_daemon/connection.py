@@ -112,7 +112,7 @@ class Connection:
             else:
                 await session.feed(frame)
         except WernickeError as error:
-            self.send(protocol.error(error.code, _sentence(str(error))))
+            self.send(protocol.error(error.code, protocol.sentence(str(error))))
 
     async def _obey(self, text: str, session: Session) -> None:
         match protocol.parse(text):
@@ -186,10 +186,6 @@ class Connection:
     def _ponged(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
             self._alive = time.monotonic()
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def options_from(start: Start, default: Options) -> Options:

@@ -95,15 +95,20 @@ class Daemon:
         _log.info("stopped")
 
     async def _tell(self, progress: Callable[[str], None]) -> None:
-        """What the stages are doing while they start, whenever it changes."""
-        told: set[str] = set()
-        while True:
-            for stage in self.pipeline.supervisor.stages.values():
-                line = f"{stage.stage}: {stage.doing.removeprefix(f'{stage.stage}: ')}"
-                if line not in told:
-                    told.add(line)
-                    progress(line)
-            await asyncio.sleep(PROGRESS_EVERY_S)
+        """What the stages are doing while they start, whenever it changes, and once more at the end."""
+        told: dict[StageName, str] = {}
+        try:
+            while True:
+                self._tell_changes(progress, told)
+                await asyncio.sleep(PROGRESS_EVERY_S)
+        finally:
+            self._tell_changes(progress, told)
+
+    def _tell_changes(self, progress: Callable[[str], None], told: dict[StageName, str]) -> None:
+        for name, stage in self.pipeline.supervisor.stages.items():
+            if told.get(name) != stage.doing:
+                told[name] = stage.doing
+                progress(f"{name}: {stage.doing}")
 
     def _stage_changed(self, stage: StageName, up: bool) -> None:
         now = datetime.now(UTC).timestamp()

@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from ipc.errors import EngineFailed
 from ipc.messages import (
     STAGES,
     AsrResult,
@@ -39,6 +40,8 @@ from wernicke_daemon.stage_port import StagePort
 from wernicke_daemon.utterance import StageTiming, Utterance
 
 _log = structlog.get_logger()
+
+GAVE_UP = "This utterance could not be transcribed; the daemon's log says why. The next ones are not affected."
 
 UNAVAILABLE: dict[StageName, str] = {
     "diarization": "DIARIZATION_UNAVAILABLE",
@@ -128,6 +131,8 @@ class Dispatcher:
         self._up.add(stage)
         if engine == "none":
             self._skipped.add(stage)
+        else:
+            self._skipped.discard(stage)
         self._failed.discard(stage)
         self._clock.up(stage, time.monotonic())
         self._on_status(stage, True)
@@ -150,7 +155,7 @@ class Dispatcher:
 
     def job_answered(self, stage: StageName, answer: Done | Failed) -> None:
         row = self._queues[stage].answered(answer.job_id)
-        if row is not None and not row.withdrawn:
+        if row is not None:
             self._note(stage, row, answer)
             self._accept(stage, row, answer)
         self._pump(stage)
@@ -188,7 +193,7 @@ class Dispatcher:
     def _accept(self, stage: StageName, row: JobRow, answer: Done | Failed) -> None:
         if isinstance(answer, Failed):
             _log.warning("job_failed", stage=stage, job=row.job_id, code=answer.code, reason=answer.reason)
-            self._without(stage, row)
+            self._without(stage, row, answer.reason if answer.code == EngineFailed.code else GAVE_UP)
             return
         if isinstance(answer.result, IngestResult):
             self._answer_ingest(answer.result)
@@ -214,14 +219,14 @@ class Dispatcher:
         if answer is not None:
             answer(result)
 
-    def _without(self, stage: StageName, row: JobRow) -> None:
-        """The stage can't do this job: go on without its part."""
+    def _without(self, stage: StageName, row: JobRow, why: str = GAVE_UP) -> None:
+        """The stage can't do this job: go on without its part. why: for the client, where there is no result then."""
         if stage == "ingest":
             self._answer_ingest(None)
             return
         utterance, owner = self._close(stage, row.job_id)
         if stage == "asr":
-            utterance.failure = "TRANSCRIPTION_FAILED"
+            utterance.failure = why
             self._settle(utterance, owner)
             return
         utterance.warn(UNAVAILABLE[stage])

@@ -80,7 +80,8 @@ class JobQueue:
 
     def answered(self, job_id: int) -> JobRow | None:
         """The row that this result closes; None if nobody waits for it any more."""
-        return self._out.pop(job_id, None)
+        row = self._out.pop(job_id, None)
+        return None if row is None or row.withdrawn else row
 
     def withdraw(self, job_id: int) -> bool:
         """Nobody needs it any more. True if it is out (the stage should be told)."""
@@ -102,12 +103,13 @@ class JobQueue:
         poison = [row for row in lost if row.attempts >= self._max_attempts]
         for row in lost:
             row.running = False
-        self._again.extend(row for row in lost if row not in poison)
+        self._again.extendleft(row for row in reversed(lost) if row not in poison)
         return poison
 
     def drop_all(self) -> list[JobRow]:
         """Give up every job: the stage is not coming back."""
-        rows = [*self._out.values(), *self._again, *(row for rows in self._waiting.values() for row in rows)]
+        out = [row for row in self._out.values() if not row.withdrawn]
+        rows = [*out, *self._again, *(row for rows in self._waiting.values() for row in rows)]
         self._out.clear()
         self._again.clear()
         self._waiting.clear()

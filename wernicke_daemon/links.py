@@ -89,13 +89,11 @@ class Links:
         self._wake = self._context.socket(zmq.PUSH)
         self._wake.connect("inproc://wake")
         self._thread = threading.Thread(target=self._run, name="links", daemon=True)
+        self._thread.start()
 
     @property
     def server_key(self) -> bytes:
         return self._keys.public
-
-    def start(self) -> None:
-        self._thread.start()
 
     def open(self, link: LinkId, peer: KeyPair) -> Endpoints:
         """Bind four sockets for an incarnation whose public key is let in from now on."""

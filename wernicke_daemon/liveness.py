@@ -26,6 +26,7 @@ class Liveness:
         self._phase = "did not say hello"
         self._heard: float | None = None
         self._job: int | None = None
+        self._finished_early: list[int] = []
 
     def hello(self, now: float) -> None:
         self._deadline = now + self._limits.load_s
@@ -41,6 +42,11 @@ class Liveness:
         self._deadline = None
 
     def job_started(self, job_id: int, audio_s: float, now: float) -> None:
+        """Starts and ends come each in order, but on sockets of their own: a short job's end may overtake its start."""
+        if job_id in self._finished_early:
+            del self._finished_early[: self._finished_early.index(job_id) + 1]
+            return
+        self._finished_early.clear()
         limit = self._limits.job_s + self._limits.job_per_audio_s * audio_s
         self._job = job_id
         self._deadline = now + limit
@@ -50,6 +56,8 @@ class Liveness:
         if job_id == self._job:
             self._job = None
             self._deadline = None
+        else:
+            self._finished_early.append(job_id)
 
     def verdict(self, now: float) -> str | None:
         """Why the process must be replaced, or None."""

@@ -38,7 +38,7 @@ class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=Fals
     sample_rate: int | None = None
     channels: int | None = None
     encoding: str | None = None
-    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})$")] | None = None
+    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] | None = None
     glossary: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=200)] | None = None
     events: str | list[str] | None = None
     words: bool | None = None
@@ -65,7 +65,7 @@ def parse(text: str) -> ClientMessage:
     """Raises InvalidMessage saying what is wrong with it."""
     try:
         return _client.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidMessage(
             f"Not understood: {error}. Text frames are JSON with a type of start, flush, stop or keepalive."
         ) from None
@@ -218,6 +218,11 @@ class Error(ServerMessage, frozen=True, tag="error"):
 
 def error(code: str, message: str, **fields: Any) -> Error:
     return Error(code, message, utc_text(datetime.now(UTC).timestamp()), **fields)
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def utc_text(seconds: float) -> str:

@@ -9,6 +9,7 @@ class RestartPolicy:
     """Exponential backoff with jitter; at most `most` deaths in `window_s` before the stage counts as failed.
 
     The first death after stable running is answered at once. A failed stage is still tried, at `last_s` intervals.
+    failed: it died too often too fast: what can do without it should. So it stays until it has run stably.
     jitter: gives a factor; by default 0.8…1.2, so that stages that died together do not start together.
     """
 
@@ -27,6 +28,7 @@ class RestartPolicy:
         self._last_s = last_s
         self._stable_s = stable_s
         self._jitter = jitter
+        self.failed = False
         self._deaths: deque[float] = deque()
         self._ready_since: float | None = None
 
@@ -38,10 +40,12 @@ class RestartPolicy:
         """Seconds to wait before the next start."""
         if self._ready_since is not None and now - self._ready_since >= self._stable_s:
             self._deaths.clear()
+            self.failed = False
         self._ready_since = None
         self._deaths.append(now)
         while now - self._deaths[0] > self._window_s:
             self._deaths.popleft()
+        self.failed = self.failed or len(self._deaths) > self._most
         return self._delay()
 
     def _delay(self) -> float:
@@ -51,8 +55,3 @@ class RestartPolicy:
             return 0.0
         doubled = self._first_s * 2.0 ** (len(self._deaths) - 2)
         return min(doubled, self._last_s) * self._jitter()
-
-    @property
-    def failed(self) -> bool:
-        """It died too often too fast: what can do without it should."""
-        return len(self._deaths) > self._most

@@ -67,10 +67,10 @@ def models_used(utterance: Utterance) -> dict[str, str | None]:
     """What made this result; None where a stage had no part in it."""
     models = utterance.models
     return {
-        "whisper": models["asr"] if utterance.asr else None,
+        "whisper": models.get("asr") if utterance.asr else None,
         "alignment": utterance.asr.alignment if utterance.asr else None,
-        "diarization": models["diarization"] if utterance.diarization else None,
-        "llm": models["correction"] if utterance.correction else None,
+        "diarization": models.get("diarization") if utterance.diarization else None,
+        "llm": models.get("correction") if utterance.correction else None,
     }
 
 

@@ -36,6 +36,9 @@ PIECE_BYTES = 1 << 20
 MOST_PER_TASK = 30 * SAMPLE_RATE
 """Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
 
+LONGEST_TAIL = SAMPLE_RATE // 4
+"""Samples; more than the resampler ever holds back (33 ms at 48 kHz)."""
+
 WINDOW = 512
 """Samples that voice activity detection looks at together; fewer are no news."""
 
@@ -48,6 +51,14 @@ class Options(msgspec.Struct, frozen=True):
     glossary: tuple[str, ...] = ()
     events: frozenset[str] = frozenset()
     words: bool = True
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What happened after sample number `sample`: the utterance is to end (trigger), or nothing came for idle_s."""
+
+    sample: int
+    trigger: Trigger | None
+    idle_s: float
 
 
 class Session:
@@ -82,11 +93,13 @@ class Session:
         self._finals: InOrder[Utterance] = InOrder()
         self._said: deque[tuple[int, str]] = deque(maxlen=context_lines)
         self._room = asyncio.Event()
-        self._ends: deque[tuple[int, Trigger]] = deque()
+        self._marks: deque[Mark] = deque()
+        self._reached: Mark | None = None
         self._state = b""
         self._examined = 0
         self._retained = 0
         self._speaking = False
+        self._feeding = False
         self._sequence = 0
         self._open = 0
         self._leases: dict[int, int] = {}
@@ -96,6 +109,15 @@ class Session:
 
     async def feed(self, data: bytes) -> None:
         """One frame. Waits while the ring is full. Raises InvalidAudio; what was refused is out, the rest is in."""
+        self._note_pause(time.monotonic())
+        self._feeding = True
+        refused = await self._feed_pieces(data)
+        self._feeding = False
+        self._arrived(len(data))
+        if refused is not None:
+            raise refused
+
+    async def _feed_pieces(self, data: bytes) -> InvalidAudio | None:
         refused: InvalidAudio | None = None
         for piece in _pieces(data):
             try:
@@ -104,9 +126,7 @@ class Session:
                 refused = error
             if len(data) > PIECE_BYTES:
                 await asyncio.sleep(0)
-        self._arrived(len(data))
-        if refused is not None:
-            raise refused
+        return refused
 
     def _arrived(self, count: int) -> None:
         now = time.monotonic()
@@ -135,12 +155,11 @@ class Session:
                 await self._room.wait()
         finally:
             self.paused = False
-            self._idle.hold(time.monotonic())
 
     async def end_utterance(self, trigger: Trigger) -> None:
         """End the open utterance after all that was received; but for `flush`, the session too."""
         await self._append(self._decoder.drain())
-        self._ends.append((self.ring.written, trigger))
+        self._marks.append(Mark(self.ring.written, trigger, 0.0))
         if trigger != "flush":
             self.ended = trigger
 
@@ -155,29 +174,34 @@ class Session:
     # --- ingest: where are the utterances? ---
 
     def take_news(self, now: float) -> IngestTask | None:
-        """An ingest task if there is anything to examine. Nothing changes before `commit`, but for idle time."""
-        end, trigger = self._ends[0] if self._ends else (self.ring.written, None)
+        """An ingest task if there is anything to examine; the next is asked for after this one's `commit`."""
+        if not self._marks:
+            self._note_pause(now)
+        mark = self._marks[0] if self._marks else None
+        end = mark.sample if mark else self.ring.written
         upto = min(end, self._examined + MOST_PER_TASK)
-        whole = upto == end
-        idle_s = self._idle_time(now) if whole and trigger is None else 0.0
-        if idle_s:
-            upto = end = self.ring.written
-        unexamined = upto - self._examined
-        if trigger is None and unexamined < WINDOW and not (idle_s and (unexamined or self._speaking)):
+        self._reached = mark if upto == end else None
+        if not self._is_news(upto - self._examined):
             return None
         audio = self.ring.handle(self._examined, upto)
-        return IngestTask(self.id, audio, self._state, trigger if whole else None, idle_s)
+        trigger, idle_s = (self._reached.trigger, self._reached.idle_s) if self._reached else (None, 0.0)
+        return IngestTask(self.id, audio, self._state, trigger, idle_s)
 
-    def _idle_time(self, now: float) -> float:
-        """Before a gap the resampler's tail goes in, or the last phoneme stays inside."""
-        if self.paused:
+    def _is_news(self, unexamined: int) -> bool:
+        if self._reached is None:
+            return unexamined >= WINDOW
+        if unexamined or self._speaking or self._reached.trigger:
+            return True
+        self._marks.popleft()  # a pause between utterances
+        return False
+
+    def _note_pause(self, now: float) -> None:
+        """Marks time in which nothing came, with the resampler's tail before it, or the last phoneme stays inside."""
+        if self._feeding or self.ring.room < LONGEST_TAIL:
             self._idle.hold(now)
-        idle_s = self._idle.take(now)
-        if idle_s:
-            tail = self._decoder.drain()
-            if len(tail) <= self.ring.room:
-                self._write(tail)
-        return idle_s
+        elif idle_s := self._idle.take(now):
+            self._write(self._decoder.drain())
+            self._marks.append(Mark(self.ring.written, None, idle_s))
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
         """What an ingest job found; None where it can't be had: that audio becomes a gap."""
@@ -190,8 +214,8 @@ class Session:
             self._speaking = outcome.speaking
             for boundary in outcome.boundaries:
                 self._begin(boundary)
-        if task.end is not None:
-            self._ends.popleft()
+        if self._reached is not None:
+            self._marks.popleft()
         self._acknowledge()
         self._free()
 
@@ -236,7 +260,7 @@ class Session:
         self.ring.raise_floor(floor)
         self._wall.forget(floor)
         self._room.set()
-        if self.ended and not self._ends and not self._open:
+        if self.ended and not self._marks and not self._open:
             self.done.set()
 
     # --- results: the dispatcher's Owner ---
@@ -270,8 +294,12 @@ class Session:
 
     def _outcome(self, utterance: Utterance) -> ServerMessage:
         if utterance.failure is not None:
-            text = "This utterance could not be transcribed; the daemon's log says why. The next ones are not affected."
-            return protocol.error(utterance.failure, text, buffer_id=utterance.buffer_id, sequence=utterance.sequence)
+            return protocol.error(
+                "TRANSCRIPTION_FAILED",
+                protocol.sentence(utterance.failure),
+                buffer_id=utterance.buffer_id,
+                sequence=utterance.sequence,
+            )
         if not utterance.lines:
             return protocol.Suppressed(utterance.sequence, utterance.buffer_id, "no speech was recognised")
         return results.final(utterance, self._names(utterance), self.options.words, time.monotonic())

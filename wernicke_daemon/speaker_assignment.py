@@ -1,5 +1,6 @@
 """Who said which word: diarization's turns on recognised words; segments are split where the voice changes. Pure."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -11,8 +12,12 @@ def speaker_of(start: float, end: float, turns: Sequence[Turn]) -> int | None:
     """The voice with the largest overlap with [start, end], else the nearest in time; None without turns. Seconds."""
     if not turns:
         return None
-    best = max(turns, key=lambda turn: min(end, turn.end) - max(start, turn.start))
-    return best.speaker
+    shared: defaultdict[int, float] = defaultdict(float)
+    for turn in turns:
+        shared[turn.speaker] += max(0.0, min(end, turn.end) - max(start, turn.start))
+    if any(shared.values()):
+        return max(shared, key=lambda speaker: shared[speaker])
+    return min(turns, key=lambda turn: max(turn.start - end, start - turn.end)).speaker
 
 
 def split_by_speaker(segments: Sequence[Segment], turns: Sequence[Turn]) -> tuple[SpokenLine, ...]:

@@ -38,6 +38,7 @@ class Stats:
         self.undelivered = 0
         self.errors: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
+        self._settled = 0
         self._work_s = 0.0
         self._latency = Samples()
         self._queued: dict[StageName, Samples] = {stage: Samples() for stage in STAGES}
@@ -45,6 +46,7 @@ class Stats:
 
     def utterance(self, utterance: Utterance, latency_ms: float) -> None:
         """A settled one, whatever became of it."""
+        self._settled += 1
         self._work_s += utterance.work_s
         self.warnings.update(utterance.warnings)
         self._latency.add(latency_ms)
@@ -55,12 +57,11 @@ class Stats:
         self._run[stage].add(timing.run_ms)
 
     def summary(self) -> dict[str, Any]:
-        settled = self.transcriptions + self.suppressed
         return {
             "total_transcriptions": self.transcriptions,
             "suppressed": self.suppressed,
             "undelivered": self.undelivered,
-            "average_processing_time": round(self._work_s / settled, 3) if settled else 0.0,
+            "average_processing_time": round(self._work_s / self._settled, 3) if self._settled else 0.0,
             "latency_ms": self._latency.summary(),
             "errors": dict(self.errors),
             "warnings": dict(self.warnings),

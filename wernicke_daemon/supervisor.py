@@ -55,7 +55,6 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start every stage and wait until each is ready. Raises StartFailed if one has no usable engine."""
-        self._links.start()
         for stage in self.stages.values():
             stage.start()
         self._checking = asyncio.create_task(self._check())

@@ -1,0 +1,255 @@
+"""What does it cost to listen? CPU time of the gateway and of voice activity detection, by number of streams.
+
+    python benchmarks/ingest.py [--streams 1 5 20 50] [--seconds 15] [--chunk-ms 100] [--json FILE]
+
+Real-time 48 kHz stereo float32 streams of the bundled clip over real WebSockets, from another process, whose CPU time
+is not counted. The front (gateway, decoding, resampling, ring, dispatcher, log) is this process; the ingest stage runs
+Silero; the later stages only take a millisecond, and are not counted. CPU time is taken over a window that lies
+within the streaming: connecting and the last results are not in it. The streams are at different places of the clip
+and do not send at the same moment.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import report
+from benchmarks.report import Figure
+from ipc.settings import StageSettings
+from wernicke_daemon import logs, media
+from wernicke_daemon.audio import AudioFormat
+from wernicke_daemon.client import Client, Message, exchange
+from wernicke_daemon.config import AudioSettings, Config
+from wernicke_daemon.gateway import PATH, Gateway
+from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.media import Samples
+from wernicke_daemon.pipeline import Pipeline
+from wernicke_daemon.reporter import Reporter
+from wernicke_daemon.stats import Stats
+from wernicke_daemon.undelivered import Undelivered
+
+MAC = AudioFormat(48_000, channels=2, encoding="f32le")
+CLIP = Path(media.__file__).parent / "demo" / "clip.flac"
+
+MARGIN_S = 1.0
+"""Streaming before and after the window in which CPU time is taken."""
+
+RING_S = 72.0
+"""Just above the least that the settings allow: a hundred rings of the default length would take 1.2 GB."""
+
+MOST_STREAMS = 50
+MOST_CORES = 1.0
+"""Wanted of front and ingest together at MOST_STREAMS."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """front, ingest, total: CPU seconds per second. cpu_s_per_audio_s: total by seconds of audio streamed.
+    late_ms: how far the worst client fell behind real time. finals: utterances that came back."""
+
+    front: float
+    ingest: float
+    total: float
+    cpu_s_per_audio_s: float
+    late_ms: float
+    finals: int
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """What the clients do. seconds: of the window in which CPU time is taken."""
+
+    streams: int
+    seconds: float
+    chunk_ms: int
+
+    @property
+    def audio_s(self) -> float:
+        return self.seconds + 2 * MARGIN_S
+
+
+# --- the server ------------------------------------------------------------------------------------
+
+
+class Server:
+    """The daemon without its later engines. `url`: where it listens; `ingest`: the stage's process."""
+
+    def __init__(self, streams: int, directory: Path) -> None:
+        audio = AudioSettings(ring_seconds=RING_S)
+        config = Config(host="127.0.0.1", port=0, max_connections=streams, audio=audio)
+        settings = StageSettings(vad=config.vad, sleep_ms={"asr": 1, "diarization": 1, "correction": 1})
+        stats = Stats()
+        self._pipeline = Pipeline(config, settings, logs.StageLines(), stats.job)
+        self._feed = IngestFeed(self._pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
+        self._gateway = Gateway(
+            config,
+            self._pipeline.arena,
+            self._feed,
+            self._pipeline.submit,
+            Reporter(stats, Undelivered(directory), log_text=False),
+            health=lambda: (200, {}),
+            stats=dict,
+            engines=lambda: ({}, []),
+        )
+        self._drain_s = config.runtime.drain_timeout_s
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self._gateway.port}{PATH}"
+
+    @property
+    def ingest(self) -> psutil.Process:
+        return psutil.Process(self._pipeline.supervisor.stages["ingest"].pid)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self._gateway.open()
+        await self._pipeline.start()
+        feeding = asyncio.create_task(self._feed.run())
+        self._gateway.ready = True
+        try:
+            yield
+        finally:
+            await self._gateway.close(self._drain_s)
+            feeding.cancel()
+            await self._pipeline.stop()
+
+
+async def measure(streaming: Streaming, directory: Path) -> Cost:
+    server = Server(streaming.streams, directory)
+    async with server.running():
+        clients = await _start_clients(server.url, streaming)
+        await asyncio.sleep(MARGIN_S)
+        cores = await _cores([psutil.Process(), server.ingest], streaming.seconds)
+        said, _ = await clients.communicate()
+    if clients.returncode:
+        sys.exit("error: the clients failed; what they said is above")
+    total = sum(cores)
+    front, ingest = (round(share, 3) for share in cores)
+    return Cost(front, ingest, round(total, 3), round(total / streaming.streams, 4), **json.loads(said))
+
+
+async def _start_clients(url: str, streaming: Streaming) -> asyncio.subprocess.Process:
+    """They are all connected when this returns."""
+    arguments = [__file__, "--clients-of", url, "--streams", str(streaming.streams)]
+    arguments += ["--seconds", str(streaming.seconds), "--chunk-ms", str(streaming.chunk_ms)]
+    clients = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    assert clients.stdout is not None
+    await clients.stdout.readline()
+    return clients
+
+
+async def _cores(processes: list[psutil.Process], seconds: float) -> list[float]:
+    """CPU seconds per second of each of `processes` over the next `seconds`."""
+    before, began = [_cpu_s(process) for process in processes], time.monotonic()
+    await asyncio.sleep(seconds)
+    took = time.monotonic() - began
+    return [(_cpu_s(process) - spent) / took for process, spent in zip(processes, before, strict=True)]
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+# --- the clients, in a process of their own --------------------------------------------------------
+
+
+async def stream_to(url: str, streaming: Streaming) -> None:
+    """Print a line when all are connected, and one of JSON (fields of Cost) when all have got their results."""
+    twice = np.concatenate(2 * list(media.decode(CLIP, MAC.sample_rate, MAC.channels)))
+    speeches = [Speech(twice, number, streaming) for number in range(streaming.streams)]
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(Client(url, audio=MAC)) for _ in speeches]
+        print("connected", flush=True)
+        pairs = zip(clients, speeches, strict=True)
+        await asyncio.gather(*(exchange(client, speech.chunks(), speech.receive) for client, speech in pairs))
+    late_ms = max(speech.late_s for speech in speeches) * 1000
+    print(json.dumps({"late_ms": round(late_ms, 1), "finals": sum(speech.finals for speech in speeches)}))
+
+
+class Speech:
+    """One stream. late_s: how far it fell behind real time at worst; finals: its results."""
+
+    def __init__(self, twice: Samples, number: int, streaming: Streaming) -> None:
+        """twice: the clip two times over, so that a stream can begin anywhere in it."""
+        self.late_s = 0.0
+        self.finals = 0
+        self._twice = twice
+        self._length = len(twice) // 2
+        self._count = round(streaming.audio_s * MAC.sample_rate)
+        self._chunk = streaming.chunk_ms * MAC.sample_rate // 1000
+        self._share = number / streaming.streams
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        await asyncio.sleep(self._share * self._chunk / MAC.sample_rate)
+        began, frames = time.monotonic(), 0
+        async for data in media.stream(self._pieces(), MAC.sample_rate, realtime=True):
+            frames += len(data) // MAC.frame_bytes
+            self.late_s = max(self.late_s, time.monotonic() - began - frames / MAC.sample_rate)
+            yield data
+
+    def _pieces(self) -> Iterator[Samples]:
+        begin = round(self._share * self._length)
+        for offset in range(0, self._count, self._chunk):
+            at = (begin + offset) % self._length
+            yield self._twice[at : at + self._chunk]
+
+    def receive(self, message: Message) -> None:
+        self.finals += message.get("type") == "final"
+
+
+# --- both ------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    args = _options().parse_args()
+    plans = [Streaming(streams, args.seconds, args.chunk_ms) for streams in args.streams]
+    if args.clients_of:
+        asyncio.run(stream_to(args.clients_of, plans[0]))
+        return
+    with report.workplace() as directory:
+        costs = {plan.streams: asyncio.run(_measured(plan, directory)) for plan in plans}
+    report.show(
+        f"Ingest: CPU seconds per second, {args.chunk_ms} ms chunks", COLUMNS, (row(*cost) for cost in costs.items())
+    )
+    streams = {str(count): asdict(cost) for count, cost in costs.items()}
+    report.save(args.json, {"streams": streams, "seconds": args.seconds, "chunk_ms": args.chunk_ms})
+
+
+def _options() -> argparse.ArgumentParser:
+    options = report.parser("CPU time of gateway and voice activity detection, by number of streams.")
+    options.add_argument("--streams", type=int, nargs="+", default=[1, 5, 20, MOST_STREAMS], help="how many at a time")
+    options.add_argument("--seconds", type=float, default=15.0, help="in which CPU time is taken, for each number")
+    options.add_argument("--chunk-ms", type=int, default=100, help="audio in a WebSocket frame")
+    options.add_argument("--clients-of", metavar="URL", help=argparse.SUPPRESS)
+    return options
+
+
+async def _measured(plan: Streaming, directory: Path) -> Cost:
+    print(f"{plan.streams} streams, {plan.seconds:g} s ...", file=sys.stderr, flush=True)
+    return await measure(plan, directory)
+
+
+COLUMNS = ("streams", "front", "ingest", "both", "wanted", "", "per audio s", "late ms")
+
+
+def row(streams: int, cost: Cost) -> tuple[str, ...]:
+    both = Figure(cost.total, at_most=MOST_CORES if streams == MOST_STREAMS else None)
+    others = f"{cost.cpu_s_per_audio_s:.3g}", f"{cost.late_ms:.3g}"
+    return (str(streams), f"{cost.front:.3g}", f"{cost.ingest:.3g}", *both.cells, *others)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The benchmarks run from the command line and write their figures; how good the figures are is not tested here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.report import Figure
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def run(tmp_path: Path, name: str, *options: str) -> tuple[dict[str, Any], str]:
+    """The JSON that the benchmark wrote, and its table."""
+    file = tmp_path / "figures.json"
+    command = [sys.executable, str(BENCHMARKS / name), "--json", str(file), *options]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, timeout=90)
+    assert done.returncode == 0, done.stderr
+    return json.loads(file.read_text(encoding="utf-8")), done.stdout
+
+
+def test_overlap_measures_throughput_and_added_time(tmp_path: Path) -> None:
+    """Real stages serve utterances at once and one by one; every wanted figure is in the JSON and in the table."""
+    figures, table = run(tmp_path, "overlap.py", "--quick")
+    assert figures["ideal_share"] > 0
+    assert figures["versus_serial"] > 0
+    assert figures["added_ms"]["p50"] <= figures["added_ms"]["p99"]
+    assert figures["machine"]["cpus"]
+    assert "share of the ideal" in table
+    assert ">= 0.95" in table
+
+
+def test_ingest_measures_cpu_by_number_of_streams(tmp_path: Path) -> None:
+    """Clients in another process stream in real time and get finals; the cost of front and stage is told apart."""
+    figures, table = run(tmp_path, "ingest.py", "--streams", "1", "2", "--seconds", "4")
+    assert set(figures["streams"]) == {"1", "2"}
+    for cost in figures["streams"].values():
+        assert cost["front"] > 0
+        assert cost["ingest"] > 0
+        assert cost["total"] == pytest.approx(cost["front"] + cost["ingest"], abs=0.002)
+        assert cost["finals"] > 0
+    assert "streams" in table
+
+
+@pytest.mark.parametrize(
+    ("figure", "verdict"),
+    [
+        (Figure(0.94, at_least=0.95), "missed"),
+        (Figure(0.95, at_least=0.95), "reached"),
+        (Figure(21, "ms", at_most=20), "missed"),
+        (Figure(20, "ms", at_most=20), "reached"),
+        (Figure(1.0), ""),
+    ],
+)
+def test_figure_is_judged_by_what_is_wanted(figure: Figure, verdict: str) -> None:
+    """A limit is reached when it is met exactly; a figure without a limit is only told."""
+    assert figure.cells[2] == verdict

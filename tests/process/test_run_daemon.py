@@ -1,0 +1,145 @@
+"""The daemon as a user starts it: a process of its own, told to stop, killed, or not able to start."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ipc import segment
+from tests import wire
+from wernicke_daemon import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "run_daemon.py"), *arguments]
+
+
+def settings(directory: Path, text: str = "") -> str:
+    """A config.toml whose data stays in `directory`."""
+    file = directory / "config.toml"
+    file.write_text(f"{text}\n[logging]\nconsole = false\n", encoding="utf-8")
+    return str(file)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A daemon with the embedded engines that takes sessions, and its port."""
+    port = free_port()
+    options = ("--config", settings(directory), "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
+    process = subprocess.Popen(command(*options), stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        while line and not line.startswith("Ready"):
+            line = process.stdout.readline()
+        assert line, "the daemon ended before it was ready"
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stage_processes(parent: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(parent).children() if "stages.runner" in child.cmdline()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    """Exit status 0, nothing left behind, and the client that was speaking has its result."""
+    with serving(tmp_path) as (process, port):
+        children = stage_processes(process.pid)
+        async with wire.open_socket(port, f"{wire.MONO}&events=ack") as client:
+            await client.send(wire.turn(5).astype("<f4").tobytes())
+            await wire.until(client, "audio_received")
+            process.send_signal(number)
+            final = (await wire.until(client, "final"))[-1]
+        assert final["text"]
+        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert len(children) == 4 and not psutil.wait_procs(children, timeout=0)[1]
+        assert not list(Path("/dev/shm").glob(f"{segment.PREFIX}{process.pid}_*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX; Windows has the job object")
+def test_stages_die_with_a_daemon_that_is_killed(tmp_path: Path) -> None:
+    """kill -9 of the front: no stage outlives it, and the next start sweeps its shared memory."""
+    with serving(tmp_path) as (process, _):
+        children = stage_processes(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert len(children) == 4
+        assert psutil.wait_procs(children, timeout=10)[1] == []
+    segment.sweep()
+    assert not list(Path("/dev/shm").glob(f"{segment.PREFIX}{process.pid}_*"))
+
+
+def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
+    """It names the port and the way out, and no traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        options = ("--config", settings(tmp_path), "--profile", "embedded", "--host", "127.0.0.1", "--port", port)
+        done = subprocess.run(command(*options), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert port in done.stderr and "--port" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ('[asr]\nlanguage = "ja"', "--profile embedded"),
+        ('[asr]\nengine = "faster_whisper"\nmodel = "no-such-directory"', "no-such-directory"),
+        ('[asr]\nengine = "pocketsphinx"\nlanguage = "ja"', "English"),
+        ('[asr]\nengine = "pocketsphinx"\nlanguage = "en"\n[correction]\nengine = "ollama"\n[llm]\n'
+         'host = "http://127.0.0.1:9"', "Ollama"),
+    ],
+)  # fmt: skip
+def test_without_a_usable_engine_it_does_not_start(tmp_path: Path, text: str, way_out: str) -> None:
+    """One sentence that names the ways out; nothing is left running."""
+    options = ("--config", settings(tmp_path, text), "--host", "127.0.0.1", "--port", "0")
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run(command(*options), capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 1
+    assert way_out in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+async def test_transcribe_writes_subtitles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`wernicke transcribe` on the bundled clip: results on the screen, and a file by extension."""
+    out = tmp_path / "clip.srt"
+    with serving(tmp_path) as (_, port):
+        url = f"ws://127.0.0.1:{port}/transcribe"
+        arguments = ["transcribe", str(wire.CLIP), "--url", url, "-o", str(out)]
+        assert await asyncio.to_thread(cli.main, arguments) == 0
+    assert "customers" in capsys.readouterr().out
+    assert out.read_text(encoding="utf-8").count("-->") >= 7
+
+
+def test_a_log_line_for_every_result(tmp_path: Path) -> None:
+    """The utterance line has what tuning needs, and not what was said."""
+    with serving(tmp_path) as (_, port):
+        final = wire.finals(asyncio.run(wire.transcribe(port, wire.turn(5).astype("<f4").tobytes())))[0]
+    lines = [json.loads(line) for line in (tmp_path / "data/logs/wernicke.jsonl").read_text("utf-8").splitlines()]
+    line = next(line for line in lines if line["event"] == "utterance")
+    assert line["session"] == final["session_id"] and line["buffer"] == final["buffer_id"]
+    assert line["run_ms"]["asr"] > 0 and line["attempts"]["asr"] == 1 and line["trigger"] == "stop"
+    assert final["text"] not in (tmp_path / "data/logs/wernicke.jsonl").read_text("utf-8")

@@ -1,0 +1,313 @@
+"""The jobs of one stage: order, turns, credit, and what a death does to them."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ipc.messages import CorrectionWork
+from wernicke_daemon.job_queue import JobQueue, JobRow
+
+WORK = CorrectionWork(("text",), "en")
+MAX_ATTEMPTS = 2
+
+
+def row(job_id: int, session: str = "a") -> JobRow:
+    return JobRow(job_id, session, WORK, audio_s=1.0, created=0.0)
+
+
+def queue_of(*rows: JobRow, credit: int = 1, max_attempts: int = MAX_ATTEMPTS) -> JobQueue:
+    queue = JobQueue(credit, max_attempts)
+    for each in rows:
+        queue.add(each)
+    return queue
+
+
+def take(queue: JobQueue, now: float = 0.0) -> list[int]:
+    return [each.job_id for each in queue.take(now)]
+
+
+def serve_all(queue: JobQueue) -> list[int]:
+    """Ids in the order in which a stage that never dies gets them."""
+    order: list[int] = []
+    while ids := take(queue):
+        order += ids
+        for job_id in ids:
+            queue.answered(job_id)
+    return order
+
+
+def ids_of(rows: list[JobRow]) -> list[int]:
+    return [each.job_id for each in rows]
+
+
+def test_oldest_first_within_a_session() -> None:
+    """Jobs of one session leave in the order in which they came."""
+    assert serve_all(queue_of(row(1), row(2), row(3))) == [1, 2, 3]
+
+
+def test_sessions_take_turns() -> None:
+    """A session with much to do does not hold up one that has just come."""
+    queue = queue_of(row(1, "a"), row(2, "a"), row(3, "a"), row(4, "b"), row(5, "c"))
+    assert serve_all(queue) == [1, 4, 5, 2, 3]
+
+
+def test_a_session_that_comes_back_queues_behind_those_who_wait() -> None:
+    """A session whose jobs were all sent does not overtake others with its next one."""
+    queue = queue_of(row(1, "a"), row(2, "b"), row(3, "c"))
+    assert take(queue) == [1]
+    queue.add(row(4, "a"))
+    queue.answered(1)
+    assert serve_all(queue) == [2, 3, 4]
+
+
+def test_no_more_than_credit_are_out() -> None:
+    """Only `credit` jobs are sent at a time; each answer lets one more out."""
+    queue = queue_of(row(1), row(2), row(3), row(4), credit=2)
+    assert take(queue) == [1, 2]
+    assert take(queue) == []
+    queue.answered(1)
+    assert take(queue) == [3]
+
+
+def test_sent_time_is_noted() -> None:
+    """A row knows when it was sent."""
+    queue = queue_of(row(1))
+    assert queue.take(12.5)[0].sent == 12.5
+
+
+def test_length_counts_what_is_not_answered() -> None:
+    """Waiting, sent and returned jobs count; answered ones do not."""
+    queue = queue_of(row(1), row(2), row(3), credit=2)
+    take(queue)
+    assert len(queue) == 3
+    queue.stage_died()
+    assert len(queue) == 3
+    assert take(queue) == [1, 2]
+    queue.answered(1)
+    assert len(queue) == 2
+
+
+def test_a_job_is_answered_once() -> None:
+    """The second answer to a job, and one to a job that never was, close nothing."""
+    queue = queue_of(row(1))
+    take(queue)
+    first = queue.answered(1)
+    assert first is not None and first.job_id == 1
+    assert queue.answered(1) is None
+    assert queue.answered(99) is None
+
+
+def test_death_sends_again_before_everything_else() -> None:
+    """What a dead stage held goes before younger jobs, oldest first."""
+    queue = queue_of(*(row(number) for number in range(1, 6)), credit=2)
+    assert take(queue) == [1, 2]
+    assert queue.stage_died() == []
+    assert serve_all(queue) == [1, 2, 3, 4, 5]
+
+
+def test_second_death_keeps_the_order() -> None:
+    """A job returned twice still goes before those that were returned once."""
+    queue = queue_of(row(1), row(2), row(3), credit=2, max_attempts=3)
+    take(queue)
+    queue.started(1)
+    queue.stage_died()
+    assert take(queue) == [1]
+    queue.stage_died()
+    assert serve_all(queue) == [1, 2, 3]
+
+
+def test_only_started_jobs_count_an_attempt() -> None:
+    """The job behind the culprit is innocent, however often its stage dies."""
+    culprit, innocent = row(1), row(2)
+    queue = queue_of(culprit, innocent, credit=2)
+    take(queue)
+    queue.started(1)
+    queue.stage_died()
+    assert (culprit.attempts, innocent.attempts) == (1, 0)
+    for _ in range(5):
+        take(queue)
+        assert queue.stage_died() == []
+    assert innocent.attempts == 0
+
+
+def test_a_job_whose_stage_died_goes_alone() -> None:
+    """Nothing else is out while a job is tried again, before and after it says that it started."""
+    queue = queue_of(row(1), row(2), row(3), credit=2)
+    take(queue)
+    queue.started(1)
+    queue.stage_died()
+    assert take(queue) == [1]
+    queue.started(1)
+    assert take(queue) == []
+    queue.answered(1)
+    assert take(queue) == [2, 3]
+
+
+def test_a_retry_waits_until_nothing_else_is_out() -> None:
+    """An innocent older job goes first; the retry does not join it."""
+    queue = queue_of(row(1, "a"), row(2, "b"), row(3, "c"), credit=2)
+    take(queue)
+    queue.started(2)
+    queue.stage_died()
+    assert take(queue) == [1]
+    queue.answered(1)
+    assert take(queue) == [2]
+
+
+def test_poison_is_given_up() -> None:
+    """A job under which its stage died `max_attempts` times is returned and never sent again."""
+    queue = queue_of(row(1), row(2))
+    for _ in range(MAX_ATTEMPTS - 1):
+        take(queue)
+        queue.started(1)
+        assert queue.stage_died() == []
+    take(queue)
+    queue.started(1)
+    assert ids_of(queue.stage_died()) == [1]
+    assert serve_all(queue) == [2]
+    assert len(queue) == 0
+
+
+def test_a_waiting_job_is_withdrawn_for_good() -> None:
+    """A job that was not sent yet is simply gone; the stage need not be told."""
+    queue = queue_of(row(1), row(2), row(3, "b"))
+    assert queue.withdraw(2) is False
+    assert queue.withdraw(3) is False
+    assert len(queue) == 1
+    assert serve_all(queue) == [1]
+
+
+def test_a_sent_job_is_withdrawn_but_keeps_its_credit() -> None:
+    """The stage is to be told, and is busy with it until it answers; that answer closes nothing."""
+    queue = queue_of(row(1), row(2))
+    take(queue)
+    assert queue.withdraw(1) is True
+    assert take(queue) == []
+    assert queue.answered(1) is None
+    assert take(queue) == [2]
+
+
+def test_a_withdrawn_job_does_not_come_back_with_the_next_stage() -> None:
+    """Death ends a withdrawn job: it is neither sent again nor poison."""
+    queue = queue_of(row(1), row(2), credit=2, max_attempts=1)
+    take(queue)
+    queue.started(1)
+    queue.withdraw(1)
+    assert queue.stage_died() == []
+    assert take(queue) == [2]
+
+
+def test_a_returned_job_can_be_withdrawn() -> None:
+    """Also a job that waits to be sent again can be withdrawn."""
+    queue = queue_of(row(1), row(2), credit=2)
+    take(queue)
+    queue.stage_died()
+    assert queue.withdraw(1) is False
+    assert take(queue) == [2]
+
+
+def test_withdrawing_the_unknown_is_nothing() -> None:
+    """A job that was answered before can still be withdrawn without harm."""
+    assert queue_of(row(1)).withdraw(99) is False
+
+
+def test_drop_all_gives_up_every_job_that_somebody_needs() -> None:
+    """Waiting, returned and sent jobs are handed back once; withdrawn ones are nobody's."""
+    queue = queue_of(row(1), row(2), row(3, "b"), row(4, "b"), credit=2)
+    assert take(queue) == [1, 3]
+    queue.stage_died()
+    assert take(queue) == [1, 3]
+    queue.withdraw(3)
+    assert sorted(ids_of(queue.drop_all())) == [1, 2, 4]
+    assert len(queue) == 0
+    assert take(queue) == []
+
+
+class Jobs(RuleBasedStateMachine):
+    """A stage that dies at random: every job ends in exactly one of answered, poison, withdrawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = JobQueue(credit=2, max_attempts=MAX_ATTEMPTS)
+        self.added = 0
+        self.stage: list[JobRow] = []
+        self.running: int | None = None
+        self.deaths: dict[int, int] = {}
+        self.ended: dict[int, str] = {}
+
+    def end(self, job_id: int, how: str) -> None:
+        assert job_id not in self.ended, f"job {job_id} was {self.ended[job_id]} and then {how}"
+        self.ended[job_id] = how
+
+    @rule(session=st.sampled_from("abc"))
+    def add(self, session: str) -> None:
+        self.added += 1
+        self.queue.add(row(self.added, session))
+
+    @rule()
+    def send(self) -> None:
+        for sent in self.queue.take(0.0):
+            assert sent.job_id not in self.ended
+            assert sent.job_id not in ids_of(self.stage)
+            self.stage.append(sent)
+
+    @precondition(lambda self: self.stage and self.running is None)
+    @rule()
+    def start(self) -> None:
+        self.running = self.stage[0].job_id
+        self.queue.started(self.running)
+
+    @precondition(lambda self: self.stage)
+    @rule()
+    def answer(self) -> None:
+        job_id = self.stage.pop(0).job_id
+        self.running = None
+        if self.queue.answered(job_id) is not None:
+            self.end(job_id, "answered")
+        else:
+            assert self.ended[job_id] == "withdrawn"
+
+    @rule()
+    def die(self) -> None:
+        if self.running is not None:
+            self.deaths[self.running] = self.deaths.get(self.running, 0) + 1
+        self.stage, self.running = [], None
+        for given_up in self.queue.stage_died():
+            assert self.deaths[given_up.job_id] == MAX_ATTEMPTS
+            self.end(given_up.job_id, "poison")
+
+    @precondition(lambda self: len(self.ended) < self.added)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        open_ids = [job_id for job_id in range(1, self.added + 1) if job_id not in self.ended]
+        job_id = data.draw(st.sampled_from(open_ids))
+        assert self.queue.withdraw(job_id) is (job_id in ids_of(self.stage))
+        self.end(job_id, "withdrawn")
+
+    @invariant()
+    def credit_is_kept(self) -> None:
+        assert len(self.stage) <= 2
+
+    @invariant()
+    def suspects_are_alone(self) -> None:
+        suspects = [each for each in self.stage if self.deaths.get(each.job_id)]
+        assert not suspects or len(self.stage) == 1
+
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        still_out = [each for each in self.stage if self.ended.get(each.job_id) == "withdrawn"]
+        assert len(self.queue) == self.added - len(self.ended) + len(still_out)
+
+    def teardown(self) -> None:
+        """A stage that lives answers all that is left."""
+        self.send()
+        while self.stage:
+            self.answer()
+            self.send()
+        assert len(self.ended) == self.added
+
+
+TestJobs = Jobs.TestCase
+TestJobs.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

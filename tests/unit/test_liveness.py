@@ -1,0 +1,116 @@
+"""Signs of life of one incarnation, and the verdict that they lead to."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wernicke_daemon.liveness import Limits, Liveness
+
+LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0, job_s=120.0, job_per_audio_s=20.0)
+
+
+def ready(now: float = 0.0) -> Liveness:
+    liveness = Liveness(LIMITS, now)
+    liveness.hello(now)
+    liveness.ready(now)
+    return liveness
+
+
+def after(liveness: Liveness, now: float) -> str | None:
+    """The verdict where heartbeats never stop."""
+    liveness.heartbeat(now)
+    return liveness.verdict(now)
+
+
+def test_must_say_hello() -> None:
+    """A process that never connects is given up after the limit, not before."""
+    liveness = Liveness(LIMITS, 100.0)
+    assert liveness.verdict(130.0) is None
+    assert liveness.verdict(130.1) == "did not say hello"
+
+
+def test_must_finish_loading() -> None:
+    """Loading has a limit of its own, from hello on."""
+    liveness = Liveness(LIMITS, 0.0)
+    liveness.hello(20.0)
+    assert liveness.verdict(920.0) is None
+    assert liveness.verdict(920.1) == "did not finish loading"
+
+
+def test_missing_heartbeats_do_not_count_while_loading() -> None:
+    """An import may hold the GIL for long: heartbeats that come and stop before READY prove nothing."""
+    liveness = Liveness(LIMITS, 0.0)
+    liveness.hello(1.0)
+    liveness.heartbeat(2.0)
+    assert liveness.verdict(800.0) is None
+
+
+def test_silence_after_ready() -> None:
+    """A ready stage must be heard of."""
+    liveness = ready()
+    assert liveness.verdict(10.0) is None
+    assert liveness.verdict(10.5) == "sent no heartbeat for 10.5 s"
+
+
+def test_a_heartbeat_is_a_sign_of_life() -> None:
+    """Each heartbeat starts the wait anew; an idle stage that beats lives for ever."""
+    liveness = ready()
+    for second in range(1, 10_000, 9):
+        assert after(liveness, float(second)) is None
+
+
+def test_a_job_has_a_limit_by_its_audio() -> None:
+    """Heartbeats do not save a stage whose job takes for ever; long audio may take longer."""
+    liveness = ready()
+    liveness.job_started(7, 4.0, 1000.0)
+    assert after(liveness, 1200.0) is None
+    assert after(liveness, 1200.1) == "worked on job 7 for more than 200 s"
+
+
+def test_a_finished_job_has_no_limit_any_more() -> None:
+    """Idle time after a job is no fault."""
+    liveness = ready()
+    liveness.job_started(7, 0.0, 0.0)
+    liveness.job_finished(7)
+    assert after(liveness, 10_000.0) is None
+
+
+def test_each_job_has_its_own_limit() -> None:
+    """The next job starts the limit anew, also where its start is heard of before the end of the one before."""
+    liveness = ready()
+    liveness.job_started(7, 0.0, 0.0)
+    liveness.job_started(8, 0.0, 100.0)
+    liveness.job_finished(7)
+    assert after(liveness, 220.0) is None
+    assert after(liveness, 220.1) == "worked on job 8 for more than 120 s"
+
+
+def test_an_end_that_overtakes_its_start() -> None:
+    """Starts and ends travel on different sockets: a job known to be over is not waited for."""
+    liveness = ready()
+    liveness.job_finished(7)
+    liveness.job_started(7, 0.0, 0.0)
+    assert after(liveness, 10_000.0) is None
+
+
+def test_a_cancelled_job_ends_without_a_start() -> None:
+    """An end whose start never comes does not hide the limit of later jobs."""
+    liveness = ready()
+    liveness.job_finished(7)
+    liveness.job_started(8, 0.0, 0.0)
+    assert after(liveness, 121.0) == "worked on job 8 for more than 120 s"
+
+
+@given(st.lists(st.booleans(), max_size=12), st.data())
+def test_starts_and_ends_in_any_interleaving(cancelled: list[bool], data: st.DataObject) -> None:
+    """Whatever order the two streams arrive in, a stage that did everything is idle; one that did not is not."""
+    starts = [job for job, skipped in enumerate(cancelled) if not skipped]
+    ends = list(range(len(cancelled)))
+    liveness = ready()
+    while starts or ends:
+        if starts and (not ends or data.draw(st.booleans())):
+            liveness.job_started(starts.pop(0), 0.0, 0.0)
+        else:
+            liveness.job_finished(ends.pop(0))
+    assert after(liveness, 10_000.0) is None
+    liveness.job_started(99, 0.0, 10_000.0)
+    assert after(liveness, 20_000.0) is not None

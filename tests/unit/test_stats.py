@@ -1,0 +1,83 @@
+"""The figures behind /stats."""
+
+from ipc.audio_handle import AudioHandle
+from ipc.messages import Boundary
+from wernicke_daemon.stats import WINDOW, Samples, Stats
+from wernicke_daemon.utterance import StageTiming, Utterance
+
+
+def utterance(*run_ms: float, warnings: tuple[str, ...] = ()) -> Utterance:
+    """One on which asr, then diarization worked for so long."""
+    done = Utterance(
+        session="s",
+        sequence=1,
+        buffer_id="b",
+        audio=AudioHandle("arena", 0, 1, 0, 16_000),
+        boundary=Boundary(0, 16_000, "silence", 16_000, 16_000),
+        language="en",
+        glossary=(),
+        triggered=0.0,
+        wall_start=0.0,
+    )
+    for stage, milliseconds in zip(("asr", "diarization"), run_ms, strict=False):
+        done.timings[stage] = StageTiming(1.0, milliseconds, 1)
+    done.warnings.extend(warnings)
+    return done
+
+
+def test_no_values_no_percentiles() -> None:
+    """Nothing is invented before the first value."""
+    assert Samples().summary() == {"p50": None, "p95": None, "count": 0}
+
+
+def test_percentiles() -> None:
+    """p50 and p95 are those of the values."""
+    samples = Samples()
+    for value in range(101):
+        samples.add(float(value))
+    assert samples.summary() == {"p50": 50.0, "p95": 95.0, "count": 101}
+
+
+def test_only_the_latest_count() -> None:
+    """Old values leave the window."""
+    samples = Samples()
+    for value in [1e6] * WINDOW + [1.0] * WINDOW:
+        samples.add(value)
+    assert samples.summary() == {"p50": 1.0, "p95": 1.0, "count": WINDOW}
+
+
+def test_a_fresh_run() -> None:
+    """Before the first utterance everything is zero."""
+    summary = Stats().summary()
+    assert summary["total_transcriptions"] == 0
+    assert summary["average_processing_time"] == 0.0
+    assert summary["errors"] == {}
+
+
+def test_average_processing_time_is_per_settled_utterance() -> None:
+    """Work of all stages, in seconds, over every settled utterance, failed ones included."""
+    stats = Stats()
+    stats.transcriptions += 1
+    stats.utterance(utterance(1000.0, 500.0), latency_ms=40.0)
+    stats.errors["TRANSCRIPTION_FAILED"] += 1
+    stats.utterance(utterance(500.0), latency_ms=60.0)
+    summary = stats.summary()
+    assert summary["average_processing_time"] == 1.0
+    assert summary["latency_ms"] == {"p50": 50.0, "p95": 59.0, "count": 2}
+
+
+def test_warnings_are_counted_by_code() -> None:
+    """Each warning of a settled utterance counts."""
+    stats = Stats()
+    stats.utterance(utterance(1.0, warnings=("LLM_TIMEOUT",)), 1.0)
+    stats.utterance(utterance(1.0, warnings=("LLM_TIMEOUT", "DIARIZATION_UNAVAILABLE")), 1.0)
+    assert stats.summary()["warnings"] == {"LLM_TIMEOUT": 2, "DIARIZATION_UNAVAILABLE": 1}
+
+
+def test_stages_are_kept_apart() -> None:
+    """A job counts for its own stage, waiting and work apart."""
+    stats = Stats()
+    stats.job("asr", StageTiming(queued_ms=10.0, run_ms=300.0, attempts=1))
+    assert stats.stage("asr")["queued_ms"]["p50"] == 10.0
+    assert stats.stage("asr")["run_ms"]["p50"] == 300.0
+    assert stats.stage("correction")["run_ms"]["count"] == 0
