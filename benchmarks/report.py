@@ -58,6 +58,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for data and the log, which is written as the daemon writes it; both are gone afterwards."""
+    psutil.cpu_percent()  # from here on, until it is asked for
     process_tree.adopt_current_process()
     with tempfile.TemporaryDirectory() as folder:
         listener = logs.start(LoggingSettings(console=False), Path(folder) / "log.jsonl")
@@ -83,10 +84,10 @@ def save(path: Path | None, figures: dict[str, Any]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """load: processes that want a CPU, mean of the last minute; what others do there blurs every figure."""
+    """cpu_percent: how busy all CPUs together were since `workplace`, with whatever others did, which blurs times."""
     return {
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
-        "load": round(psutil.getloadavg()[0], 2),
+        "cpu_percent": psutil.cpu_percent(),
     }

@@ -49,7 +49,6 @@ class AsrSettings(Section, frozen=True):
     compute_type: Text = "float16"
     beam_size: Annotated[int, Meta(ge=1, le=20)] = 5
     cpu_threads: Annotated[int, Meta(ge=0)] = 0
-    max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
 
 
 class AlignmentSettings(Section, frozen=True):

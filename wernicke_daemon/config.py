@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 from msgspec.structs import replace
 
+from ipc.messages import StageName
 from ipc.settings import (
     AlignmentSettings,
     AsrSettings,
@@ -65,7 +66,9 @@ class RuntimeSettings(Section, frozen=True):
     shutdown waits for results under way. restart_grace_s: for how long a stage's restart stops the clock of a
     result that waits for it. load_timeout_s: of a stage's start, model included. restarts_max in restarts_window_s:
     more mean that the stage has failed. backoff_*: wait before a restart, doubled each time. stable_after_s: running
-    this long clears the count. credit: jobs sent to a stage before the first is answered."""
+    this long clears the count. credit: jobs sent to a stage before the first is answered. max_attempts: times a job may
+    take its stage down, or fail, before it is given up. asr_down_limit_s: without a working recogniser, until audio is
+    given up. resume_window_s: for how long a session waits for its client. standby: stages with a loaded spare."""
 
     profile: Profile = "auto"
     data_dir: Text = "data"
@@ -80,6 +83,36 @@ class RuntimeSettings(Section, frozen=True):
     backoff_max_s: Seconds = 30.0
     stable_after_s: Seconds = 60.0
     credit: Annotated[int, Meta(ge=1, le=8)] = 2
+    max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
+    asr_down_limit_s: Seconds = 120.0
+    resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    standby: tuple[StageName, ...] = ()
+
+
+class StoreSettings(Section, frozen=True):
+    """enabled: whether transcripts are kept on disk. retention_days: for how long; 0 is for ever."""
+
+    enabled: bool = True
+    retention_days: Annotated[int, Meta(ge=0)] = 30
+
+
+class JournalSettings(Section, frozen=True):
+    """enabled: whether received audio is kept on disk until it is final. max_mib: of all sessions together."""
+
+    enabled: bool = True
+    max_mib: Count = 1024
+
+
+class SecuritySettings(Section, frozen=True):
+    """clients: hashes ("sha256:" and 64 hex digits) of the tokens that are let in; empty lets everybody in.
+    in_query: whether a token may stand in the address. origins: web pages that may connect.
+    certificate_file, key_file: PEM files, relative to the directory of config.toml; both or neither."""
+
+    clients: tuple[Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")], ...] = ()
+    in_query: bool = False
+    origins: tuple[str, ...] = ()
+    certificate_file: str = ""
+    key_file: str = ""
 
 
 class Config(Section, frozen=True):
@@ -100,6 +133,9 @@ class Config(Section, frozen=True):
     llm: LlmSettings = LlmSettings()
     logging: LoggingSettings = LoggingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    store: StoreSettings = StoreSettings()
+    journal: JournalSettings = JournalSettings()
+    security: SecuritySettings = SecuritySettings()
 
     @property
     def data_path(self) -> Path:

@@ -82,7 +82,7 @@ def _policy(config: Config) -> Policy:
         correction_s=config.correction.deadline_s,
         restart_grace_s=config.runtime.restart_grace_s,
         credit=config.runtime.credit,
-        max_attempts=config.asr.max_attempts,
+        max_attempts=config.runtime.max_attempts,
     )
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -229,8 +230,6 @@ if sys.argv[3] == "tidy":
 @pytest.mark.parametrize("manners", ["tidy", "untidy"])
 def test_a_process_that_attaches_and_exits_leaves_it_in_place(arena: Arena, manners: str) -> None:
     """Another process reads the same samples; its end, closed or not, does not remove the segment."""
-    import msgspec
-
     writer = acquired(arena)
     writer.append(ramp(0, 50))
     handle = msgspec.json.encode(writer.handle(0, 50)).decode()

@@ -1,0 +1,731 @@
+"""Which job goes to which stage when, and that every utterance is settled exactly once whatever stages do."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ipc.audio_handle import AudioHandle
+from ipc.messages import (
+    STAGES,
+    AsrResult,
+    AsrWork,
+    Boundary,
+    CorrectionResult,
+    CorrectionWork,
+    DiarizationResult,
+    DiarizationWork,
+    Done,
+    Failed,
+    IngestResult,
+    IngestTask,
+    IngestWork,
+    Job,
+    Result,
+    Segment,
+    StageName,
+    Turn,
+    Work,
+)
+from wernicke_daemon import dispatcher as module
+from wernicke_daemon.dispatcher import Dispatcher, Policy
+from wernicke_daemon.utterance import StageTiming, Utterance
+
+POLICY = Policy(diarization_s=10.0, correction_s=5.0, restart_grace_s=15.0, credit=2, max_attempts=2)
+HELLO = AsrResult("en", 1.0, (Segment(0.0, 1.0, "hello", ()),), "whisper")
+SILENCE = AsrResult("en", 1.0, (), "whisper")
+TURNS = DiarizationResult((Turn(0.0, 1.0, 3),), ((1.0,),) * 4, 0.7)
+INGEST = IngestWork((IngestTask("s", AudioHandle("arena", 0, 1, 0, 512), b"", None, 0.0),))
+FOUND = IngestResult(())
+
+
+def utterance(sequence: int, session: str = "s") -> Utterance:
+    return Utterance(
+        session=session,
+        sequence=sequence,
+        buffer_id=f"buff_{sequence}",
+        audio=AudioHandle("arena", 0, 1, sequence * 32_000, 16_000),
+        boundary=Boundary(sequence * 32_000, sequence * 32_000 + 16_000, "silence", 16_000, 16_000),
+        language="en",
+        glossary=("Broca",),
+        triggered=0.0,
+        wall_start=0.0,
+    )
+
+
+class Port:
+    """A stage without a process. inside: jobs that it was given and has not answered."""
+
+    def __init__(self) -> None:
+        self.up = False
+        self.sent: list[Job] = []
+        self.seconds: list[float] = []
+        self.inside: list[Job] = []
+        self.cancelled: list[int] = []
+
+    def send(self, job: Job, audio_s: float) -> None:
+        assert self.up, "jobs go in between stage_up and stage_down only"
+        self.sent.append(job)
+        self.seconds.append(audio_s)
+        self.inside.append(job)
+
+    def cancel(self, job_id: int) -> None:
+        assert self.up
+        self.cancelled.append(job_id)
+
+
+class Client:
+    """The Owner of all utterances here: writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[int] = []
+        self.released: list[int] = []
+        self.results: list[Utterance] = []
+
+    def recognised(self, utterance: Utterance) -> None:
+        assert utterance.asr is not None
+        self.texts.append(utterance.sequence)
+
+    def audio_released(self, utterance: Utterance) -> None:
+        self.released.append(utterance.sequence)
+
+    def context(self, utterance: Utterance) -> tuple[str, ...]:
+        return (f"before {utterance.sequence}",)
+
+    def settled(self, utterance: Utterance) -> None:
+        assert not utterance.open_jobs
+        assert utterance.sequence in self.released
+        self.results.append(utterance)
+
+
+class World:
+    """A dispatcher with four stages, an owner, and a clock that stands unless it is moved."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.ports: dict[StageName, Port] = {stage: Port() for stage in STAGES}
+        self.client = Client()
+        self.jobs: list[tuple[StageName, StageTiming]] = []
+        self.status: list[tuple[StageName, bool]] = []
+        self.dispatcher = Dispatcher(
+            POLICY,
+            on_job=lambda stage, timing: self.jobs.append((stage, timing)),
+            on_status=lambda stage, up: self.status.append((stage, up)),
+        )
+        self.dispatcher.connect(self.ports)
+        self.served = 0
+
+    def up(self, stage: StageName, engine: str = "real") -> None:
+        self.ports[stage].up = True
+        self.dispatcher.stage_up(stage, engine)
+
+    def down(self, stage: StageName, failed: bool = False) -> None:
+        self.ports[stage].up = False
+        self.ports[stage].inside.clear()
+        self.dispatcher.stage_down(stage, failed)
+
+    def submit(self, session: str = "s") -> Utterance:
+        self.served += 1
+        submitted = utterance(self.served, session)
+        self.dispatcher.submit(submitted, self.client)
+        return submitted
+
+    def work(self, stage: StageName) -> list[Work]:
+        return [job.work for job in self.ports[stage].inside]
+
+    def start(self, stage: StageName) -> None:
+        self.dispatcher.job_started(stage, self.ports[stage].inside[0].job_id)
+
+    def answer(self, stage: StageName, result: Result, run_ms: float = 1.0) -> Done:
+        """The stage's oldest job is done."""
+        done = Done(self.ports[stage].inside.pop(0).job_id, result, run_ms)
+        self.dispatcher.job_answered(stage, done)
+        return done
+
+    def fail(self, stage: StageName, code: str = "ENGINE_FAILED") -> None:
+        job = self.ports[stage].inside.pop(0)
+        self.dispatcher.job_answered(stage, Failed(job.job_id, code, "it did not work", 1.0))
+
+    def kill_at_work(self, stage: StageName) -> None:
+        """The stage dies under its oldest job, and is back at once."""
+        self.start(stage)
+        self.down(stage)
+        self.up(stage)
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, in the daemon's small steps."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(self.now + 0.5, end)
+            self.dispatcher.check_deadlines(self.now)
+
+    @property
+    def settled(self) -> list[int]:
+        return [result.sequence for result in self.client.results]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World(monkeypatch)
+    for stage in STAGES:
+        made.up(stage)
+    yield made
+
+
+# --- the way of an utterance ---
+
+
+def test_asr_and_diarization_side_by_side(world: World) -> None:
+    """Both get the utterance at once, with its audio's length; correction gets nothing yet."""
+    submitted = world.submit()
+    assert world.work("asr") == [AsrWork(submitted.audio, "en", ("Broca",))]
+    assert world.work("diarization") == [DiarizationWork(submitted.audio)]
+    assert world.ports["asr"].seconds == [1.0]
+    assert world.work("correction") == []
+
+
+@pytest.mark.parametrize("first", ["asr", "diarization"])
+def test_they_meet_before_correction(world: World, first: StageName) -> None:
+    """Whichever is ready first waits for the other; then one correction job carries the text and what was before."""
+    world.submit()
+    answers: list[tuple[StageName, Result]] = [("asr", HELLO), ("diarization", TURNS)]
+    for stage, result in sorted(answers, key=lambda each: each[0] != first):
+        assert world.work("correction") == []
+        world.answer(stage, result)
+    assert world.work("correction") == [CorrectionWork(("hello",), "en", ("Broca",), ("before 1",))]
+
+
+def test_a_complete_result(world: World) -> None:
+    """Settled once, with what every stage found and nothing to warn of."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    assert world.settled == []
+    world.now += 3.0
+    world.answer("correction", CorrectionResult(("Hello.",)))
+    assert world.client.results == [submitted]
+    assert [line.speaker for line in submitted.lines] == [3]
+    assert submitted.correction == CorrectionResult(("Hello.",))
+    assert (submitted.warnings, submitted.failure, submitted.settled) == ([], None, 1003.0)
+
+
+def test_the_text_is_announced_without_waiting(world: World) -> None:
+    """The recognised text goes out while diarization is still at work."""
+    world.submit()
+    world.answer("asr", HELLO)
+    assert world.client.texts == [1]
+    assert world.settled == []
+
+
+def test_audio_is_released_at_the_join(world: World) -> None:
+    """Correction reads no audio: it is given up as soon as both that do are in."""
+    world.submit()
+    world.answer("asr", HELLO)
+    assert world.client.released == []
+    world.answer("diarization", TURNS)
+    assert world.client.released == [1]
+
+
+def test_stages_overlap(world: World) -> None:
+    """While one utterance is corrected, the next are already recognised and diarized."""
+    for _ in range(3):
+        world.submit()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    assert len(world.work("correction")) == 1
+    assert len(world.work("asr")) == POLICY.credit
+    assert len(world.work("diarization")) == POLICY.credit
+
+
+def test_warnings_of_engines_are_passed_on(world: World) -> None:
+    """What recognition and correction say of themselves stands in the result."""
+    submitted = world.submit()
+    world.answer("asr", AsrResult("en", 1.0, HELLO.segments, "whisper", ("ALIGNMENT_UNAVAILABLE",)))
+    world.answer("diarization", TURNS)
+    world.answer("correction", CorrectionResult((None,), 0, ("LLM_TIMEOUT",)))
+    assert submitted.warnings == ["ALIGNMENT_UNAVAILABLE", "LLM_TIMEOUT"]
+
+
+def test_nothing_said_settles_at_once(world: World) -> None:
+    """Empty recognition ends the utterance: no lines, no correction, diarization is told not to bother."""
+    submitted = world.submit()
+    diarization = world.ports["diarization"].sent[0].job_id
+    world.answer("asr", SILENCE)
+    assert world.settled == [1]
+    assert (submitted.lines, submitted.failure) == ((), None)
+    assert world.client.texts == []
+    assert world.ports["diarization"].cancelled == [diarization]
+    world.answer("diarization", TURNS)
+    assert world.settled == [1]
+    assert world.ports["correction"].sent == []
+
+
+def test_segments_without_text_are_nothing_said(world: World) -> None:
+    """An empty segment is no text."""
+    world.submit()
+    world.answer("asr", AsrResult("en", 1.0, (Segment(0.0, 1.0, "", ()),), "whisper"))
+    assert world.settled == [1]
+    assert world.client.texts == []
+
+
+def test_timings(world: World) -> None:
+    """Each stage's waiting and work are kept with the utterance and told to the figures."""
+    submitted = world.submit()
+    world.now += 2.0
+    world.answer("asr", HELLO, run_ms=1500.0)
+    assert submitted.timings["asr"] == StageTiming(queued_ms=500.0, run_ms=1500.0, attempts=1)
+    assert world.jobs == [("asr", submitted.timings["asr"])]
+
+
+# --- what is left out ---
+
+
+@pytest.mark.parametrize("skipped", ["diarization", "correction"])
+def test_an_engine_that_is_none_gets_no_jobs(world: World, skipped: StageName) -> None:
+    """What the operator left out is skipped without a warning."""
+    world.up(skipped, "none")
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    for stage, result in (("diarization", TURNS), ("correction", CorrectionResult((None,)))):
+        if stage != skipped:
+            world.answer(stage, result)  # type: ignore[arg-type]
+    assert world.settled == [1]
+    assert submitted.warnings == []
+    assert world.ports[skipped].sent == []
+
+
+def test_an_engine_that_is_found_at_a_restart_is_used(world: World) -> None:
+    """`auto` may choose `none` once and something better the next time."""
+    world.up("diarization", "none")
+    world.down("diarization")
+    world.up("diarization", "spectral")
+    world.submit()
+    assert len(world.work("diarization")) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"), [("diarization", "DIARIZATION_UNAVAILABLE"), ("correction", "LLM_UNAVAILABLE")]
+)
+def test_a_failed_optional_stage_is_left_out(world: World, stage: StageName, code: str) -> None:
+    """While it is not expected back, results say that its part is missing; when it is back, they have it."""
+    world.down(stage, failed=True)
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    if stage == "correction":
+        world.answer("diarization", TURNS)
+    else:
+        world.answer("correction", CorrectionResult((None,)))
+    assert world.settled == [1]
+    assert submitted.warnings == [code]
+    world.up(stage)
+    world.submit()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.answer("correction", CorrectionResult((None,)))
+    assert world.client.results[1].warnings == []
+
+
+def test_failing_for_good_frees_those_who_wait(world: World) -> None:
+    """Utterances that are at diarization or wait for it go on the moment it is given up."""
+    for _ in range(4):
+        world.submit()
+    world.answer("asr", HELLO)
+    assert world.work("correction") == []
+    world.down("diarization", failed=True)
+    assert len(world.work("correction")) == 1
+    assert world.dispatcher.depth("diarization") == 0
+    for _ in range(3):
+        world.answer("asr", HELLO)
+    for _ in range(4):
+        world.answer("correction", CorrectionResult((None,)))
+    assert world.settled == [1, 2, 3, 4]
+    assert all(result.warnings == ["DIARIZATION_UNAVAILABLE"] for result in world.client.results)
+
+
+def test_recognition_is_never_left_out(world: World) -> None:
+    """A failed ASR keeps its jobs: they are done when it is back."""
+    world.submit()
+    world.down("asr", failed=True)
+    world.wait(300.0)
+    assert world.settled == []
+    world.up("asr")
+    assert len(world.work("asr")) == 1
+
+
+# --- faults of one job ---
+
+
+def test_a_failed_recognition_is_an_error(world: World) -> None:
+    """The utterance settles as failed; its diarization is called off, the next utterance is not affected."""
+    first = world.submit()
+    second = world.submit()
+    diarization = world.ports["diarization"].sent[0].job_id
+    world.fail("asr")
+    assert world.client.results == [first]
+    assert (first.failure, first.lines) == ("TRANSCRIPTION_FAILED", ())
+    assert world.ports["diarization"].cancelled == [diarization]
+    world.answer("asr", HELLO)
+    assert second.asr == HELLO
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"), [("diarization", "DIARIZATION_UNAVAILABLE"), ("correction", "LLM_UNAVAILABLE")]
+)
+def test_an_optional_stage_that_fails_on_a_job_is_done_without(world: World, stage: StageName, code: str) -> None:
+    """The result goes out with what there is, and says what is missing."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    if stage == "diarization":
+        world.fail("diarization")
+        world.answer("correction", CorrectionResult(("Hello.",)))
+    else:
+        world.answer("diarization", TURNS)
+        world.fail("correction")
+    assert world.settled == [1]
+    assert submitted.warnings == [code]
+    assert len(submitted.lines) == 1
+
+
+def test_diarization_that_fails_first_does_not_end_the_wait_for_text(world: World) -> None:
+    """Without diarization the text is still awaited."""
+    world.submit()
+    world.fail("diarization")
+    assert world.settled == []
+    world.answer("asr", HELLO)
+    assert len(world.work("correction")) == 1
+
+
+# --- deaths ---
+
+
+@pytest.mark.parametrize("stage", ["asr", "diarization", "correction"])
+def test_a_killed_stage_does_its_job_again(world: World, stage: StageName) -> None:
+    """The same job goes to the next incarnation; the result is that of an undisturbed run."""
+    submitted = world.submit()
+    answers: list[tuple[StageName, Result]] = [
+        ("asr", HELLO),
+        ("diarization", TURNS),
+        ("correction", CorrectionResult(("Hello.",))),
+    ]
+    for name, result in answers:
+        if name == stage:
+            before = world.ports[name].inside[0]
+            world.kill_at_work(name)
+            assert world.ports[name].inside == [before]
+        world.answer(name, result)
+    assert world.settled == [1]
+    assert (submitted.warnings, submitted.failure) == ([], None)
+
+
+def test_attempts_are_counted(world: World) -> None:
+    """The figures show that a job was begun twice."""
+    submitted = world.submit()
+    world.kill_at_work("asr")
+    world.start("asr")
+    world.answer("asr", HELLO)
+    assert submitted.timings["asr"].attempts == 2
+
+
+def test_nothing_is_sent_to_a_stage_that_is_down(world: World) -> None:
+    """Jobs wait for the next incarnation."""
+    world.down("asr")
+    world.submit()
+    assert world.work("asr") == []
+    world.up("asr")
+    assert len(world.work("asr")) == 1
+
+
+def test_an_answer_from_before_the_death_of_a_job_done_again(world: World) -> None:
+    """A job is answered once; a second answer changes nothing."""
+    world.submit()
+    done = world.answer("asr", HELLO)
+    world.dispatcher.job_answered("asr", done)
+    assert world.client.texts == [1]
+
+
+def test_poison_in_recognition_is_an_error(world: World) -> None:
+    """An utterance that kills ASR twice fails; the one behind it is recognised."""
+    first, second = world.submit(), world.submit()
+    world.kill_at_work("asr")
+    assert len(world.work("asr")) == 1, "a suspect goes alone"
+    world.kill_at_work("asr")
+    assert world.client.results == [first]
+    assert first.failure == "TRANSCRIPTION_FAILED"
+    world.answer("asr", HELLO)
+    assert second.asr == HELLO
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"), [("diarization", "DIARIZATION_UNAVAILABLE"), ("correction", "LLM_UNAVAILABLE")]
+)
+def test_poison_in_an_optional_stage_is_done_without(world: World, stage: StageName, code: str) -> None:
+    """An utterance that kills diarization or correction twice goes out without its part."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    if stage == "correction":
+        world.answer("diarization", TURNS)
+    world.kill_at_work(stage)
+    world.kill_at_work(stage)
+    if stage == "diarization":
+        world.answer("correction", CorrectionResult((None,)))
+    assert world.settled == [1]
+    assert submitted.warnings == [code]
+
+
+def test_status_is_told(world: World) -> None:
+    """Whoever shows the state of stages hears of every change."""
+    world.status.clear()
+    world.down("asr")
+    world.up("asr")
+    assert world.status == [("asr", False), ("asr", True)]
+
+
+# --- deadlines ---
+
+
+def test_diarization_has_its_time_after_the_text(world: World) -> None:
+    """The wait for speakers begins when the text is there; when it is over, the text goes on without them."""
+    submitted = world.submit()
+    world.wait(60.0)
+    world.answer("asr", HELLO)
+    world.wait(POLICY.diarization_s - 0.5)
+    assert world.client.released == []
+    world.wait(0.5)
+    assert submitted.warnings == ["DIARIZATION_TIMEOUT"]
+    assert [line.speaker for line in submitted.lines] == [None]
+    assert len(world.ports["correction"].sent) == 1
+
+
+def test_correction_is_due_after_the_trigger(world: World) -> None:
+    """Time that recognition took counts; the recognised text goes out in time."""
+    submitted = world.submit()
+    world.wait(2.0)
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.wait(POLICY.correction_s - 2.5)
+    assert world.settled == []
+    world.wait(0.5)
+    assert world.settled == [1]
+    assert (submitted.warnings, submitted.correction) == (["LLM_TIMEOUT"], None)
+    assert [line.segment.text for line in submitted.lines] == ["hello"]
+
+
+@pytest.mark.parametrize("stage", ["diarization", "correction"])
+def test_what_comes_too_late_is_dropped(world: World, stage: StageName) -> None:
+    """A join is closed for good: the stage is told to stop, and its late answer changes nothing."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    if stage == "correction":
+        world.answer("diarization", TURNS)
+    late = world.ports[stage].inside[0].job_id
+    world.wait(POLICY.diarization_s)
+    assert world.ports[stage].cancelled == [late]
+    world.wait(POLICY.correction_s)
+    assert world.settled == [1]
+    warnings = list(submitted.warnings)
+    world.answer(stage, TURNS if stage == "diarization" else CorrectionResult(("late",)))
+    assert world.settled == [1]
+    assert submitted.warnings == warnings
+    assert submitted.correction is None
+    assert stage != "diarization" or submitted.diarization is None
+
+
+def test_a_late_job_is_not_done_again_after_a_death(world: World) -> None:
+    """A job whose time was up does not go to the next incarnation."""
+    world.submit()
+    world.answer("asr", HELLO)
+    world.wait(POLICY.diarization_s)
+    world.down("diarization")
+    world.up("diarization")
+    assert world.work("diarization") == []
+    assert world.dispatcher.depth("diarization") == 0
+
+
+def test_an_answer_in_time_ends_the_deadline(world: World) -> None:
+    """No warning comes after the answer."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.answer("correction", CorrectionResult((None,)))
+    world.wait(60.0)
+    assert world.settled == [1]
+    assert submitted.warnings == []
+
+
+def test_a_restart_does_not_count(world: World) -> None:
+    """While the stage is down its deadline waits, and goes on where it was."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    world.wait(6.0)
+    world.down("diarization")
+    world.wait(POLICY.restart_grace_s - 1.0)
+    world.up("diarization")
+    world.wait(POLICY.diarization_s - 6.5)
+    assert submitted.warnings == []
+    world.wait(0.5)
+    assert submitted.warnings == ["DIARIZATION_TIMEOUT"]
+
+
+def test_an_outage_holds_results_back_for_the_grace_only(world: World) -> None:
+    """An optional stage that does not come back is waited for no longer than grace and deadline."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    world.down("diarization")
+    world.wait(POLICY.restart_grace_s + POLICY.diarization_s - 0.5)
+    assert submitted.warnings == []
+    world.wait(0.5)
+    assert submitted.warnings == ["DIARIZATION_TIMEOUT"]
+
+
+def test_time_without_recognition_does_not_count(world: World) -> None:
+    """An utterance that had to wait for ASR's restart still gets its correction."""
+    world.submit()
+    world.down("asr")
+    world.wait(100.0)
+    world.up("asr")
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.wait(POLICY.correction_s - 0.5)
+    assert len(world.work("correction")) == 1
+    assert world.settled == []
+
+
+# --- ingest ---
+
+
+def test_an_ingest_job_is_answered(world: World) -> None:
+    """Its result goes to whoever asked."""
+    got: list[IngestResult | None] = []
+    world.dispatcher.examine(INGEST, got.append)
+    assert world.work("ingest") == [INGEST]
+    world.answer("ingest", FOUND)
+    assert got == [FOUND]
+
+
+def test_an_ingest_job_is_done_again_after_a_death(world: World) -> None:
+    """The same job goes out again, and is answered once."""
+    got: list[IngestResult | None] = []
+    world.dispatcher.examine(INGEST, got.append)
+    world.kill_at_work("ingest")
+    assert world.work("ingest") == [INGEST]
+    world.answer("ingest", FOUND)
+    assert got == [FOUND]
+
+
+def test_ingest_poison_and_failure_say_that_there_is_no_result(world: World) -> None:
+    """A job that can't be done is answered with None, so that the next one can be made."""
+    got: list[IngestResult | None] = []
+    world.dispatcher.examine(INGEST, got.append)
+    world.kill_at_work("ingest")
+    world.kill_at_work("ingest")
+    assert got == [None]
+    world.dispatcher.examine(INGEST, got.append)
+    world.fail("ingest")
+    assert got == [None, None]
+
+
+# --- anything at all ---
+
+
+class Days(RuleBasedStateMachine):
+    """Stages die, fail, dawdle and come back in any order."""
+
+    OPTIONAL = ("diarization", "correction")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.world = World(self.patch)
+        for stage in STAGES:
+            self.world.up(stage)
+        self.ingest: list[IngestResult | None] = []
+        self.examined = 0
+
+    def result_of(self, stage: StageName, silent: bool) -> Result:
+        job = self.world.ports[stage].inside[0]
+        match job.work:
+            case AsrWork():
+                return SILENCE if silent else HELLO
+            case DiarizationWork():
+                return TURNS
+            case CorrectionWork(texts):
+                return CorrectionResult((None,) * len(texts))
+            case IngestWork():
+                return FOUND
+
+    @rule(session=st.sampled_from("ab"))
+    def submit(self, session: str) -> None:
+        self.world.submit(session)
+
+    @precondition(lambda self: len(self.ingest) == self.examined)
+    @rule()
+    def examine(self) -> None:
+        self.examined += 1
+        self.world.dispatcher.examine(INGEST, self.ingest.append)
+
+    @rule(stage=st.sampled_from(STAGES), engine=st.sampled_from(["real", "real", "none"]))
+    def up(self, stage: StageName, engine: str) -> None:
+        if not self.world.ports[stage].up:
+            self.world.up(stage, engine if stage in self.OPTIONAL else "real")
+
+    @rule(stage=st.sampled_from(STAGES), failed=st.booleans())
+    def down(self, stage: StageName, failed: bool) -> None:
+        self.world.down(stage, failed)
+
+    @rule(stage=st.sampled_from(STAGES))
+    def start(self, stage: StageName) -> None:
+        if self.world.ports[stage].inside:
+            self.world.start(stage)
+
+    @rule(stage=st.sampled_from(STAGES), silent=st.booleans(), twice=st.booleans())
+    def answer(self, stage: StageName, silent: bool, twice: bool) -> None:
+        if self.world.ports[stage].inside:
+            done = self.world.answer(stage, self.result_of(stage, silent))
+            if twice:
+                self.world.dispatcher.job_answered(stage, done)
+
+    @rule(stage=st.sampled_from(STAGES))
+    def fail(self, stage: StageName) -> None:
+        if self.world.ports[stage].inside:
+            self.world.fail(stage)
+
+    @rule(seconds=st.sampled_from([0.5, 4.0, 20.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.wait(seconds)
+
+    @invariant()
+    def nothing_is_settled_twice(self) -> None:
+        assert len(set(self.world.settled)) == len(self.world.settled)
+        assert len(self.ingest) <= self.examined
+
+    @invariant()
+    def stages_are_not_overrun(self) -> None:
+        assert all(len(port.inside) <= POLICY.credit for port in self.world.ports.values())
+
+    def teardown(self) -> None:
+        """When all stages live again and answer, everything is settled and nothing is left anywhere."""
+        try:
+            self.recover()
+        finally:
+            self.patch.undo()
+
+    def recover(self) -> None:
+        world = self.world
+        for stage in STAGES:
+            self.up(stage, "real")
+        while any(port.inside for port in world.ports.values()):
+            for stage in STAGES:
+                self.answer(stage, silent=False, twice=False)
+        assert sorted(world.settled) == list(range(1, world.served + 1))
+        assert len(self.ingest) == self.examined
+        assert all(world.dispatcher.depth(stage) == 0 for stage in STAGES)
+
+
+TestDays = Days.TestCase
+TestDays.settings = settings(
+    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
