@@ -60,8 +60,8 @@ class Connection:
                 self._waiting.put_nowait(message)
                 return
             except asyncio.QueueFull:
-                self._abort("client_does_not_read")
-        self._keep(message)
+                _log.info("client_does_not_read")
+        self._leave_behind(message)
 
     async def run(self, session: Session) -> None:
         """Until the client has left or been told that its session is over. `session.ended` is set then."""
@@ -132,20 +132,23 @@ class Connection:
             message = await self._waiting.get()
             try:
                 await asyncio.wait_for(self._socket.send(protocol.encode(message)), SEND_TIMEOUT_S)
-            except (ConnectionClosed, TimeoutError):
-                self._abort("client_does_not_read")
-                self._keep(message)
+            except ConnectionClosed:
+                self._leave_behind(message)
+            except TimeoutError:
+                _log.info("client_does_not_read")
+                self._leave_behind(message)
             except asyncio.CancelledError:
                 self._keep(message)
                 raise
             finally:
                 self._waiting.task_done()
 
-    def _abort(self, reason: str) -> None:
+    def _leave_behind(self, message: ServerMessage) -> None:
+        """There is no client for it any more."""
         if not self._gone:
             self._gone = True
-            _log.info(reason)
             self._socket.transport.abort()
+        self._keep(message)
         self._keep_waiting()
 
     def _keep_waiting(self) -> None:

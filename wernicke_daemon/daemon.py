@@ -31,6 +31,9 @@ _log = structlog.get_logger()
 
 PROGRESS_EVERY_S = 0.5
 
+REQUIRED: tuple[StageName, ...] = ("ingest", "asr")
+"""Without one of these there are no results at all."""
+
 
 class NoSharedMemory(WernickeError):
     """The machine has too little of it for the configured rings."""
@@ -45,6 +48,7 @@ class Daemon:
         """Raises NoSharedMemory."""
         self._config = config
         self._stats = Stats()
+        self._down_since: dict[StageName, str] = {}
         try:
             self.pipeline = Pipeline(
                 config, stage_settings(config), logs.StageLines(), self._stats.job, self._stage_changed
@@ -111,11 +115,16 @@ class Daemon:
                 progress(f"{name}: {stage.doing}")
 
     def _stage_changed(self, stage: StageName, up: bool) -> None:
-        now = datetime.now(UTC).timestamp()
-        waiting = self.pipeline.dispatcher.depth(stage)
-        message = protocol.Restored(stage) if up else protocol.Degraded(stage, protocol.utc_text(now), waiting)
-        if self.gateway.ready:
-            self.gateway.broadcast("status", message)
+        """Told once when an outage begins and once when it is over, however often the stage died in between."""
+        if up == (stage not in self._down_since) or not self.gateway.ready:
+            return
+        if up:
+            del self._down_since[stage]
+            self.gateway.broadcast("status", protocol.Restored(stage))
+        else:
+            self._down_since[stage] = protocol.utc_text(datetime.now(UTC).timestamp())
+            waiting = self.pipeline.dispatcher.depth(stage)
+            self.gateway.broadcast("status", protocol.Degraded(stage, self._down_since[stage], waiting))
 
     # --- what is known of it ---
 
@@ -146,13 +155,18 @@ class Daemon:
             "gpu_available": card is not None,
             "vram_free": card["free_mib"] if card else None,
         }
-        return (200 if status in ("ok", "degraded") else 503), page
+        return (200 if self._is_useful() else 503), page
+
+    def _is_useful(self) -> bool:
+        """Whether what is said now is being recognised."""
+        stages = self.pipeline.supervisor.stages
+        return self.gateway.ready and all(stages[name].state is State.READY for name in REQUIRED)
 
     def _status(self) -> str:
         stages = self.pipeline.supervisor.stages
         if not self.gateway.ready:
             return "starting"
-        if any(stages[name].state is State.FAILED for name in ("ingest", "asr") if name in stages):
+        if any(stages[name].failed for name in REQUIRED):
             return "failed"
         return "ok" if all(stage.state is State.READY for stage in stages.values()) else "degraded"
 

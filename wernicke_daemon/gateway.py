@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -200,7 +201,14 @@ class Gateway:
         self._connections.add(connection)
         self._sessions.add(session)
         self._feed.add(session)
-        _log.info("session_started", peer=str(socket.remote_address), options=str(options))
+        _log.info(
+            "session_started",
+            peer=str(socket.remote_address),
+            audio=msgspec.to_builtins(options.audio),
+            language=options.language,
+            glossary_terms=len(options.glossary),
+            events=sorted(options.events),
+        )
         try:
             await connection.run(session)
         finally:

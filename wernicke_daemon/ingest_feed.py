@@ -17,8 +17,6 @@ class IngestFeed:
         self._examine = examine
         self._tick_s = tick_s
         self._sessions: dict[str, Session] = {}
-        self._answered = asyncio.Event()
-        self._tasks: tuple[IngestTask, ...] = ()
 
     def add(self, session: Session) -> None:
         self._sessions[session.id] = session
@@ -32,15 +30,20 @@ class IngestFeed:
             await asyncio.sleep(self._tick_s)
             now = time.monotonic()
             news = (session.take_news(now) for session in list(self._sessions.values()))
-            self._tasks = tuple(task for task in news if task is not None)
-            if self._tasks:
-                self._answered.clear()
-                self._examine(IngestWork(self._tasks), self._commit)
-                await self._answered.wait()
+            tasks = tuple(task for task in news if task is not None)
+            if tasks and not await self._examined(tasks) and len(tasks) > 1:
+                for task in tasks:  # one session's audio may be at fault: the others need not suffer with it
+                    await self._examined((task,))
 
-    def _commit(self, result: IngestResult | None) -> None:
+    async def _examined(self, tasks: tuple[IngestTask, ...]) -> bool:
+        """Have the tasks examined and commit what was found. False if several could not be examined together."""
+        answer: asyncio.Future[IngestResult | None] = asyncio.get_running_loop().create_future()
+        self._examine(IngestWork(tasks), answer.set_result)
+        result = await answer
+        if result is None and len(tasks) > 1:
+            return False
         outcomes = {outcome.session: outcome for outcome in result.outcomes} if result else {}
-        for task in self._tasks:
+        for task in tasks:
             if task.session in self._sessions:
                 self._sessions[task.session].commit(task, outcomes.get(task.session))
-        self._answered.set()
+        return True

@@ -98,4 +98,4 @@ def _parsed(line: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return {"text": line.decode(errors="replace")}
+        return {"text": line.decode(errors="replace"), "level": "warning"}

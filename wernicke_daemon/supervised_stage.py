@@ -118,6 +118,11 @@ class SupervisedStage:
         return max(0, self.epoch - 1)
 
     @property
+    def failed(self) -> bool:
+        """Down, and died too often to be expected back soon."""
+        return self.state is not State.READY and self._policy.failed
+
+    @property
     def _link(self) -> tuple[str, int]:
         return self.stage, self.epoch
 

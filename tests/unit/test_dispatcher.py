@@ -31,7 +31,7 @@ from ipc.messages import (
     Work,
 )
 from wernicke_daemon import dispatcher as module
-from wernicke_daemon.dispatcher import Dispatcher, Policy
+from wernicke_daemon.dispatcher import GAVE_UP, Dispatcher, Policy
 from wernicke_daemon.utterance import StageTiming, Utterance
 
 POLICY = Policy(diarization_s=10.0, correction_s=5.0, restart_grace_s=15.0, credit=2, max_attempts=2)
@@ -290,9 +290,10 @@ def test_an_engine_that_is_none_gets_no_jobs(world: World, skipped: StageName) -
     world.up(skipped, "none")
     submitted = world.submit()
     world.answer("asr", HELLO)
-    for stage, result in (("diarization", TURNS), ("correction", CorrectionResult((None,)))):
+    answers: list[tuple[StageName, Result]] = [("diarization", TURNS), ("correction", CorrectionResult((None,)))]
+    for stage, result in answers:
         if stage != skipped:
-            world.answer(stage, result)  # type: ignore[arg-type]
+            world.answer(stage, result)
     assert world.settled == [1]
     assert submitted.warnings == []
     assert world.ports[skipped].sent == []
@@ -360,16 +361,24 @@ def test_recognition_is_never_left_out(world: World) -> None:
 
 
 def test_a_failed_recognition_is_an_error(world: World) -> None:
-    """The utterance settles as failed; its diarization is called off, the next utterance is not affected."""
+    """The utterance settles with the engine's reason; its diarization is called off, the next is not affected."""
     first = world.submit()
     second = world.submit()
     diarization = world.ports["diarization"].sent[0].job_id
     world.fail("asr")
     assert world.client.results == [first]
-    assert (first.failure, first.lines) == ("TRANSCRIPTION_FAILED", ())
+    assert (first.failure, first.lines) == ("it did not work", ())
     assert world.ports["diarization"].cancelled == [diarization]
     world.answer("asr", HELLO)
     assert second.asr == HELLO
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_ERROR", "STALE_HANDLE"])
+def test_only_reasons_meant_for_people_reach_the_client(world: World, code: str) -> None:
+    """What an unexpected exception says may hold a path: the client is referred to the log."""
+    submitted = world.submit()
+    world.fail("asr", code)
+    assert submitted.failure == GAVE_UP
 
 
 @pytest.mark.parametrize(
@@ -439,8 +448,8 @@ def test_nothing_is_sent_to_a_stage_that_is_down(world: World) -> None:
     assert len(world.work("asr")) == 1
 
 
-def test_an_answer_from_before_the_death_of_a_job_done_again(world: World) -> None:
-    """A job is answered once; a second answer changes nothing."""
+def test_a_second_answer_is_nothing(world: World) -> None:
+    """A job is answered once; the same answer again changes nothing."""
     world.submit()
     done = world.answer("asr", HELLO)
     world.dispatcher.job_answered("asr", done)
@@ -454,7 +463,7 @@ def test_poison_in_recognition_is_an_error(world: World) -> None:
     assert len(world.work("asr")) == 1, "a suspect goes alone"
     world.kill_at_work("asr")
     assert world.client.results == [first]
-    assert first.failure == "TRANSCRIPTION_FAILED"
+    assert first.failure == GAVE_UP
     world.answer("asr", HELLO)
     assert second.asr == HELLO
 

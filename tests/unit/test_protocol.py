@@ -213,6 +213,12 @@ def test_an_error_on_the_wire() -> None:
     }
 
 
+def test_a_reason_becomes_a_sentence() -> None:
+    """Capital and full stop are put where they are missing; names inside keep their own."""
+    assert protocol.sentence("the model can't read CUDA memory") == "The model can't read CUDA memory."
+    assert protocol.sentence("Try again.") == "Try again."
+
+
 def test_times_of_day() -> None:
     """UTC with milliseconds, also at a full second."""
     assert protocol.utc_text(1_767_236_412.48) == "2026-01-01T03:00:12.480Z"

@@ -1,9 +1,12 @@
 """The figures behind /stats."""
 
 from ipc.audio_handle import AudioHandle
-from ipc.messages import Boundary
+from ipc.messages import Boundary, StageName
 from wernicke_daemon.stats import WINDOW, Samples, Stats
 from wernicke_daemon.utterance import StageTiming, Utterance
+
+
+WORKING: tuple[StageName, ...] = ("asr", "diarization")
 
 
 def utterance(*run_ms: float, warnings: tuple[str, ...] = ()) -> Utterance:
@@ -19,7 +22,7 @@ def utterance(*run_ms: float, warnings: tuple[str, ...] = ()) -> Utterance:
         triggered=0.0,
         wall_start=0.0,
     )
-    for stage, milliseconds in zip(("asr", "diarization"), run_ms, strict=False):
+    for stage, milliseconds in zip(WORKING, run_ms, strict=False):
         done.timings[stage] = StageTiming(1.0, milliseconds, 1)
     done.warnings.extend(warnings)
     return done
