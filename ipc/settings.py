@@ -44,7 +44,7 @@ class AsrSettings(Section, frozen=True):
 
     engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"
     model: Text = "large-v3"
-    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})$")] = "ja"
+    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] = "ja"
     device: Literal["auto", "cuda", "cpu"] = "auto"
     compute_type: Text = "float16"
     beam_size: Annotated[int, Meta(ge=1, le=20)] = 5
@@ -86,11 +86,30 @@ class LlmSettings(Section, frozen=True):
     num_ctx: Annotated[int, Meta(ge=512)] = 4096
 
 
+FaultKind = Literal["crash", "hang", "hang_gil", "slow", "out_of_memory", "raise", "wrong", "fail_load", "crash_load"]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What goes wrong in a stage, on purpose and repeatably: for fault tests only.
+
+    At the jobs named by `jobs` (ids) or whose audio begins at one of `starts` (samples); at every job where both are
+    empty. times: how many incarnations of the stage it happens to, counted by epoch from 1; 0 is all of them.
+    seconds: how long `slow` takes.
+    """
+
+    kind: FaultKind
+    jobs: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()
+    times: int = 0
+    seconds: float = 0.0
+
+
 class StageSettings(msgspec.Struct, frozen=True):
     """What a stage is told at start.
 
     sleep_ms: for each stage, how long the `sleep` engine of benchmarks and fault tests takes; where a stage is
-    named here it runs that engine instead of the configured one. Not reachable from config.toml.
+    named here it runs that engine instead of the configured one. faults: by stage. Neither is reachable from
+    config.toml.
     """
 
     vad: VadSettings = VadSettings()
@@ -100,3 +119,4 @@ class StageSettings(msgspec.Struct, frozen=True):
     correction: CorrectionSettings = CorrectionSettings()
     llm: LlmSettings = LlmSettings()
     sleep_ms: dict[str, float] = {}
+    faults: dict[str, tuple[Fault, ...]] = {}

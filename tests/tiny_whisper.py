@@ -2,14 +2,13 @@
 
 The decoder's layers add nothing to the token embeddings, so the next token depends on the last one alone: a chain
 over token ids, written into embeddings (one dimension per token of the chain) and projection. The chain is
-start of transcript → language → (task) → <|0.00|> → pieces of the text → end time → end of text. Encoder positions
-are one-hot in blocks of BLOCK frames, which the decoder's cross-attention looks up: piece i is "said" in block i,
-so word times are known as well. Token ids are those of OpenAI's multilingual vocabulary.
+start of transcript → language → task → <|0.00|> → pieces of the text → end time → end of text. Encoder positions are
+one-hot in blocks of BLOCK frames, and where the decoder is about to write a piece, its cross-attention looks at the
+piece's own block: so word times are known as well. Token ids are those of OpenAI's multilingual vocabulary.
 """
 
 import json
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -95,12 +94,12 @@ def languages() -> tuple[str, ...]:
 
 
 def tokens(text: str, multilingual: bool) -> list[str]:
-    """The whole vocabulary. That of an English model is one shorter: by its size CTranslate2 tells them apart."""
-    first_special = FIRST_SPECIAL if multilingual else FIRST_SPECIAL - 1
+    """The whole vocabulary. An English one lacks the empty token before the special ones: by it (before 4.8 by the
+    vocabulary's size, which differs by just that token) CTranslate2 tells the two apart."""
     words = list(dict.fromkeys([*sorted(pre_tokenizers.ByteLevel.alphabet()), *pieces(text)]))
-    unused = [f"<|unused{number}|>" for number in range(first_special - len(words))]
+    unused = [f"<|unused{number}|>" for number in range(FIRST_SPECIAL - 1 - len(words))]
     times = [f"<|{number * 0.02:.2f}|>" for number in range(TIMES)]
-    return [*words, *unused, *special_tokens(), *times]
+    return [*words, *unused, *([""] if multilingual else []), *special_tokens(), *times]
 
 
 def special_tokens() -> list[str]:
@@ -110,8 +109,9 @@ def special_tokens() -> list[str]:
 
 
 def spoken(text: str, multilingual: bool) -> Iterator[str]:
-    """The text's pieces, then the rest of the chain from its start. After a text's end comes its beginning again
-    nowhere: `<|endoftext|>` is last."""
+    """The chain's tokens, those first after which pieces come (alignment starts from `<|notimestamps|>`); a token's
+    next is the one that follows, and `<|0.00|>`'s is the first piece."""
+    yield "<|notimestamps|>"
     yield from pieces(text)
     yield f"<|{len(pieces(text)) * SECONDS_PER_PIECE:.2f}|>"
     yield "<|endoftext|>"
@@ -134,20 +134,20 @@ def tokenizer(vocabulary: list[str]) -> Tokenizer:
 
 
 def filled_spec(chain: list[int], said: int, vocabulary_size: int, mels: int) -> WhisperSpec:
-    """chain: token ids, each with a dimension of its own; the first `said` are the text's pieces. The last one's
-    next is the first, and the end of text is the last that is said."""
+    """chain: token ids in the order of `spoken`, each with a dimension of its own. said: how many are pieces."""
     width = -(-len(chain) // 8) * 8
     one_hot = np.eye(width, dtype=np.float32)
     spec = WhisperSpec(1, 1, 1, 1)
     fill_encoder(spec, one_hot, said, mels)
     fill_decoder(spec, one_hot)
-    spec.decoder.embeddings.weight = np.zeros((vocabulary_size, width), np.float32)
-    spec.decoder.embeddings.weight[chain] = one_hot[: len(chain)]
-    spec.decoder.projection.weight = np.zeros((vocabulary_size, width), np.float32)
-    spec.decoder.projection.bias = np.zeros(vocabulary_size, np.float32)
-    for dimension, (_, following) in enumerate(pairwise([*chain, chain[0]])):
-        spec.decoder.projection.weight[following, dimension] = LOGIT / normalised_peak(width)
-    spec.decoder.projection.bias[chain[said + 1]] = END_BIAS
+    embeddings, projection = spec.decoder.embeddings, spec.decoder.projection
+    embeddings.weight = np.zeros((vocabulary_size, width), np.float32)
+    embeddings.weight[chain] = one_hot[: len(chain)]
+    projection.weight = np.zeros((vocabulary_size, width), np.float32)
+    for dimension, following in enumerate([*chain[1:], chain[1]]):
+        projection.weight[following, dimension] = LOGIT / normalised_peak(width)
+    projection.bias = np.zeros(vocabulary_size, np.float32)
+    projection.bias[chain[said + 2]] = END_BIAS
     return spec
 
 
@@ -162,15 +162,15 @@ def fill_encoder(spec: WhisperSpec, one_hot: Array, said: int, mels: int) -> Non
     encoder.conv1.weight = np.zeros((width, mels, 3), np.float32)
     encoder.conv2.weight = np.zeros((width, width, 3), np.float32)
     encoder.conv1.bias = encoder.conv2.bias = np.zeros(width, np.float32)
-    encoder.position_encodings.encodings = np.zeros((FRAMES, width), np.float32)
-    encoder.position_encodings.encodings[: said * BLOCK] = np.repeat(one_hot[:said], BLOCK, axis=0)
+    blocks = np.minimum(np.arange(FRAMES) // BLOCK, said)  # what comes after the text is one block
+    encoder.position_encodings.encodings = one_hot[blocks]
     identity(encoder.layer_norm, width)
     silence_attention(encoder.layer[0].self_attention, width)
     silence_feed_forward(encoder.layer[0].ffn, width)
 
 
 def fill_decoder(spec: WhisperSpec, one_hot: Array) -> None:
-    """Adds nothing to the embeddings; its cross-attention looks from each piece at the block of the same number."""
+    """Adds nothing to the embeddings; its cross-attention looks from dimension i at block i."""
     decoder, layer, width = spec.decoder, spec.decoder.layer[0], len(one_hot)
     decoder.position_encodings.encodings = np.zeros((448, width), np.float32)
     identity(decoder.layer_norm, width)

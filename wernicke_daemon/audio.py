@@ -107,6 +107,11 @@ class PcmDecoder:
         self._fed = self._given = 0
         return _fit(tail, missing)
 
+    def forget_partial_sample(self) -> None:
+        """The line was cut, perhaps within a sample: what comes next begins with a whole one."""
+        self.bytes_received -= len(self._carry)
+        self._carry = b""
+
     def _whole_frames(self, data: bytes | memoryview) -> Samples:
         """Interleaved samples, a view of the bytes; what follows the last whole frame is carried over."""
         stream = self._carry + data if self._carry else data

@@ -32,54 +32,68 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 class Connection:
-    """keep: takes a message that could not be delivered. options: turns a start message into a session's options."""
+    """options: turns a start message into a session's options. greet: tells the client of its session."""
 
     def __init__(
         self,
         socket: ServerConnection,
-        keep: Callable[[ServerMessage], None],
         options: Callable[[Start], Options],
+        greet: Callable[[], None],
         timeout_s: float,
     ) -> None:
         self._socket = socket
-        self._keep = keep
         self._options = options
+        self._greet = greet
         self._timeout_s = timeout_s
         self._waiting: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_WAITING)
         self._alive = time.monotonic()
         self._gone = False
         self._receiving = False
-        self._stopping = False
+        self._closing = False
         self._close_code = protocol.CLOSE_NORMAL
+        self._evicted = False
         self._reader: asyncio.Task[None] | None = None
 
     def send(self, message: ServerMessage) -> None:
-        """Queue it. Results that can't go out any more are kept; the rest is of no use to anybody then."""
-        if not self._gone:
-            try:
-                self._waiting.put_nowait(message)
-                return
-            except asyncio.QueueFull:
-                _log.info("client_does_not_read")
-        self._leave_behind(message)
+        """Queue it. A client that does not read is cut off; results are in the session's history and the store."""
+        if self._gone:
+            return
+        try:
+            self._waiting.put_nowait(message)
+        except asyncio.QueueFull:
+            _log.info("client_does_not_read")
+            self._give_up()
 
     async def run(self, session: Session) -> None:
-        """Until the client has left or been told that its session is over. `session.ended` is set then."""
+        """Until the client has left, was evicted, or has been told that its session is over.
+
+        `session.ended` tells which: it is None where the session waits for its client to come back.
+        """
         writer = asyncio.create_task(self._write())
         watch = asyncio.create_task(self._watch(session))
         self._reader = asyncio.create_task(self._read(session))
         await asyncio.wait([self._reader])
         watch.cancel()
         self._report_failure(self._reader)
-        if session.ended is None:
-            self._gone = not self._stopping
-            await session.end_utterance("stop" if self._stopping else "disconnect")
-        await self._leave(session, writer)
+        if self._closing and not self._evicted and session.ended is None:
+            await session.end_utterance("stop")
+        if not self._evicted and session.ended is not None and not self._gone:
+            await self._send_rest(session)
+        writer.cancel()
+        await self._close()
 
     def shut_down(self) -> None:
         """The daemon stops: read nothing more, send what is still to come, close with 1001."""
-        self._stopping = True
         self._close_code = protocol.CLOSE_GOING_AWAY
+        self._stop_reading()
+
+    def evict(self) -> None:
+        """Another connection has taken the session over: read nothing more, send nothing more."""
+        self._evicted = True
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        self._closing = True
         if self._receiving and self._reader is not None:
             self._reader.cancel()
 
@@ -92,18 +106,21 @@ class Connection:
         text = f"Something went wrong in the daemon; its log says what, under {error_id}. Connect again to go on."
         self.send(protocol.error("INTERNAL_ERROR", text, details={"id": error_id}))
         self._close_code = protocol.CLOSE_INTERNAL
-        self._stopping = True
+        self._closing = True
 
     # --- in ---
 
     async def _read(self, session: Session) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            while session.ended is None and not self._stopping:
+        """The client is gone when this ends, unless it said stop, or this side closes."""
+        try:
+            while session.ended is None and not self._closing:
                 self._receiving = True
                 frame = await self._socket.recv()
                 self._receiving = False
                 self._alive = time.monotonic()
                 await self._take(frame, session)
+        except ConnectionClosed:
+            self._gone = True
 
     async def _take(self, frame: str | bytes, session: Session) -> None:
         try:
@@ -118,6 +135,7 @@ class Connection:
         match protocol.parse(text):
             case Start() as start:
                 session.configure(self._options(start))
+                self._greet()
             case Flush():
                 await session.end_utterance("flush")
             case Stop():
@@ -133,39 +151,28 @@ class Connection:
             try:
                 await asyncio.wait_for(self._socket.send(protocol.encode(message)), SEND_TIMEOUT_S)
             except ConnectionClosed:
-                self._leave_behind(message)
+                self._give_up()
             except TimeoutError:
                 _log.info("client_does_not_read")
-                self._leave_behind(message)
-            except asyncio.CancelledError:
-                self._keep(message)
-                raise
+                self._give_up()
             finally:
                 self._waiting.task_done()
 
-    def _leave_behind(self, message: ServerMessage) -> None:
-        """There is no client for it any more."""
-        if not self._gone:
-            self._gone = True
-            self._socket.transport.abort()
-        self._keep(message)
-        self._keep_waiting()
-
-    def _keep_waiting(self) -> None:
+    def _give_up(self) -> None:
+        self._gone = True
+        self._socket.transport.abort()
         while not self._waiting.empty():
-            self._keep(self._waiting.get_nowait())
+            self._waiting.get_nowait()
             self._waiting.task_done()
 
-    async def _leave(self, session: Session, writer: asyncio.Task[None]) -> None:
-        """A client that left is not waited for; one that is there gets everything, then the close."""
-        if not self._gone:
-            await session.done.wait()
-            if session.ended == "stop" and not self._stopping:
-                self.send(protocol.SessionEnded(session.id))
-            await self._waiting.join()
-        self._gone = True
-        writer.cancel()
-        self._keep_waiting()
+    async def _send_rest(self, session: Session) -> None:
+        """Everything that is still to come, and that it was everything."""
+        await session.done.wait()
+        if session.ended == "stop" and not self._closing:
+            self.send(protocol.SessionEnded(session.id))
+        await self._waiting.join()
+
+    async def _close(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._socket.close(self._close_code), CLOSE_TIMEOUT_S)
 

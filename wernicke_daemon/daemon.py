@@ -21,11 +21,15 @@ from wernicke_daemon import gpu, logs, process_tree, protocol
 from wernicke_daemon.config import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
 from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.journal import Journal, Leftover
 from wernicke_daemon.pipeline import Pipeline
+from wernicke_daemon.recovery import finish_leftovers
 from wernicke_daemon.reporter import Reporter
+from wernicke_daemon.session import Options, Session
+from wernicke_daemon.sessions import Sessions
 from wernicke_daemon.stats import Stats
+from wernicke_daemon.store import NoStore, ResultStore, Store
 from wernicke_daemon.supervised_stage import State
-from wernicke_daemon.undelivered import Undelivered
 
 _log = structlog.get_logger()
 
@@ -42,7 +46,7 @@ class NoSharedMemory(WernickeError):
 
 
 class Daemon:
-    """`port`: the bound one. `pipeline.supervisor.stages`: what runs. `undelivered`: where results without a client go."""
+    """`port`: the bound one. `pipeline.supervisor.stages`: what runs."""
 
     def __init__(self, config: Config) -> None:
         """Raises NoSharedMemory."""
@@ -59,21 +63,14 @@ class Daemon:
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None
-        store = Undelivered(config.data_path)
-        self.undelivered = store.path
-        reporter = Reporter(self._stats, store, config.logging.log_text)
-        self._feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
-        self.gateway = Gateway(
-            config,
-            self.pipeline.arena,
-            self._feed,
-            self.pipeline.submit,
-            reporter,
-            self.health,
-            self.stats,
-            self.engines,
-        )
-        self._feeding: asyncio.Task[None] | None = None
+        self._store = _open_store(config)
+        self._journal = _open_journal(config)
+        reporter = Reporter(self._stats, self._store, self._journal, config.logging.log_text)
+        feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
+        self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline.submit, reporter)
+        self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines)
+        self._feed = feed
+        self._background: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int:
@@ -87,15 +84,26 @@ class Daemon:
             await self.pipeline.start()
         finally:
             telling.cancel()
-        self._feeding = asyncio.create_task(self._feed.run())
+        self._background.add(asyncio.create_task(self._feed.run()))
+        if self._journal is not None:
+            self._background.add(asyncio.create_task(finish_leftovers(self._journal, self._take_up)))
         self.gateway.ready = True
         _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
 
+    def _take_up(self, leftover: Leftover) -> Session | None:
+        """A session that a killed daemon left behind; None while there is no place for it."""
+        meta = leftover.meta
+        options = Options(self._config.audio.format, meta.language, meta.glossary, words=meta.words)
+        return self.sessions.new(options, "recovery", leftover.session_id, leftover.next_sequence)
+
     async def stop(self) -> None:
         await self.gateway.close(self._config.runtime.drain_timeout_s)
-        if self._feeding is not None:
-            self._feeding.cancel()
+        for task in self._background:
+            task.cancel()
         await self.pipeline.stop()
+        if self._journal is not None:
+            self._journal.close()
+        self._store.close()
         _log.info("stopped")
 
     async def _tell(self, progress: Callable[[str], None]) -> None:
@@ -120,11 +128,11 @@ class Daemon:
             return
         if up:
             del self._down_since[stage]
-            self.gateway.broadcast("status", protocol.Restored(stage))
+            self.sessions.broadcast("status", protocol.Restored(stage))
         else:
             self._down_since[stage] = protocol.utc_text(datetime.now(UTC).timestamp())
             waiting = self.pipeline.dispatcher.depth(stage)
-            self.gateway.broadcast("status", protocol.Degraded(stage, self._down_since[stage], waiting))
+            self.sessions.broadcast("status", protocol.Degraded(stage, self._down_since[stage], waiting))
 
     # --- what is known of it ---
 
@@ -152,10 +160,14 @@ class Daemon:
                 for name, s in stages.items()
             },
             "active_connections": self.gateway.active,
+            "problems": [problem for problem in (self._store.problem, self._journal_problem()) if problem],
             "gpu_available": card is not None,
             "vram_free": card["free_mib"] if card else None,
         }
         return (200 if self._is_useful() else 503), page
+
+    def _journal_problem(self) -> str | None:
+        return self._journal.problem if self._journal else None
 
     def _is_useful(self) -> bool:
         """Whether what is said now is being recognised."""
@@ -188,6 +200,19 @@ class Daemon:
             },
             "gpu_stats": gpu.figures(),
         }
+
+
+def _open_store(config: Config) -> ResultStore:
+    """Raises WernickeError where the data directory can't be written."""
+    store: ResultStore = NoStore()
+    if config.store.enabled:
+        store = Store(config.data_path / "transcripts.db", config.store.retention_days)
+    store.open()
+    return store
+
+
+def _open_journal(config: Config) -> Journal | None:
+    return Journal(config.data_path / "journal", config.journal.max_mib) if config.journal.enabled else None
 
 
 @contextlib.asynccontextmanager

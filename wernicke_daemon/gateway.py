@@ -1,31 +1,24 @@
 """The port that clients see: WebSocket sessions on /transcribe, GET on /health and /stats."""
 
-import asyncio
 import json
-import secrets
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from ipc.arena import Arena, RingWriter
 from ipc.errors import WernickeError
 from wernicke_daemon import protocol
 from wernicke_daemon.config import Config
 from wernicke_daemon.connection import Connection, options_from
-from wernicke_daemon.ingest_feed import IngestFeed
-from wernicke_daemon.protocol import ServerMessage
+from wernicke_daemon.protocol import Start
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
-from wernicke_daemon.utterance import Utterance
-
-_log = structlog.get_logger()
+from wernicke_daemon.sessions import Sessions
 
 PATH = "/transcribe"
 RETRY_AFTER_S = 10.0
@@ -40,48 +33,34 @@ class PortTaken(WernickeError):
 
 
 class Gateway:
-    """engines: stage → what is running there. ready: whether sessions are taken yet."""
+    """ready: whether sessions are taken yet. port: the bound one."""
 
     def __init__(
         self,
         config: Config,
-        arena: Arena,
-        feed: IngestFeed,
-        submit: Callable[[Utterance, Session], None],
+        sessions: Sessions,
         reporter: Reporter,
         health: Callable[[], tuple[int, dict[str, Any]]],
         stats: Callable[[], dict[str, Any]],
         engines: Callable[[], tuple[dict[str, str], list[str]]],
     ) -> None:
+        """engines: what runs in each stage, and which stages are down."""
         self._config = config
-        self._arena = arena
-        self._feed = feed
-        self._submit = submit
+        self._sessions = sessions
         self._reporter = reporter
         self._pages: dict[str, Callable[[], tuple[int, dict[str, Any]]]] = {
             "/health": health,
             "/stats": lambda: (200, stats()),
         }
         self._engines = engines
-        self._connections: set[Connection] = set()
-        self._sessions: set[Session] = set()
+        self._connections: dict[Session, Connection] = {}
         self._server: Server | None = None
         self.ready = False
         self.port = 0
 
     @property
-    def sessions(self) -> frozenset[Session]:
-        """Those that are not over yet, with or without a client."""
-        return frozenset(self._sessions)
-
-    @property
     def active(self) -> int:
         return len(self._connections)
-
-    def broadcast(self, event: str, message: ServerMessage) -> None:
-        """To every client that asked for `event`."""
-        for session in self._sessions:
-            session.tell(event, message)
 
     async def open(self) -> None:
         """Listen. Raises PortTaken, naming what to do."""
@@ -110,14 +89,9 @@ class Gateway:
         if self._server is None:
             return
         self._server.close(close_connections=False)
-        for connection in self._connections:
+        for connection in self._connections.values():
             connection.shut_down()
-        unfinished = [asyncio.create_task(session.done.wait()) for session in self._sessions]
-        if unfinished:
-            _, late = await asyncio.wait(unfinished, timeout=drain_timeout_s)
-            _log.log(40 if late else 20, "drained", sessions=len(unfinished), unfinished=len(late))
-        for session in self._sessions:
-            session.done.set()
+        await self._sessions.drain(drain_timeout_s)
         await self._server.wait_closed()
 
     # --- HTTP ---
@@ -131,7 +105,7 @@ class Gateway:
             known = ", ".join((PATH, *self._pages))
             return self._json(404, {"error": f"There is nothing at {path}; there is {known}."}, request)
         try:
-            self._options(request.path)
+            self._options(self._start(request.path))
         except WernickeError as error:
             return self._json(400, {"code": error.code, "error": str(error)}, request)
         return None
@@ -147,28 +121,37 @@ class Gateway:
             headers["Vary"] = "Origin"
         return Response(status, "", headers, body)
 
-    def _options(self, path: str) -> Options:
+    def _start(self, path: str) -> Start:
+        """What the address says. Raises InvalidMessage."""
+        return protocol.options_from_query(dict(parse_qsl(urlsplit(path).query)))
+
+    def _options(self, start: Start) -> Options:
         """Raises InvalidAudio or InvalidMessage."""
-        start = protocol.options_from_query(dict(parse_qsl(urlsplit(path).query)))
         return options_from(start, Options(self._config.audio.format, self._config.asr.language))
 
     # --- sessions ---
 
     async def _handle(self, socket: ServerConnection) -> None:
-        refusal = self._refusal()
-        ring = None if refusal else self._arena.acquire()
-        if ring is None:
-            await self._refuse(socket, refusal or "All places are taken by sessions whose results are still under way")
-            return
         assert socket.request is not None
-        session_id = secrets.token_hex(8)
-        with structlog.contextvars.bound_contextvars(session=session_id):
-            await self._serve(socket, session_id, ring, self._options(socket.request.path))
+        start = self._start(socket.request.path)
+        options = self._options(start)
+        session = self._sessions.waiting_for(start.session, start.resume_token)
+        if refusal := self._refusal(session):
+            await self._refuse(socket, refusal)
+            return
+        resumed = session is not None
+        if session is None:
+            session = self._sessions.new(options, str(socket.remote_address))
+        if session is None:
+            await self._refuse(socket, "All places are taken by sessions whose results are still under way")
+            return
+        with structlog.contextvars.bound_contextvars(session=session.id):
+            await self._serve(socket, session, start.last_sequence or 0 if resumed else None)
 
-    def _refusal(self) -> str | None:
+    def _refusal(self, resumed: Session | None) -> str | None:
         if not self.ready:
             return "The daemon is still starting"
-        if self.active >= self._config.max_connections:
+        if self.active >= self._config.max_connections and not (resumed and resumed.attached):
             return f"All {self._config.max_connections} places are taken"
         return None
 
@@ -183,53 +166,54 @@ class Gateway:
         except ConnectionClosed:
             return
 
-    async def _serve(self, socket: ServerConnection, session_id: str, ring: RingWriter, options: Options) -> None:
-        def keep(message: ServerMessage) -> None:
-            self._reporter.undelivered(session_id, message)
-
-        connection = Connection(socket, keep, lambda start: options_from(start, session.options), self._config.timeout)
-        session = Session(
-            session_id,
-            ring,
-            options,
-            context_lines=self._config.correction.context_lines,
-            send=connection.send,
-            submit=self._submit,
-            report=self._reporter.settled,
+    async def _serve(self, socket: ServerConnection, session: Session, last_sequence: int | None) -> None:
+        """last_sequence: of a client that came back, None for a new one."""
+        greeter = Greeter(session, self._engines, resumed=last_sequence is not None)
+        connection = Connection(
+            socket, lambda start: options_from(start, session.options), greeter.greet, self._config.timeout
         )
-        self._greet(session)
-        self._connections.add(connection)
-        self._sessions.add(session)
-        self._feed.add(session)
-        _log.info(
-            "session_started",
-            peer=str(socket.remote_address),
-            audio=msgspec.to_builtins(options.audio),
-            language=options.language,
-            glossary_terms=len(options.glossary),
-            events=sorted(options.events),
-        )
-        try:
-            await connection.run(session)
-        finally:
-            self._connections.discard(connection)
-        await session.done.wait()
-        self._feed.remove(session)
-        self._sessions.discard(session)
-        self._arena.release(ring)
-        _log.info("session_over", ended=session.ended)
+        if (previous := self._connections.get(session)) is not None:
+            previous.evict()
+        self._connections[session] = connection
+        async with session.audio_lock:  # what the connection before was still taking in is in by then
+            session.attach(connection.send, last_sequence)
+            greeter.greet()
+        await connection.run(session)
+        if self._connections.get(session) is connection:
+            del self._connections[session]
+            session.detach()
+            if session.ended is None:
+                await self._sessions.left(session, may_return=greeter.greeted)
 
-    def _greet(self, session: Session) -> None:
+
+class Greeter:
+    """Tells a client of its session, once, whether it asked in the address or in its start message."""
+
+    def __init__(
+        self, session: Session, engines: Callable[[], tuple[dict[str, str], list[str]]], resumed: bool
+    ) -> None:
+        self.greeted = False
+        self._session = session
+        self._engines = engines
+        self._resumed = resumed
+
+    def greet(self) -> None:
+        if self.greeted or "session" not in self._session.options.events:
+            return
+        self.greeted = True
         engines, degraded = self._engines()
-        audio = session.options.audio
-        session.tell(
-            "session",
+        audio = self._session.options.audio
+        self._session.send(
             protocol.ConnectionEstablished(
                 message="Send audio; results come as JSON.",
-                session_id=session.id,
+                session_id=self._session.id,
+                resume_token=self._session.resume_token,
+                resumed=self._resumed,
                 protocol=protocol.PROTOCOL_VERSION,
                 audio=protocol.AudioOptions(audio.sample_rate, audio.channels, audio.encoding),
                 engines=engines,
                 degraded=degraded,
-            ),
+            )
         )
+        if self._resumed:
+            self._session.send(self._session.received())

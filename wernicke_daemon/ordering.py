@@ -6,10 +6,10 @@ T = TypeVar("T")
 
 
 class InOrder(Generic[T]):
-    """Numbers count from 1 without holes; each is put once."""
+    """Numbers count from `first` without holes; each is put once."""
 
-    def __init__(self) -> None:
-        self._next = 1
+    def __init__(self, first: int = 1) -> None:
+        self._next = first
         self._waiting: dict[int, T] = {}
 
     def put(self, sequence: int, item: T) -> list[T]:

@@ -42,6 +42,9 @@ class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=Fals
     glossary: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=200)] | None = None
     events: str | list[str] | None = None
     words: bool | None = None
+    session: str | None = None
+    resume_token: str | None = None
+    last_sequence: int | None = None
 
 
 class Flush(msgspec.Struct, frozen=True, tag="flush"):
@@ -104,6 +107,8 @@ class ServerMessage(msgspec.Struct, frozen=True, tag_field="type"):
 class ConnectionEstablished(ServerMessage, frozen=True, tag="connection_established"):
     message: str
     session_id: str
+    resume_token: str
+    resumed: bool
     protocol: int
     audio: AudioOptions
     engines: dict[str, str]

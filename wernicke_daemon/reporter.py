@@ -1,46 +1,89 @@
-"""What is written down about results: one `utterance` line each in the log, the figures, and what nobody could get."""
+"""What is kept and written down about sessions: results in the transcript store, audio in the journal, one `utterance`
+line each in the log, and the figures.
+"""
 
 import time
+from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon import protocol, results
-from wernicke_daemon.protocol import Error, Final, Gap, ServerMessage, Suppressed
+from wernicke_daemon.audio import Audio
+from wernicke_daemon.journal import Journal, SessionMeta
+from wernicke_daemon.protocol import Error, Final, ServerMessage, Suppressed
+from wernicke_daemon.session import Outcome, Session
 from wernicke_daemon.stats import Stats
-from wernicke_daemon.undelivered import Undelivered
+from wernicke_daemon.store import ResultStore
 from wernicke_daemon.utterance import Utterance
 
 _log = structlog.get_logger()
 
 
 class Reporter:
-    """log_text: whether what was said may stand in the log."""
+    """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said."""
 
-    def __init__(self, stats: Stats, store: Undelivered, log_text: bool) -> None:
+    def __init__(self, stats: Stats, store: ResultStore, journal: Journal | None, log_text: bool) -> None:
         self._stats = stats
         self._store = store
+        self._journal = journal
         self._log_text = log_text
 
-    def settled(self, utterance: Utterance, message: ServerMessage) -> None:
-        """`message` is what became of it and leaves now."""
-        latency_ms = (time.monotonic() - utterance.triggered) * 1000
-        self._count(message)
-        self._stats.utterance(utterance, latency_ms)
-        text = {"text": message.text} if self._log_text and isinstance(message, Final) else {}
-        _log.info("utterance", **_facts(utterance, latency_ms), **_outcome(utterance, message), **text)
+    def began(self, session: Session, peer: str) -> None:
+        options = session.options
+        _log.info(
+            "session_started",
+            session=session.id,
+            peer=peer,
+            audio=msgspec.to_builtins(options.audio),
+            language=options.language,
+            glossary_terms=len(options.glossary),
+            events=sorted(options.events),
+        )
+        self._store.session_started(session.id, time.time(), options.language, peer)
+        if self._journal is not None:
+            meta = SessionMeta(options.language, options.glossary, time.time(), options.words)
+            self._journal.begin(session.id, meta)
+
+    def over(self, session: Session) -> None:
+        """A session that had to be abandoned keeps its journal: the next start finishes it."""
+        _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned)
+        self._store.session_ended(session.id, time.time())
+        if self._journal is not None and not session.abandoned:
+            self._journal.end(session.id)
+
+    def audio(self, session: Session, start: int, samples: Audio) -> None:
+        if self._journal is not None:
+            self._journal.append(session.id, start, samples)
+
+    def final_before(self, session: Session, sample: int, next_sequence: int) -> None:
+        if self._journal is not None:
+            self._journal.release(session.id, sample, next_sequence)
+
+    def outcome(self, session: Session, utterance: Utterance, message: Outcome, kept: Callable[[], None]) -> None:
+        def stored() -> None:
+            self._settled(session, utterance, message)
+            kept()
+
+        self._store.keep(session.id, utterance.sequence, message, stored)
+
+    def dropped(self, seconds: float) -> None:
+        self._stats.dropped_s += seconds
 
     def refused(self, message: Error) -> None:
+        """A client that could not be served."""
         self._stats.errors[message.code] += 1
         _log.warning("refused", code=message.code, reason=message.message)
 
-    def undelivered(self, session: str, message: ServerMessage) -> None:
-        """Results are kept; what was only of use at that moment is not."""
-        if isinstance(message, Final | Gap) or (isinstance(message, Error) and message.sequence is not None):
-            self._stats.undelivered += 1
-            self._store.keep(session, message)
-            _log.info("undelivered", session=session, kind=type(message).__name__.lower())
+    def _settled(self, session: Session, utterance: Utterance, message: Outcome) -> None:
+        latency_ms = (time.monotonic() - utterance.triggered) * 1000
+        self._count(message)
+        self._stats.undelivered += not session.attached
+        self._stats.utterance(utterance, latency_ms)
+        text = {"text": message.text} if self._log_text and isinstance(message, Final) else {}
+        _log.info("utterance", **_facts(utterance, latency_ms), **_outcome(utterance, message), **text)
 
     def _count(self, message: ServerMessage) -> None:
         match message:

@@ -1,16 +1,19 @@
 """One client's speech: its audio on the way in, its results on the way out, in order. Survives its connection and
 every stage.
 
-Life: OPEN (audio comes in) → ENDING (no more audio; utterances are still under way) → over (`done` is set).
-Audio is appended to the ring by `feed`, examined by ingest jobs that `take_news` and `commit` make and close, cut into
-utterances, and kept until the utterance needs it no more.
+Life: OPEN (audio comes in; a client is attached, or may come back) → ENDING (no more audio; utterances are still under
+way) → over (`done` is set). Audio is appended to the ring by `feed`, examined by ingest jobs that `take_news` and
+`commit` make and close, cut into utterances, and kept until the utterance needs it no more. A result is kept in the
+transcript store before it is sent.
 """
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -43,6 +46,13 @@ WINDOW = 512
 """Samples that voice activity detection looks at together; fewer are no news."""
 
 
+HISTORY = 1000
+"""Results kept in memory for a client that comes back; a resume window is minutes, so this is days of speech."""
+
+Send = Callable[[ServerMessage], None]
+Outcome = protocol.Final | protocol.Error | protocol.Suppressed
+
+
 class Options(msgspec.Struct, frozen=True):
     """What a client asked for."""
 
@@ -61,9 +71,24 @@ class Mark(msgspec.Struct, frozen=True):
     idle_s: float
 
 
+class Records(Protocol):
+    """Where a session's audio and results are kept besides memory, and what is written down about it."""
+
+    def audio(self, session: "Session", start: int, samples: Audio) -> None:
+        """Samples from number `start` on were received."""
+
+    def final_before(self, session: "Session", sample: int, next_sequence: int) -> None:
+        """All before `sample` is final; the first utterance that is not has that sequence."""
+
+    def outcome(self, session: "Session", utterance: Utterance, message: Outcome, kept: Callable[[], None]) -> None:
+        """What became of an utterance. Calls `kept` once it may be sent."""
+
+    def dropped(self, seconds: float) -> None:
+        """Speech too short to be an utterance."""
+
+
 class Session:
-    """send: hands a message to the client, or keeps it where there is none any more.
-    submit: gives an utterance to the dispatcher. report: is told of each settled utterance and what became of it."""
+    """submit: gives an utterance to the dispatcher. first_sequence: above 1 for a session that is taken up again."""
 
     def __init__(
         self,
@@ -71,26 +96,30 @@ class Session:
         ring: RingWriter,
         options: Options,
         context_lines: int,
-        send: Callable[[ServerMessage], None],
         submit: Callable[[Utterance, "Session"], None],
-        report: Callable[[Utterance, ServerMessage], None],
+        records: Records,
+        first_sequence: int = 1,
     ) -> None:
         now = time.monotonic()
         self.id = session_id
+        self.resume_token = secrets.token_urlsafe(16)
         self.options = options
-        self.send = send
         self.paused = False
+        self.abandoned = False
         self.ended: Trigger | None = None
         self.done = asyncio.Event()
         self.ring = ring
+        self.audio_lock = asyncio.Lock()
+        self._send: Send | None = None
         self._submit = submit
-        self._report = report
+        self._records = records
         self._decoder = PcmDecoder(options.audio)
         self._rate_watch = RateWatch(options.audio)
         self._idle = IdleClock(now)
         self._wall = WallClock()
         self._voices = Voices()
-        self._finals: InOrder[Utterance] = InOrder()
+        self._finals: InOrder[Utterance] = InOrder(first_sequence)
+        self._history: deque[Outcome] = deque(maxlen=HISTORY)
         self._said: deque[tuple[int, str]] = deque(maxlen=context_lines)
         self._room = asyncio.Event()
         self._marks: deque[Mark] = deque()
@@ -100,22 +129,67 @@ class Session:
         self._retained = 0
         self._speaking = False
         self._feeding = False
-        self._sequence = 0
-        self._open = 0
+        self._sequence = first_sequence - 1
+        self._not_final: dict[int, int] = {}
         self._leases: dict[int, int] = {}
         self._acked = 0.0
+
+    # --- its client ---
+
+    def attach(self, send: Send, last_sequence: int | None = None) -> None:
+        """A client listens. One that came back has what it missed since `last_sequence` sent again, in order."""
+        self._send = send
+        self._idle.hold(time.monotonic())
+        self._decoder.forget_partial_sample()
+        for message in self._history if last_sequence is not None else ():
+            if message.sequence is not None and last_sequence is not None and message.sequence > last_sequence:
+                self._deliver(message)
+
+    def detach(self) -> None:
+        """Nobody listens. Time does not count while a client may come back: its silence is the line's, not its."""
+        self._send = None
+
+    def abandon(self) -> None:
+        """The daemon can't wait any longer: what is not final stays in the journal."""
+        self.abandoned = not self.done.is_set()
+        self.done.set()
+
+    @property
+    def attached(self) -> bool:
+        return self._send is not None
+
+    def send(self, message: ServerMessage) -> None:
+        """To the client, if there is one."""
+        if self._send is not None:
+            self._send(message)
+
+    def tell(self, event: str, message: ServerMessage) -> None:
+        """Only to a client that asked for it."""
+        if event in self.options.events:
+            self.send(message)
+
+    def received(self) -> protocol.AudioReceived:
+        """How far audio came in; a client that comes back goes on there."""
+        return protocol.AudioReceived(self._decoder.bytes_received, self._decoder.samples_received)
 
     # --- audio in ---
 
     async def feed(self, data: bytes) -> None:
         """One frame. Waits while the ring is full. Raises InvalidAudio; what was refused is out, the rest is in."""
-        self._note_pause(time.monotonic())
-        self._feeding = True
-        refused = await self._feed_pieces(data)
-        self._feeding = False
-        self._arrived(len(data))
+        async with self.audio_lock:
+            self._note_pause(time.monotonic())
+            self._feeding = True
+            refused = await self._feed_pieces(data)
+            self._feeding = False
+            self._arrived(len(data))
         if refused is not None:
             raise refused
+
+    async def feed_recovered(self, samples: Audio) -> None:
+        """16 kHz mono from a journal. Waits while the ring is full."""
+        self._feeding = True
+        await self._append(samples)
+        self._feeding = False
 
     async def _feed_pieces(self, data: bytes) -> InvalidAudio | None:
         refused: InvalidAudio | None = None
@@ -144,7 +218,9 @@ class Session:
         self._write(samples)
 
     def _write(self, samples: Audio) -> None:
-        self.ring.append(samples)
+        if len(samples):
+            self._records.audio(self, self.ring.written, samples)
+            self.ring.append(samples)
         self._wall.arrived(self.ring.written, time.time())
 
     async def _wait_for_room(self) -> None:
@@ -158,10 +234,11 @@ class Session:
 
     async def end_utterance(self, trigger: Trigger) -> None:
         """End the open utterance after all that was received; but for `flush`, the session too."""
-        await self._append(self._decoder.drain())
-        self._marks.append(Mark(self.ring.written, trigger, 0.0))
-        if trigger != "flush":
-            self.ended = trigger
+        async with self.audio_lock:
+            await self._append(self._decoder.drain())
+            self._marks.append(Mark(self.ring.written, trigger, 0.0))
+            if trigger != "flush":
+                self.ended = trigger
 
     def configure(self, options: Options) -> None:
         """A `start` message. Raises InvalidMessage once audio has come."""
@@ -197,7 +274,7 @@ class Session:
 
     def _note_pause(self, now: float) -> None:
         """Marks time in which nothing came, with the resampler's tail before it, or the last phoneme stays inside."""
-        if self._feeding or self.ring.room < LONGEST_TAIL:
+        if self._feeding or not self.attached or self.ring.room < LONGEST_TAIL:
             self._idle.hold(now)
         elif idle_s := self._idle.take(now):
             self._write(self._decoder.drain())
@@ -214,6 +291,8 @@ class Session:
             self._speaking = outcome.speaking
             for boundary in outcome.boundaries:
                 self._begin(boundary)
+            if outcome.dropped_samples:
+                self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
         if self._reached is not None:
             self._marks.popleft()
         self._acknowledge()
@@ -231,8 +310,7 @@ class Session:
 
     def _begin(self, boundary: Boundary) -> None:
         self._sequence += 1
-        self._open += 1
-        self._leases[self._sequence] = boundary.start
+        self._leases[self._sequence] = self._not_final[self._sequence] = boundary.start
         stamp = datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
         utterance = Utterance(
             session=self.id,
@@ -251,16 +329,19 @@ class Session:
         now = time.monotonic()
         if now - self._acked >= 1.0 or self.ended:
             self._acked = now
-            received, samples = self._decoder.bytes_received, self._decoder.samples_received
-            self.tell("ack", protocol.AudioReceived(received, samples))
+            self.tell("ack", self.received())
 
     def _free(self) -> None:
         """Give up what nobody needs any more; is the session over?"""
+        if self.done.is_set():
+            return
         floor = min(self._retained, *self._leases.values()) if self._leases else self._retained
         self.ring.raise_floor(floor)
         self._wall.forget(floor)
         self._room.set()
-        if self.ended and not self._marks and not self._open:
+        final = min(self._retained, *self._not_final.values()) if self._not_final else self._retained
+        self._records.final_before(self, final, min(self._not_final, default=self._sequence + 1))
+        if self.ended and not self._marks and not self._not_final:
             self.done.set()
 
     # --- results: the dispatcher's Owner ---
@@ -278,6 +359,8 @@ class Session:
         return tuple(text for sequence, text in self._said if sequence < utterance.sequence)
 
     def settled(self, utterance: Utterance) -> None:
+        if self.done.is_set():
+            return
         for ready in self._finals.put(utterance.sequence, utterance):
             self._release(ready)
         self._free()
@@ -285,14 +368,22 @@ class Session:
     def _release(self, utterance: Utterance) -> None:
         """Voices are named here, in the order of speech."""
         message = self._outcome(utterance)
-        self._report(utterance, message)
-        self._open -= 1
+        self._records.outcome(self, utterance, message, lambda: self._kept(utterance, message))
+
+    def _kept(self, utterance: Utterance, message: Outcome) -> None:
+        """It is on disk (or nobody wants it there): out with it."""
+        self._history.append(message)
+        self._deliver(message)
+        del self._not_final[utterance.sequence]
+        self._free()
+
+    def _deliver(self, message: Outcome) -> None:
         if isinstance(message, protocol.Suppressed):
             self.tell("suppressed", message)
         else:
             self.send(message)
 
-    def _outcome(self, utterance: Utterance) -> ServerMessage:
+    def _outcome(self, utterance: Utterance) -> Outcome:
         if utterance.failure is not None:
             return protocol.error(
                 "TRANSCRIPTION_FAILED",
@@ -310,11 +401,6 @@ class Session:
             return []
         seconds = seconds_by_speaker(found.turns, len(found.embeddings))
         return self._voices.assign(found.embeddings, seconds, found.same_voice)
-
-    def tell(self, event: str, message: ServerMessage) -> None:
-        """Only to a client that asked for it."""
-        if event in self.options.events:
-            self.send(message)
 
 
 def _pieces(data: bytes) -> Iterator[memoryview]:

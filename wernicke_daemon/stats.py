@@ -36,6 +36,7 @@ class Stats:
         self.transcriptions = 0
         self.suppressed = 0
         self.undelivered = 0
+        self.dropped_s = 0.0
         self.errors: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
         self._settled = 0
@@ -61,6 +62,7 @@ class Stats:
             "total_transcriptions": self.transcriptions,
             "suppressed": self.suppressed,
             "undelivered": self.undelivered,
+            "dropped_s": round(self.dropped_s, 2),
             "average_processing_time": round(self._work_s / self._settled, 3) if self._settled else 0.0,
             "latency_ms": self._latency.summary(),
             "errors": dict(self.errors),

@@ -143,7 +143,8 @@ def test_the_next_connection_has_a_generation_of_its_own(arena: Arena, reader: A
     """Handles of the former connection stay stale when its slot is used again, also for the same samples."""
     first = acquired(arena)
     first.append(ramp(0, 50))
-    old = first.handle(0, 50)
+    first.raise_floor(20)
+    old = first.handle(20, 50)
     arena.release(first)
     writers = [acquired(arena), acquired(arena)]
     again = next(writer for writer in writers if writer.slot == old.slot)

@@ -106,6 +106,14 @@ def test_a_claimed_length_reserves_no_memory(decode: Decode) -> None:
             decode(head + b"\xff\xff\xff\xff")
 
 
+@pytest.mark.parametrize("decode", DECODERS)
+@pytest.mark.parametrize("value", [None, True, 1, "Stop", b"", [], {}, {"type": "Stop!"}])
+def test_other_values_are_refused(decode: Decode, value: object) -> None:
+    """Well-formed msgpack that is no message is not one, either."""
+    with pytest.raises(msgspec.DecodeError):
+        decode(msgspec.msgpack.encode(value))
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(DECODERS), st.binary(max_size=64))
 def test_garbage_is_refused(decode: Decode, data: bytes) -> None:
@@ -120,3 +128,11 @@ def test_the_largest_message_fits() -> None:
     segment = messages.Segment(0.0, 30.0, " something" * 300, words)
     data = codec.encode(messages.Done(1, messages.AsrResult("en", 1.0, (segment,), "whisper"), 1.0))
     assert len(data) < 100 * 1024 < codec.MAX_MESSAGE_BYTES
+
+
+def test_bad_text_and_deep_nesting_are_decode_errors_too() -> None:
+    """Whatever a peer sends, the thread that reads it only ever sees one kind of error."""
+    with pytest.raises(msgspec.DecodeError):
+        codec.decode_incoming(b"\x85\xa4type\xa6Failed\xa6job_id\x01\xa4code\xa2\xff\xfe")
+    with pytest.raises(msgspec.DecodeError):
+        codec.decode_job(b"\x82\xa4type\xa3Job\xa1x" + b"\x91" * 100_000)

@@ -5,7 +5,6 @@ from ipc.messages import Boundary, StageName
 from wernicke_daemon.stats import WINDOW, Samples, Stats
 from wernicke_daemon.utterance import StageTiming, Utterance
 
-
 WORKING: tuple[StageName, ...] = ("asr", "diarization")
 
 
@@ -63,7 +62,9 @@ def test_average_processing_time_is_per_settled_utterance() -> None:
     stats.transcriptions += 1
     stats.utterance(utterance(1000.0, 500.0), latency_ms=40.0)
     stats.errors["TRANSCRIPTION_FAILED"] += 1
-    stats.utterance(utterance(500.0), latency_ms=60.0)
+    failed = utterance(500.0)
+    failed.failure = "The model can't read it."
+    stats.utterance(failed, latency_ms=60.0)
     summary = stats.summary()
     assert summary["average_processing_time"] == 1.0
     assert summary["latency_ms"] == {"p50": 50.0, "p95": 59.0, "count": 2}

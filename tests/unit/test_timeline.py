@@ -101,12 +101,14 @@ def test_wall_clock_of_live_audio() -> None:
 
 
 def test_small_jitter_does_not_bend_the_clock() -> None:
-    """Arrivals a little early or late leave equal audio equally long."""
+    """Arrivals a little early or late do not move the time of a sample, whenever it is asked for."""
     wall = WallClock()
+    told = []
     for tick in range(1, 101):
         late = 0.8 * ANCHOR_TOLERANCE_S * (tick % 2)
         wall.arrived(samples(tick * 0.1), WALL + tick * 0.1 + late)
-    assert wall.at(samples(9.0)) - wall.at(samples(1.0)) == pytest.approx(8.0)
+        told.append(wall.at(0))
+    assert told == [pytest.approx(told[0], abs=1e-3)] * 100
 
 
 def test_a_withheld_pause_shifts_what_comes_after_it_only() -> None:

@@ -1,0 +1,119 @@
+"""All sessions of the daemon, with and without a client: made, waited for, ended, drained.
+
+A session outlives its connection. Where its client knows how to come back, it waits `resume_window_s` for it; then its
+audio ends, its last results go into the store, and its place is free.
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import structlog
+
+from ipc.arena import Arena
+from wernicke_daemon.config import Config
+from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.protocol import ServerMessage
+from wernicke_daemon.reporter import Reporter
+from wernicke_daemon.session import Options, Session
+from wernicke_daemon.utterance import Utterance
+
+_log = structlog.get_logger()
+
+
+class Sessions:
+    """Iterates over those that are not over yet. submit: gives an utterance to the dispatcher."""
+
+    def __init__(
+        self,
+        config: Config,
+        arena: Arena,
+        feed: IngestFeed,
+        submit: Callable[[Utterance, Session], None],
+        reporter: Reporter,
+    ) -> None:
+        self._config = config
+        self._arena = arena
+        self._feed = feed
+        self._submit = submit
+        self._reporter = reporter
+        self._sessions: dict[str, Session] = {}
+        self._windows: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def broadcast(self, event: str, message: ServerMessage) -> None:
+        """To every client that asked for `event`."""
+        for session in self:
+            session.tell(event, message)
+
+    def new(
+        self, options: Options, peer: str, session_id: str | None = None, first_sequence: int = 1
+    ) -> Session | None:
+        """None if there is no place. session_id, first_sequence: of a session that is taken up again."""
+        ring = self._arena.acquire()
+        if ring is None:
+            return None
+        lines = self._config.correction.context_lines
+        name = session_id or secrets.token_hex(8)
+        session = Session(name, ring, options, lines, self._submit, self._reporter, first_sequence)
+        self._sessions[session.id] = session
+        self._feed.add(session)
+        self._reporter.began(session, peer)
+        self._run(self._outlive(session))
+        return session
+
+    def waiting_for(self, session_id: str | None, resume_token: str | None) -> Session | None:
+        """The session that this client may take up again."""
+        session = self._sessions.get(session_id or "")
+        if session is None or not hmac.compare_digest(session.resume_token, resume_token or ""):
+            return None
+        if (window := self._windows.pop(session.id, None)) is not None:
+            window.cancel()
+        return session
+
+    async def left(self, session: Session, may_return: bool) -> None:
+        """Its client is gone. may_return: it knows how to come back."""
+        window_s = self._config.runtime.resume_window_s if may_return else 0.0
+        if window_s == 0.0:
+            await session.end_utterance("disconnect")
+            return
+        _log.info("waiting_for_client", session=session.id, seconds=window_s)
+        loop = asyncio.get_running_loop()
+        self._windows[session.id] = loop.call_later(window_s, lambda: self._run(self._give_up(session)))
+
+    async def _give_up(self, session: Session) -> None:
+        self._windows.pop(session.id, None)
+        if session.ended is None:
+            await session.end_utterance("disconnect")
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _outlive(self, session: Session) -> None:
+        await session.done.wait()
+        self._feed.remove(session)
+        del self._sessions[session.id]
+        self._arena.release(session.ring)
+        self._reporter.over(session)
+
+    async def drain(self, timeout_s: float) -> None:
+        """End those that wait for their client; return when all are over, or `timeout_s` is."""
+        for session in self:
+            if not session.attached:
+                self._run(self._give_up(session))
+        unfinished = [asyncio.create_task(session.done.wait()) for session in self]
+        if unfinished:
+            _, late = await asyncio.wait(unfinished, timeout=timeout_s)
+            log = _log.error if late else _log.info
+            log("drained", sessions=len(unfinished), unfinished=len(late))
+        for session in self:
+            session.abandon()
+        while self._sessions:
+            await asyncio.sleep(0)
