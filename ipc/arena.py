@@ -87,6 +87,11 @@ class RingWriter:
         """Samples that can be appended without touching what is kept."""
         return len(self._ring) - (self.written - self.floor)
 
+    def begin_at(self, sample: int) -> None:
+        """Number the samples from there on; before the first of them."""
+        self.written = sample
+        self.raise_floor(sample)
+
     def append(self, samples: NDArray[np.float32]) -> None:
         """samples: float32 [n], n <= room (ValueError otherwise: nothing that is kept is ever overwritten)."""
         if len(samples) > self.room:

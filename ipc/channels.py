@@ -29,7 +29,7 @@ class Boot(msgspec.Struct, frozen=True):
 
     work, results: endpoints of the work channel. orders, reports: of the control channel.
     server_key: the front's public key. parent_fd: read end of the pipe whose closing means that the front is gone
-    (POSIX).
+    (POSIX). load_limit_s: how long loading an engine may take.
     """
 
     stage: str
@@ -43,6 +43,7 @@ class Boot(msgspec.Struct, frozen=True):
     server_key: bytes
     keys: KeyPair
     heartbeat_s: float
+    load_limit_s: float
 
 
 def bounded(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:

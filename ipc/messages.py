@@ -163,8 +163,11 @@ Result = IngestResult | AsrResult | DiarizationResult | CorrectionResult
 
 
 class Job(Message, frozen=True):
+    """limit_s: how long it may take; the stage writes its stacks then, and is replaced."""
+
     job_id: int
     work: Work
+    limit_s: float
 
 
 class Done(Message, frozen=True):
@@ -199,10 +202,6 @@ class Cancel(Message, frozen=True):
     job_id: int
 
 
-class DumpStacks(Message, frozen=True):
-    """Write every thread's stack to stderr."""
-
-
 class Stop(Message, frozen=True):
     """Finish nothing more; close the engine and exit."""
 
@@ -233,7 +232,10 @@ class Unusable(Message, frozen=True):
 
 
 class Started(Message, frozen=True):
+    """limit_s: of the job."""
+
     job_id: int
+    limit_s: float
 
 
 class Heartbeat(Message, frozen=True):
@@ -244,5 +246,5 @@ class Heartbeat(Message, frozen=True):
     rss_mb: float
 
 
-ToStage = Init | Cancel | DumpStacks | Stop
+ToStage = Init | Cancel | Stop
 FromStage = Hello | Loading | Ready | Unusable | Started | Heartbeat

@@ -4,9 +4,7 @@ The thread owns its sockets. The main thread speaks through `report` (an inproc 
 and listens on `stop_signal`.
 """
 
-import faulthandler
 import queue
-import sys
 import threading
 import time
 
@@ -15,7 +13,7 @@ import zmq
 
 from ipc import channels, codec
 from ipc.channels import Boot
-from ipc.messages import Cancel, DumpStacks, FromStage, Heartbeat, Hello, Init, Started, Stop
+from ipc.messages import Cancel, FromStage, Heartbeat, Hello, Init, Started, Stop, ToStage
 
 Socket = zmq.Socket[bytes]
 
@@ -29,6 +27,7 @@ class Control:
         self._pid = pid
         self._busy: tuple[int, float] | None = None
         self._cancelled: set[int] = set()
+        self._told = threading.Event()
         self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
         self._process = psutil.Process()
         self._from_main = context.socket(zmq.PULL)
@@ -48,12 +47,16 @@ class Control:
         """From the main thread only."""
         self._to_thread.send(codec.encode(message))
 
-    def job_started(self, job_id: int) -> None:
+    def job_started(self, job_id: int, limit_s: float) -> None:
+        """Returns once it is told: a job that ends the process at once must have counted as begun."""
         self._busy = (job_id, time.monotonic())
-        self.report(Started(job_id))
+        self._told.clear()
+        self.report(Started(job_id, limit_s))
+        self._told.wait()
 
-    def job_finished(self) -> None:
+    def job_finished(self, job_id: int) -> None:
         self._busy = None
+        self._cancelled.discard(job_id)
 
     def was_cancelled(self, job_id: int) -> bool:
         """True once for a job that must not be started."""
@@ -78,18 +81,17 @@ class Control:
                 self._obey(codec.decode_to_stage(orders.recv()))
             if self._from_main in ready:
                 reports.send(self._from_main.recv())
+                self._told.set()
             if time.monotonic() >= next_beat:
                 reports.send(codec.encode(self._heartbeat()))
                 next_beat = time.monotonic() + beat_s
 
-    def _obey(self, order: Init | Cancel | DumpStacks | Stop) -> None:
+    def _obey(self, order: ToStage) -> None:
         match order:
             case Init():
                 self._init.put(order)
             case Cancel(job_id):
                 self._cancelled.add(job_id)
-            case DumpStacks():
-                faulthandler.dump_traceback(sys.stderr, all_threads=True)
             case Stop():
                 self._stop.send(b"")
 

@@ -5,9 +5,12 @@ wait for INIT → load and warm up an engine → READY → one job after another
 killed: it keeps nothing that the front does not have.
 """
 
+import faulthandler
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 import structlog
@@ -20,6 +23,7 @@ from ipc.errors import EngineUnavailable, WernickeError
 from ipc.messages import Done, Failed, Init, Job, Loading, Ready, StageName, Unusable
 from stages import logs, parent_watch, registry
 from stages.control import Control
+from stages.fault import Faults
 from stages.stage import Engine
 
 Socket = zmq.Socket[bytes]
@@ -37,10 +41,13 @@ def run(record: bytes) -> None:
     work = channels.connect(context, zmq.PULL, boot.work, boot)
     results = channels.connect(context, zmq.PUSH, boot.results, boot)
     init = control.wait_for_init()
-    engine = start_engine(msgspec.convert(boot.stage, StageName), init, control)
+    stage = msgspec.convert(boot.stage, StageName)
+    faults = Faults(stage, boot.epoch, init.settings.faults.get(stage, ()))
+    with stacks_after(boot.load_limit_s):
+        engine = start_engine(stage, init, control, faults)
     if engine is not None:
         arena = ArenaReader(init.arena)
-        serve(engine, arena, control, work, results)
+        serve(Worker(engine, arena, control, faults), control.stop_signal, work, results)
         engine.close()
     leave()
 
@@ -52,33 +59,41 @@ def leave() -> None:
     os._exit(0)
 
 
-def start_engine(stage: StageName, init: Init, control: Control) -> Engine | None:
+@contextmanager
+def stacks_after(limit_s: float) -> Iterator[None]:
+    """Every thread's stack goes to stderr if the block takes longer, even where C code holds the GIL all that time."""
+    faulthandler.dump_traceback_later(limit_s)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def start_engine(stage: StageName, init: Init, control: Control, faults: Faults) -> Engine | None:
     """The first engine that can be loaded and warmed up; None (and UNUSABLE said) if there is none."""
     refused: list[str] = []
-    for name in registry.wanted(stage, init.settings):
+    names = registry.wanted(stage, init.settings)
+    for name in names:
         began = time.monotonic()
         control.report(Loading(f"loading {name}"))
         try:
-            engine = load(stage, name, init)
+            engine = load(stage, name, init, faults)
         except EngineUnavailable as error:
             refused.append(str(error))
             continue
-        why = "; ".join(refused) or ("as configured" if name_is_fixed(stage, init) else "the best there is")
+        why = "; ".join(refused) or ("as configured" if len(names) == 1 else "the best there is")
         control.report(Ready(name, engine.model, why, (time.monotonic() - began) * 1000))
         return engine
     control.report(Unusable("; ".join(refused)))
-    wait_for_stop(control)
+    control.stop_signal.recv()
     return None
 
 
-def name_is_fixed(stage: StageName, init: Init) -> bool:
-    return len(registry.wanted(stage, init.settings)) == 1
-
-
-def load(stage: StageName, name: str, init: Init) -> Engine:
+def load(stage: StageName, name: str, init: Init, faults: Faults) -> Engine:
     """Loaded and warmed up. Raises EngineUnavailable, whatever went wrong."""
     engine = registry.create(stage, name, init.settings)
     try:
+        faults.at_load()
         engine.load()
         engine.warm_up()
     except EngineUnavailable:
@@ -90,39 +105,46 @@ def load(stage: StageName, name: str, init: Init) -> Engine:
     return engine
 
 
-def wait_for_stop(control: Control) -> None:
-    control.stop_signal.recv()
-
-
-def serve(engine: Engine, arena: ArenaReader, control: Control, work: Socket, results: Socket) -> None:
+def serve(worker: "Worker", stop: Socket, work: Socket, results: Socket) -> None:
     """Jobs until STOP."""
     poller = zmq.Poller()
     poller.register(work, zmq.POLLIN)
-    poller.register(control.stop_signal, zmq.POLLIN)
+    poller.register(stop, zmq.POLLIN)
     while True:
         ready = dict(poller.poll())
-        if control.stop_signal in ready:
+        if stop in ready:
             return
         job = codec.decode_job(work.recv())
-        results.send(codec.encode(do(job, engine, arena, control)))
+        results.send(codec.encode(worker.do(job)))
 
 
-def do(job: Job, engine: Engine, arena: ArenaReader, control: Control) -> Done | Failed:
-    """One job; an engine's exception is an answer too."""
-    if control.was_cancelled(job.job_id):
-        return Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0)
-    control.job_started(job.job_id)
-    began = time.perf_counter()
-    try:
-        result = engine.process(job.work, arena.read)
-        return Done(job.job_id, result, elapsed_ms(began))
-    except WernickeError as error:
-        return Failed(job.job_id, error.code, str(error), elapsed_ms(began))
-    except Exception as error:
-        _log.exception("job_raised", job=job.job_id)
-        return Failed(job.job_id, WernickeError.code, f"{type(error).__name__}: {error}", elapsed_ms(began))
-    finally:
-        control.job_finished()
+class Worker:
+    """Does one job at a time."""
+
+    def __init__(self, engine: Engine, arena: ArenaReader, control: Control, faults: Faults) -> None:
+        self._engine = engine
+        self._arena = arena
+        self._control = control
+        self._faults = faults
+
+    def do(self, job: Job) -> Done | Failed:
+        """An engine's exception is an answer too."""
+        if self._control.was_cancelled(job.job_id):
+            return Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0)
+        self._control.job_started(job.job_id, job.limit_s)
+        began = time.perf_counter()
+        try:
+            with stacks_after(job.limit_s):
+                self._faults.strike(job)
+                result = self._faults.spoil(job, self._engine.process(job.work, self._arena.read))
+            return Done(job.job_id, result, elapsed_ms(began))
+        except WernickeError as error:
+            return Failed(job.job_id, error.code, str(error), elapsed_ms(began))
+        except Exception as error:
+            _log.exception("job_raised", job=job.job_id)
+            return Failed(job.job_id, WernickeError.code, f"{type(error).__name__}: {error}", elapsed_ms(began))
+        finally:
+            self._control.job_finished(job.job_id)
 
 
 def elapsed_ms(began: float) -> float:

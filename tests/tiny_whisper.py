@@ -43,7 +43,7 @@ Array = NDArray[np.float32]
 def build_tiny_whisper(directory: Path, text: str = TEXT, multilingual: bool = True, mels: int = MELS) -> Path:
     """A model directory that faster-whisper loads. The model says `text`, and takes all speech for Japanese.
 
-    text: at most 140 pieces (see `pieces`); of ASCII punctuation only , . ! ? and '. multilingual: False makes an
+    text: at most 149 pieces (see `pieces`); of ASCII punctuation only , . ! ? and '. multilingual: False makes an
     English-only model (`.en`). Returns `directory`, which is created.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -69,13 +69,14 @@ def build_tiny_whisper(directory: Path, text: str = TEXT, multilingual: bool = T
 def pieces(text: str) -> list[str]:
     """The text's UTF-8 bytes in pieces of which no two are the same (LZ78), in the byte-level alphabet.
 
-    As in real vocabularies a piece may hold half a character. A blank never stands alone: Whisper suppresses it.
+    As in real vocabularies a piece may hold half a character, and no piece ends with a blank: Whisper
+    suppresses a blank that stands alone.
     """
     found: list[str] = []
     piece = ""
     for letter in byte_letters(text):
         piece += letter
-        if piece not in found and piece != "Ġ":
+        if piece not in found and not piece.endswith("Ġ"):
             found.append(piece)
             piece = ""
     if piece:

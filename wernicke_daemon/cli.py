@@ -1,4 +1,4 @@
-"""The command line: `wernicke serve | transcribe | listen`. What is heavy is imported by the command that needs it."""
+"""The command line, `wernicke COMMAND`. What is heavy is imported by the command that needs it."""
 
 import argparse
 import asyncio
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipc.errors import WernickeError
-from wernicke_daemon.client import DEFAULT_URL, Client, ClientError, Exit, Message, exchange, problem
-from wernicke_daemon.exports import FORMATS, cues
+from wernicke_daemon.client import DEFAULT_URL, Exit
+from wernicke_daemon.exports import FORMATS
+from wernicke_daemon.outputs import ENDINGS, complain, exit_code
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from wernicke_daemon.config import Config
 
 _INTERRUPTED = 130
@@ -43,8 +42,8 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
         return command(args)
     except WernickeError as error:
-        _complain(error)
-        return _exit_code(error)
+        complain(error)
+        return exit_code(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -56,26 +55,23 @@ def _any_script_on_pipes() -> None:
             stream.reconfigure(encoding="utf-8")
 
 
-def _complain(what: object) -> None:
-    print(f"error: {what}", file=sys.stderr, flush=True)
-
-
-def _exit_code(error: WernickeError) -> Exit:
-    """Errors of a session know theirs; all others are about what was to be sent."""
-    return error.exit_code if isinstance(error, ClientError) else Exit.INPUT
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("wernicke", description="Local transcription: who said what, when.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve_options(commands.add_parser("serve", help="run the daemon"))
     _add_transcribe_options(commands.add_parser("transcribe", help="transcribe audio and video files"))
     _add_listen_options(commands.add_parser("listen", help="transcribe the microphone until Ctrl-C"))
+    _add_sessions_options(commands.add_parser("sessions", help="list the transcripts that the daemon has kept"))
+    _add_export_options(commands.add_parser("export", help="write out one of them"))
     return parser
 
 
-def _add_serve_options(parser: argparse.ArgumentParser) -> None:
+def _add_config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="PATH", help="settings; config.toml where there is one")
+
+
+def _add_serve_options(parser: argparse.ArgumentParser) -> None:
+    _add_config_option(parser)
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
     parser.add_argument(
@@ -97,7 +93,7 @@ def _add_session_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_transcribe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({_endings()}) or directory")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}) or directory")
     parser.add_argument("--format", choices=list(FORMATS), default="txt", help="of files in an -o directory")
     parser.add_argument("--realtime", action="store_true", help="send as fast as it is spoken, not as it is taken")
     _add_session_options(parser)
@@ -110,20 +106,28 @@ def _add_listen_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_listen)
 
 
+def _add_sessions_options(parser: argparse.ArgumentParser) -> None:
+    _add_config_option(parser)
+    parser.add_argument("--json", action="store_true", help="for programs: begun in UTC, length in seconds")
+    parser.set_defaults(command=_sessions)
+
+
+def _add_export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION", help="its id, the beginning of it, or last")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}); without it text is shown")
+    _add_config_option(parser)
+    parser.set_defaults(command=_export)
+
+
 # --- serve -----------------------------------------------------------------------------------------
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from wernicke_daemon.config import ConfigError, apply_profile, load, overrides
+    from wernicke_daemon.config import apply_profile, overrides
 
     if args.demo:
         return _demo(args)
-    try:
-        file = args.config or _config_beside_script()
-        config = apply_profile(overrides(load(file), args.host, args.port, args.profile))
-    except ConfigError as error:
-        _complain(error)
-        return Exit.USAGE
+    config = apply_profile(overrides(_settings(args), args.host, args.port, args.profile))
     return _show_settings(config) if args.check_config else _start(config)
 
 
@@ -131,9 +135,16 @@ def _demo(args: argparse.Namespace) -> int:
     from wernicke_daemon.demo_run import demo
 
     if any(option is not None for option in (args.config, args.host, args.port, args.profile)):
-        _complain("--demo has settings of its own; leave the other options out.")
+        complain("--demo has settings of its own; leave the other options out.")
         return Exit.USAGE
     return demo()
+
+
+def _settings(args: argparse.Namespace) -> "Config":
+    """Those that the daemon runs with, for all commands alike. Raises ConfigError."""
+    from wernicke_daemon.config import load
+
+    return load(args.config or _config_beside_script())
 
 
 def _config_beside_script() -> Path | None:
@@ -149,7 +160,7 @@ def _start(config: "Config") -> int:
     try:
         return serve(config, announce=lambda line: print(line, flush=True))
     except WernickeError as error:
-        _complain(error)
+        complain(error)
         return 1
 
 
@@ -174,121 +185,31 @@ def _leaves(settings: dict[str, Any], path: str) -> list[tuple[str, str]]:
     return rows
 
 
-# --- transcribe ------------------------------------------------------------------------------------
+# --- transcribe, sessions, export ------------------------------------------------------------------
 
 
 def _transcribe(args: argparse.Namespace) -> int:
-    """All files, each in a session of its own; the exit code is that of the first that failed."""
-    try:
-        outputs = _outputs(args.files, args.output, args.format)
-    except ValueError as error:
-        _complain(error)
-        return Exit.USAGE
-    first_failure = Exit.OK
-    for file, output in zip(args.files, outputs, strict=True):
-        code = _transcribe_one(args, file, output)
-        first_failure = first_failure or code
-        if code in (Exit.USAGE, Exit.UNREACHABLE, Exit.REFUSED):
-            break  # the next file would meet the same
-    return first_failure
+    from wernicke_daemon.transcribe import transcribe
+
+    return transcribe(args)
 
 
-def _outputs(files: list[Path], output: Path | None, format_name: str) -> list[Path | None]:
-    """Where each transcript goes. Raises ValueError with a sentence for what can't be written."""
-    if output is None:
-        return [None] * len(files)
-    if not output.is_dir():
-        return [_output_file(files, output)]
-    paths = [output / f"{file.stem}.{format_name}" for file in files]
-    if len(set(paths)) < len(paths):
-        raise ValueError("Several files have the same name; transcribe them one at a time, each with its own -o.")
-    return [*paths]
+def _sessions(args: argparse.Namespace) -> int:
+    from wernicke_daemon import transcripts_cli
+
+    return transcripts_cli.sessions(_transcripts_file(args), args)
 
 
-def _output_file(files: list[Path], output: Path) -> Path:
-    if len(files) > 1:
-        raise ValueError(f"{output} is no directory; with several files -o must name one that exists.")
-    if _extension(output) not in FORMATS:
-        raise ValueError(f"{output} should end in {_endings()}.")
-    if not output.parent.is_dir():
-        raise ValueError(f"The directory {output.parent} does not exist; make it first.")
-    return output
+def _export(args: argparse.Namespace) -> int:
+    from wernicke_daemon import transcripts_cli
+
+    return transcripts_cli.export(_transcripts_file(args), args)
 
 
-def _endings() -> str:
-    return ", ".join(f".{name}" for name in FORMATS)
+def _transcripts_file(args: argparse.Namespace) -> Path:
+    from wernicke_daemon.transcripts import FILE_NAME
 
-
-def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -> Exit:
-    """What came before a failure, or before Ctrl-C, is written too."""
-    finals: list[Message] = []
-    code = Exit.LOST
-    try:
-        problems = asyncio.run(_session(args, file, finals))
-        code = Exit.LOST if problems else Exit.OK
-    except WernickeError as error:
-        _complain(error)
-        code = _exit_code(error)
-    finally:
-        if output and (finals or code == Exit.OK):
-            code = _write(output, finals) or code
-    return code
-
-
-def _write(output: Path, finals: list[Message]) -> Exit:
-    text = FORMATS[_extension(output)](finals)
-    try:
-        output.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        _complain(f"{output} can't be written: {error.strerror}.")
-        return Exit.USAGE
-    return Exit.OK
-
-
-def _extension(output: Path) -> str:
-    return output.suffix.lower().removeprefix(".")
-
-
-async def _session(args: argparse.Namespace, file: Path, finals: list[Message]) -> list[str]:
-    """Fills `finals`, returns what did not come back. Raises ClientError, MediaError."""
-    from wernicke_daemon.media import decode, duration, stream
-
-    progress, task = _progress(file.name, duration(file))
-    problems: list[str] = []
-
-    def receive(message: Message) -> None:
-        if message.get("type") == "final":
-            finals.append(message)
-            progress.update(task, completed=message["timestamp_range"]["end"])
-            for cue in cues([message]):
-                print(cue.line, flush=True)
-        elif sentence := problem(message):
-            problems.append(sentence)
-            _complain(sentence)
-
-    async with Client(args.url, token=args.token, language=args.language) as client:
-        chunks = decode(file, client.audio.sample_rate, client.audio.channels)
-        with progress:
-            await exchange(client, stream(chunks, client.audio.sample_rate, realtime=args.realtime), receive)
-    return problems
-
-
-def _progress(name: str, seconds: float | None) -> "tuple[Progress, TaskID]":
-    """A bar on stderr of how far the results have come, and its task. None: of unknown length."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-        # Results printed meanwhile must come above the bar on a terminal, and stay on stdout in a pipe.
-        redirect_stdout=sys.stdout.isatty(),
-    )
-    return progress, progress.add_task(name, total=seconds)
+    return _settings(args).data_path / FILE_NAME
 
 
 # --- listen ----------------------------------------------------------------------------------------

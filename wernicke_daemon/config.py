@@ -68,7 +68,8 @@ class RuntimeSettings(Section, frozen=True):
     more mean that the stage has failed. backoff_*: wait before a restart, doubled each time. stable_after_s: running
     this long clears the count. credit: jobs sent to a stage before the first is answered. max_attempts: times a job may
     take its stage down, or fail, before it is given up. asr_down_limit_s: without a working recogniser, until audio is
-    given up. resume_window_s: for how long a session waits for its client. standby: stages with a loaded spare."""
+    given up. job_timeout_s + job_timeout_per_audio_s × seconds of audio: what one job may take. shed_after_s: how far
+    behind speech results may be before work is left out. resume_window_s: for how long a session waits for its client. standby: stages with a loaded spare."""
 
     profile: Profile = "auto"
     data_dir: Text = "data"
@@ -85,6 +86,9 @@ class RuntimeSettings(Section, frozen=True):
     credit: Annotated[int, Meta(ge=1, le=8)] = 2
     max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
     asr_down_limit_s: Seconds = 120.0
+    job_timeout_s: Seconds = 120.0
+    job_timeout_per_audio_s: Annotated[float, Meta(ge=0, le=1000)] = 20.0
+    shed_after_s: Seconds = 20.0
     resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
     standby: tuple[StageName, ...] = ()
 
@@ -142,6 +146,14 @@ class Config(Section, frozen=True):
         return Path(self.runtime.data_dir)
 
     @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key, None where none are configured."""
+        security = self.security
+        if not security.certificate_file:
+            return None
+        return Path(security.certificate_file), Path(security.key_file)
+
+    @property
     def log_path(self) -> Path:
         return self.data_path / self.logging.file
 
@@ -153,8 +165,16 @@ def load(path: Path | None) -> Config:
     """
     file = path or DEFAULT_FILE
     config = Config() if path is None and not file.exists() else parse(_read(file), file.name)
-    data_dir = file.resolve().parent / Path(config.runtime.data_dir).expanduser()
-    return replace(config, runtime=replace(config.runtime, data_dir=str(data_dir)))
+    base = file.resolve().parent
+    data_dir = base / Path(config.runtime.data_dir).expanduser()
+    security = config.security
+    if security.certificate_file:
+        security = replace(
+            security,
+            certificate_file=str(base / Path(security.certificate_file).expanduser()),
+            key_file=str(base / Path(security.key_file).expanduser()),
+        )
+    return replace(config, runtime=replace(config.runtime, data_dir=str(data_dir)), security=security)
 
 
 def parse(text: str, name: str = DEFAULT_FILE.name) -> Config:
@@ -228,6 +248,10 @@ def _check_together(config: Config) -> None:
             f"runtime.backoff_max_s: expected at least runtime.backoff_first_s ({runtime.backoff_first_s:g}), "
             f"got {runtime.backoff_max_s:g}"
         )
+
+
+    if bool(config.security.certificate_file) != bool(config.security.key_file):
+        raise ConfigError("security.certificate_file: goes together with security.key_file; give both or neither")
 
 
 def _check_utterance(vad: VadSettings) -> None:

@@ -17,15 +17,16 @@ import structlog
 from ipc import segment
 from ipc.errors import WernickeError
 from ipc.messages import StageName
+from ipc.settings import StageSettings
 from wernicke_daemon import gpu, logs, process_tree, protocol
+from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
 from wernicke_daemon.ingest_feed import IngestFeed
-from wernicke_daemon.journal import Journal, Leftover
+from wernicke_daemon.journal import Journal
 from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.recovery import finish_leftovers
 from wernicke_daemon.reporter import Reporter
-from wernicke_daemon.session import Options, Session
 from wernicke_daemon.sessions import Sessions
 from wernicke_daemon.stats import Stats
 from wernicke_daemon.store import NoStore, ResultStore, Store
@@ -34,9 +35,7 @@ from wernicke_daemon.supervised_stage import State
 _log = structlog.get_logger()
 
 PROGRESS_EVERY_S = 0.5
-
-REQUIRED: tuple[StageName, ...] = ("ingest", "asr")
-"""Without one of these there are no results at all."""
+SHED_IN_ORDER = ("partials", "correction", "diarization")
 
 
 class NoSharedMemory(WernickeError):
@@ -46,16 +45,21 @@ class NoSharedMemory(WernickeError):
 
 
 class Daemon:
-    """`port`: the bound one. `pipeline.supervisor.stages`: what runs."""
+    """`port`: the bound one. `pipeline.supervisor.stages`: what runs. `store`: where results are kept."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises NoSharedMemory."""
+    def __init__(self, config: Config, settings: StageSettings | None = None) -> None:
+        """settings: for the stages, instead of config's. Raises NoSharedMemory and what a store and TLS files may."""
         self._config = config
         self._stats = Stats()
-        self._down_since: dict[StageName, str] = {}
+        self._degraded: dict[tuple[str, str], str] = {}
         try:
             self.pipeline = Pipeline(
-                config, stage_settings(config), logs.StageLines(), self._stats.job, self._stage_changed
+                config,
+                settings or stage_settings(config),
+                logs.StageLines(),
+                self._stats.job,
+                self._stage_changed,
+                self._shed_changed,
             )
         except OSError as error:
             raise NoSharedMemory(
@@ -63,14 +67,15 @@ class Daemon:
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None
-        self._store = _open_store(config)
+        self.store = _open_store(config)
         self._journal = _open_journal(config)
-        reporter = Reporter(self._stats, self._store, self._journal, config.logging.log_text)
+        reporter = Reporter(self._stats, self.store, self._journal, config.logging.log_text)
         feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
         self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline.submit, reporter)
         self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines)
         self._feed = feed
-        self._background: set[asyncio.Task[None]] = set()
+        self._feeding: asyncio.Task[None] | None = None
+        self._recovery: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -84,26 +89,23 @@ class Daemon:
             await self.pipeline.start()
         finally:
             telling.cancel()
-        self._background.add(asyncio.create_task(self._feed.run()))
+        self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
-            self._background.add(asyncio.create_task(finish_leftovers(self._journal, self._take_up)))
+            self._recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
         self.gateway.ready = True
         _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
 
-    def _take_up(self, leftover: Leftover) -> Session | None:
-        """A session that a killed daemon left behind; None while there is no place for it."""
-        meta = leftover.meta
-        options = Options(self._config.audio.format, meta.language, meta.glossary, words=meta.words)
-        return self.sessions.new(options, "recovery", leftover.session_id, leftover.next_sequence)
-
     async def stop(self) -> None:
+        if self._recovery is not None:
+            self._recovery.cancel()  # what it is at stays in the journal for the next start
+            await asyncio.wait([self._recovery])
         await self.gateway.close(self._config.runtime.drain_timeout_s)
-        for task in self._background:
-            task.cancel()
+        if self._feeding is not None:
+            self._feeding.cancel()
         await self.pipeline.stop()
         if self._journal is not None:
             self._journal.close()
-        self._store.close()
+        await self.store.close()
         _log.info("stopped")
 
     async def _tell(self, progress: Callable[[str], None]) -> None:
@@ -123,16 +125,25 @@ class Daemon:
                 progress(f"{name}: {stage.doing}")
 
     def _stage_changed(self, stage: StageName, up: bool) -> None:
-        """Told once when an outage begins and once when it is over, however often the stage died in between."""
-        if up == (stage not in self._down_since) or not self.gateway.ready:
-            return
-        if up:
-            del self._down_since[stage]
-            self.sessions.broadcast("status", protocol.Restored(stage))
-        else:
-            self._down_since[stage] = protocol.utc_text(datetime.now(UTC).timestamp())
+        if self.gateway.ready:
             waiting = self.pipeline.dispatcher.depth(stage)
-            self.sessions.broadcast("status", protocol.Degraded(stage, self._down_since[stage], waiting))
+            self._quality(stage, protocol.DOWN, lacking=not up, waiting=waiting)
+
+    def _shed_changed(self, level: int) -> None:
+        for at, what in enumerate(SHED_IN_ORDER, 1):
+            self._quality(what, protocol.OVERLOAD, lacking=level >= at, waiting=self.pipeline.dispatcher.depth("asr"))
+
+    def _quality(self, what: str, reason: str, lacking: bool, waiting: int) -> None:
+        """Clients are told once when something begins to be lacking and once when it is back."""
+        if lacking == ((what, reason) in self._degraded):
+            return
+        if lacking:
+            since = protocol.utc_text(datetime.now(UTC).timestamp())
+            self._degraded[what, reason] = since
+            self.sessions.broadcast("status", protocol.Degraded(what, reason, since, waiting))
+        else:
+            del self._degraded[what, reason]
+            self.sessions.broadcast("status", protocol.Restored(what, reason))
 
     # --- what is known of it ---
 
@@ -153,21 +164,20 @@ class Daemon:
                 name: {
                     "state": s.state,
                     "pid": s.pid,
-                    "restarts": s.restarts,
+                    "restarts": s.deaths,
+                    "why_down": s.why_down,
                     "engine": s.ready.engine if s.ready else None,
                     "doing": s.doing,
                 }
                 for name, s in stages.items()
             },
             "active_connections": self.gateway.active,
-            "problems": [problem for problem in (self._store.problem, self._journal_problem()) if problem],
+            "problems": self._problems(),
+            "overload": self.pipeline.dispatcher.shed_level,
             "gpu_available": card is not None,
             "vram_free": card["free_mib"] if card else None,
         }
         return (200 if self._is_useful() else 503), page
-
-    def _journal_problem(self) -> str | None:
-        return self._journal.problem if self._journal else None
 
     def _is_useful(self) -> bool:
         """Whether what is said now is being recognised."""
@@ -180,7 +190,13 @@ class Daemon:
             return "starting"
         if any(stages[name].failed for name in REQUIRED):
             return "failed"
-        return "ok" if all(stage.state is State.READY for stage in stages.values()) else "degraded"
+        whole = all(stage.state is State.READY for stage in stages.values()) and not self._degraded
+        return "ok" if whole and not self._problems() else "degraded"
+
+    def _problems(self) -> list[str]:
+        """What is wrong with the disk; serving goes on all the same."""
+        journal = self._journal.problem if self._journal else None
+        return [problem for problem in (self.store.problem, journal) if problem]
 
     def stats(self) -> dict[str, Any]:
         """The /stats page."""
@@ -188,11 +204,17 @@ class Daemon:
         return {
             "active_sessions": self.gateway.active,
             **self._stats.summary(),
+            "late_answers": dispatcher.late_answers,
+            "sessions": [session.summary() for session in self.sessions],
             "stages": {
                 name: {
                     "queue": dispatcher.depth(name),
                     "epoch": stage.epoch,
-                    "restarts": stage.restarts,
+                    "restarts": stage.deaths,
+                    "why_down": stage.why_down,
+                    "state": stage.state,
+                    "pid": stage.pid,
+                    "spare_pid": stage.spare_pid,
                     "rss_mb": round(stage.rss_mb, 1),
                     **self._stats.stage(name),
                 }
@@ -216,8 +238,11 @@ def _open_journal(config: Config) -> Journal | None:
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config, progress: Callable[[str], None]) -> AsyncIterator[Daemon]:
-    """A daemon that takes sessions, until the block ends. progress: told what it does while it starts.
+async def running(
+    config: Config, progress: Callable[[str], None], settings: StageSettings | None = None
+) -> AsyncIterator[Daemon]:
+    """A daemon that takes sessions, until the block ends. progress: told what it does while it starts. settings: for
+    the stages, instead of config's.
 
     Raises WernickeError with one sentence where it can't start.
     """
@@ -226,7 +251,7 @@ async def running(config: Config, progress: Callable[[str], None]) -> AsyncItera
         process_tree.adopt_current_process()
         for name in segment.sweep():
             _log.info("swept", segment=name)
-        daemon = Daemon(config)
+        daemon = Daemon(config, settings)
         try:
             await daemon.start(progress)
             yield daemon

@@ -33,6 +33,8 @@ from ipc.messages import (
     StageName,
     Work,
 )
+from wernicke_daemon.answers import fits
+from wernicke_daemon.availability import OPTIONAL, REQUIRED, TOO_LATE, UNAVAILABLE, Availability
 from wernicke_daemon.job_queue import JobQueue, JobRow
 from wernicke_daemon.service_clock import ServiceClock
 from wernicke_daemon.speaker_assignment import split_by_speaker
@@ -43,20 +45,21 @@ _log = structlog.get_logger()
 
 GAVE_UP = "This utterance could not be transcribed; the daemon's log says why. The next ones are not affected."
 
-UNAVAILABLE: dict[StageName, str] = {
-    "diarization": "DIARIZATION_UNAVAILABLE",
-    "correction": "LLM_UNAVAILABLE",
-}
-TOO_LATE: dict[StageName, str] = {"diarization": "DIARIZATION_TIMEOUT", "correction": "LLM_TIMEOUT"}
+DOWN = "The recogniser has been down for too long; the daemon's log says why. The audio of this utterance is lost."
 
 
 class Policy(msgspec.Struct, frozen=True):
     """Seconds: how long an utterance waits for its speakers after its text; when after its trigger it goes out
-    uncorrected; how much of an outage of an optional stage counts against neither."""
+    uncorrected; how much of an outage of an optional stage counts against neither; how long a required one may be
+    down; from when on results are behind; what a job may take, and that for each second of its audio."""
 
     diarization_s: float
     correction_s: float
     restart_grace_s: float
+    asr_down_limit_s: float
+    shed_after_s: float
+    job_s: float
+    job_per_audio_s: float
     credit: int
     max_attempts: int
 
@@ -85,21 +88,24 @@ class Dispatcher:
         policy: Policy,
         on_job: Callable[[StageName, StageTiming], None],
         on_status: Callable[[StageName, bool], None],
+        on_shed: Callable[[int], None] = lambda level: None,
     ) -> None:
-        """on_job: told of every answered job. on_status: told when a stage comes up (True) or goes down."""
+        """on_job: told of every answered job. on_status: told when a stage comes up (True) or goes down. on_shed: told
+        the level of what is left out, when it changes (see Shedding)."""
         now = time.monotonic()
+        self.late_answers = 0
         self._policy = policy
         self._on_job = on_job
         self._on_status = on_status
-        self._skipped: set[StageName] = set()
+        self._on_shed = on_shed
         self._ports: Mapping[StageName, StagePort] = {}
-        self._up: set[StageName] = set()
-        self._failed: set[StageName] = set()
         self._ids = itertools.count(1)
         self._queues = {stage: JobQueue(policy.credit, policy.max_attempts) for stage in STAGES}
         self._utterances: dict[int, tuple[Utterance, Owner]] = {}
+        self._under_way: dict[tuple[str, int], Utterance] = {}
         self._ingest_answer: Callable[[IngestResult | None], None] | None = None
-        self._clock = ServiceClock(policy.restart_grace_s, frozenset({"asr", "ingest"}), now)
+        self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)
+        self._clock = ServiceClock(policy.restart_grace_s, frozenset(REQUIRED), now)
         self._deadlines: dict[int, float] = {}
 
     def connect(self, ports: Mapping[StageName, StagePort]) -> None:
@@ -110,74 +116,93 @@ class Dispatcher:
     def examine(self, work: IngestWork, answer: Callable[[IngestResult | None], None]) -> None:
         """One ingest job; never more than one at a time. answer: gets the result, or None if it can't be had."""
         self._ingest_answer = answer
-        audio_s = sum(task.audio.seconds for task in work.tasks)
-        self._queues["ingest"].add(JobRow(next(self._ids), "", work, audio_s, created=time.monotonic()))
-        self._pump("ingest")
+        if self._available.given_up("ingest", time.monotonic()):
+            self._answer_ingest(None)
+            return
+        self._add("ingest", "", work, sum(task.audio.seconds for task in work.tasks))
 
     def submit(self, utterance: Utterance, owner: Owner) -> None:
         """Recognise and diarize it side by side."""
-        utterance.served_from = self._clock.read(time.monotonic())
-        asr = AsrWork(utterance.audio, utterance.language, utterance.glossary)
-        self._add_for(utterance, owner, "asr", asr)
+        now = time.monotonic()
+        utterance.served_from = self._clock.read(now)
+        self._under_way[utterance.session, utterance.sequence] = utterance
+        if self._available.given_up("asr", now):
+            self._fail(utterance, owner, DOWN)
+            return
+        self._add_for(utterance, owner, "asr", AsrWork(utterance.audio, utterance.language, utterance.glossary))
         if self._usable("diarization", utterance):
             self._add_for(utterance, owner, "diarization", DiarizationWork(utterance.audio))
 
     def depth(self, stage: StageName) -> int:
         return len(self._queues[stage])
 
+    @property
+    def shed_level(self) -> int:
+        """What is left out because results are behind: see Shedding."""
+        return self._available.shedding.level
+
     # --- StageListener ---
 
     def stage_up(self, stage: StageName, engine: str) -> None:
-        self._up.add(stage)
-        if engine == "none":
-            self._skipped.add(stage)
-        else:
-            self._skipped.discard(stage)
-        self._failed.discard(stage)
+        self._available.up(stage, engine)
         self._clock.up(stage, time.monotonic())
         self._on_status(stage, True)
         self._pump(stage)
 
     def stage_down(self, stage: StageName, failed: bool) -> None:
-        self._up.discard(stage)
-        self._clock.down(stage, time.monotonic())
+        now = time.monotonic()
+        self._available.down(stage, failed, now)
+        self._clock.down(stage, now)
         for row in self._queues[stage].stage_died():
             _log.error("poison_job", stage=stage, job=row.job_id, session=row.session, attempts=row.attempts)
             self._without(stage, row)
-        if failed and stage in UNAVAILABLE:
-            self._failed.add(stage)
-            for row in self._queues[stage].drop_all():
-                self._without(stage, row)
+        if failed and stage in OPTIONAL:
+            self._give_up(stage)
         self._on_status(stage, False)
+
+    def _give_up(self, stage: StageName, why: str = GAVE_UP) -> None:
+        for row in self._queues[stage].drop_all():
+            self._without(stage, row, why)
 
     def job_started(self, stage: StageName, job_id: int) -> None:
         self._queues[stage].started(job_id)
 
     def job_answered(self, stage: StageName, answer: Done | Failed) -> None:
         row = self._queues[stage].answered(answer.job_id)
-        if row is not None:
+        if row is None:
+            self.late_answers += 1
+        else:
             self._note(stage, row, answer)
             self._accept(stage, row, answer)
         self._pump(stage)
 
     # --- out ---
 
-    def _add_for(self, utterance: Utterance, owner: Owner, stage: StageName, work: Work) -> None:
-        row = JobRow(next(self._ids), utterance.session, work, utterance.audio.seconds, created=time.monotonic())
-        utterance.open_jobs[stage] = row.job_id
-        self._utterances[row.job_id] = (utterance, owner)
+    def _add(self, stage: StageName, session: str, work: Work, audio_s: float) -> int:
+        limit_s = self._policy.job_s + self._policy.job_per_audio_s * audio_s
+        row = JobRow(next(self._ids), session, work, limit_s, created=time.monotonic())
         self._queues[stage].add(row)
         self._pump(stage)
+        return row.job_id
+
+    def _add_for(self, utterance: Utterance, owner: Owner, stage: StageName, work: Work) -> None:
+        """A stage answers on a later turn of the event loop, so the job is known here before its answer."""
+        job_id = self._add(stage, utterance.session, work, utterance.audio.seconds)
+        utterance.open_jobs[stage] = job_id
+        self._utterances[job_id] = (utterance, owner)
 
     def _pump(self, stage: StageName) -> None:
-        if stage in self._up:
+        if self._available.is_up(stage):
             for row in self._queues[stage].take(time.monotonic()):
-                self._ports[stage].send(Job(row.job_id, row.work), row.audio_s)
+                self._ports[stage].send(Job(row.job_id, row.work, row.limit_s))
 
     def _usable(self, stage: StageName, utterance: Utterance) -> bool:
-        if stage in self._failed:
-            utterance.warn(UNAVAILABLE[stage])
-        return stage not in self._skipped and stage not in self._failed
+        if not self._available.uses(stage):
+            return False
+        reason = self._available.reason_to_skip(stage, time.monotonic())
+        if reason is not None:
+            utterance.warn(reason)
+        return reason is None
 
     # --- what an answer means ---
 
@@ -192,8 +217,10 @@ class Dispatcher:
 
     def _accept(self, stage: StageName, row: JobRow, answer: Done | Failed) -> None:
         if isinstance(answer, Failed):
-            _log.warning("job_failed", stage=stage, job=row.job_id, code=answer.code, reason=answer.reason)
-            self._without(stage, row, answer.reason if answer.code == EngineFailed.code else GAVE_UP)
+            self._failed(stage, row, answer)
+            return
+        if not fits(row.work, answer.result):
+            self._failed(stage, row, Failed(row.job_id, "WRONG_ANSWER", "the answer is not one to its job", 0.0))
             return
         if isinstance(answer.result, IngestResult):
             self._answer_ingest(answer.result)
@@ -207,6 +234,22 @@ class Dispatcher:
                 self._join(utterance, owner)
             case CorrectionResult():
                 self._corrected(utterance, owner, answer.result)
+
+    def _failed(self, stage: StageName, row: JobRow, answer: Failed) -> None:
+        """What an engine says that it can't do is not tried again; what went wrong otherwise may go right."""
+        final = answer.code == EngineFailed.code
+        again = not final and self._queues[stage].retry(row)
+        _log.warning(
+            "job_failed",
+            stage=stage,
+            job=row.job_id,
+            session=row.session,
+            code=answer.code,
+            reason=answer.reason,
+            retried=again,
+        )
+        if not again:
+            self._without(stage, row, answer.reason if final else GAVE_UP)
 
     def _close(self, stage: StageName, job_id: int) -> tuple[Utterance, Owner]:
         utterance, owner = self._utterances.pop(job_id)
@@ -226,8 +269,7 @@ class Dispatcher:
             return
         utterance, owner = self._close(stage, row.job_id)
         if stage == "asr":
-            utterance.failure = why
-            self._settle(utterance, owner)
+            self._fail(utterance, owner, why)
             return
         utterance.warn(UNAVAILABLE[stage])
         self._go_on(stage, utterance, owner)
@@ -245,7 +287,8 @@ class Dispatcher:
         if not any(segment.text for segment in result.segments):
             self._settle(utterance, owner)
             return
-        owner.recognised(utterance)
+        if not self._available.shedding.level:
+            owner.recognised(utterance)
         if "diarization" in utterance.open_jobs:
             due = self._clock.read(time.monotonic()) + self._policy.diarization_s
             self._deadlines[utterance.open_jobs["diarization"]] = due
@@ -274,12 +317,21 @@ class Dispatcher:
         utterance.correction = result
         for warning in result.warnings:
             utterance.warn(warning)
+        if TOO_LATE["correction"] in result.warnings:
+            self._available.breaker.too_late(time.monotonic())
+        else:
+            self._available.breaker.answered()
+        self._settle(utterance, owner)
+
+    def _fail(self, utterance: Utterance, owner: Owner, why: str) -> None:
+        utterance.failure = why
         self._settle(utterance, owner)
 
     def _settle(self, utterance: Utterance, owner: Owner) -> None:
         for stage, job_id in list(utterance.open_jobs.items()):
             self._drop(stage, job_id)
         utterance.open_jobs.clear()
+        self._under_way.pop((utterance.session, utterance.sequence), None)
         utterance.settled = time.monotonic()
         owner.audio_released(utterance)
         owner.settled(utterance)
@@ -287,7 +339,7 @@ class Dispatcher:
     def _drop(self, stage: StageName, job_id: int) -> None:
         self._utterances.pop(job_id, None)
         self._deadlines.pop(job_id, None)
-        if self._queues[stage].withdraw(job_id) and stage in self._up:
+        if self._queues[stage].withdraw(job_id) and self._available.is_up(stage):
             self._ports[stage].cancel(job_id)
 
     # --- deadlines ---
@@ -296,13 +348,26 @@ class Dispatcher:
         """Called every few ten milliseconds: close the joins whose time is up; what comes later is dropped."""
         served = self._clock.read(now)
         for job_id in [job_id for job_id, due in self._deadlines.items() if served >= due]:
-            self._too_late(job_id)
+            self._too_late(job_id, now)
+        self._shed(served)
+        for stage in REQUIRED:
+            if self._available.given_up(stage, now):
+                self._give_up(stage, DOWN)
 
-    def _too_late(self, job_id: int) -> None:
+    def _shed(self, served: float) -> None:
+        oldest = next(iter(self._under_way.values()), None)
+        shedding = self._available.shedding
+        if shedding.behind(served - oldest.served_from if oldest else 0.0):
+            _log.warning("shedding", level=shedding.level)
+            self._on_shed(shedding.level)
+
+    def _too_late(self, job_id: int, now: float) -> None:
         utterance, owner = self._utterances[job_id]
         stage = next(stage for stage, open_id in utterance.open_jobs.items() if open_id == job_id)
         _log.warning("deadline_passed", stage=stage, job=job_id, session=utterance.session, buffer=utterance.buffer_id)
         utterance.open_jobs.pop(stage)
         self._drop(stage, job_id)
         utterance.warn(TOO_LATE[stage])
+        if stage == "correction":
+            self._available.breaker.too_late(now)
         self._go_on(stage, utterance, owner)

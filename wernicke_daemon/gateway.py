@@ -1,6 +1,8 @@
 """The port that clients see: WebSocket sessions on /transcribe, GET on /health and /stats."""
 
+import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -12,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from ipc.errors import WernickeError
-from wernicke_daemon import protocol
+from wernicke_daemon import access, protocol, tls
 from wernicke_daemon.config import Config
 from wernicke_daemon.connection import Connection, options_from
 from wernicke_daemon.protocol import Start
@@ -75,6 +77,7 @@ class Gateway:
                 max_size=config.audio.max_frame_mib * 1024 * 1024,
                 max_queue=FRAMES_AHEAD,
                 ping_interval=None,
+                ssl=self._tls(),
             )
         except OSError as error:
             raise PortTaken(
@@ -82,6 +85,11 @@ class Gateway:
                 "stop the program that uses it, or choose another with --port."
             ) from None
         self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """None where no certificate is configured. Raises TlsError."""
+        files = self._config.tls_files
+        return tls.server_context(*files) if files else None
 
     async def close(self, drain_timeout_s: float) -> None:
         """Refuse new clients, end what is open, send all results; give up on those that take longer than that."""
@@ -97,18 +105,37 @@ class Gateway:
     # --- HTTP ---
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
-        path = urlsplit(request.path).path
-        if path in self._pages:
-            status, page = self._pages[path]()
-            return self._json(status, page, request)
-        if path != PATH:
+        """Answers what is no session; None lets the WebSocket begin."""
+        address = urlsplit(request.path)
+        query = dict(parse_qsl(address.query))
+        if address.path in self._pages:
+            return self._page(address.path, request, query)
+        if address.path != PATH:
             known = ", ".join((PATH, *self._pages))
-            return self._json(404, {"error": f"There is nothing at {path}; there is {known}."}, request)
+            return self._json(404, {"error": f"There is nothing at {address.path}; there is {known}."}, request)
+        verdict = access.request(self._config.security, request.headers, query)
+        if verdict in access.REFUSALS:
+            return self._denied(verdict, request)
         try:
             self._options(self._start(request.path))
         except WernickeError as error:
             return self._json(400, {"code": error.code, "error": str(error)}, request)
         return None
+
+    def _page(self, path: str, request: Request, query: dict[str, str]) -> Response:
+        known = access.may_read_pages(self._config.security, request.headers, query)
+        if not known and path != "/health":
+            return self._denied(access.Verdict.REFUSED_TOKEN, request)
+        status, page = self._pages[path]()
+        return self._json(status, page if known else access.health_for_strangers(page), request)
+
+    def _denied(self, verdict: access.Verdict, request: Request) -> Response:
+        refusal = access.REFUSALS[verdict]
+        self._reporter.refused(protocol.error(refusal.code, refusal.message))
+        response = self._json(refusal.status, {"code": refusal.code, "error": refusal.message}, request)
+        if refusal.status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     def _json(self, status: int, page: dict[str, Any], request: Request) -> Response:
         body = json.dumps(page, ensure_ascii=False).encode()
@@ -135,6 +162,9 @@ class Gateway:
         assert socket.request is not None
         start = self._start(socket.request.path)
         options = self._options(start)
+        if (first := await self._introduced(socket)) is None:
+            return
+        options = options_from(first, options)
         session = self._sessions.waiting_for(start.session, start.resume_token)
         if refusal := self._refusal(session):
             await self._refuse(socket, refusal)
@@ -148,6 +178,28 @@ class Gateway:
         with structlog.contextvars.bound_contextvars(session=session.id):
             await self._serve(socket, session, start.last_sequence or 0 if resumed else None)
 
+    async def _introduced(self, socket: ServerConnection) -> Start | None:
+        """What a first message said where one was needed for its token; None where it brought none that is known."""
+        assert socket.request is not None
+        query = dict(parse_qsl(urlsplit(socket.request.path).query))
+        if access.request(self._config.security, socket.request.headers, query) is access.Verdict.ALLOWED:
+            return Start()
+        try:
+            frame = await asyncio.wait_for(socket.recv(), access.FIRST_MESSAGE_S)
+            if access.first_message(self._config.security, frame) is access.Verdict.ALLOWED and isinstance(frame, str):
+                start = protocol.parse(frame)
+                options_from(start if isinstance(start, Start) else Start(), self._options(Start()))
+                return start if isinstance(start, Start) else None
+            refusal = access.REFUSALS[access.Verdict.REFUSED_TOKEN]
+            message = protocol.error(refusal.code, refusal.message)
+        except WernickeError as error:
+            message = protocol.error(error.code, protocol.sentence(str(error)))
+        except (TimeoutError, ConnectionClosed):
+            refusal = access.REFUSALS[access.Verdict.REFUSED_TOKEN]
+            message = protocol.error(refusal.code, refusal.message)
+        await self._turn_away(socket, message, protocol.CLOSE_POLICY)
+        return None
+
     def _refusal(self, resumed: Session | None) -> str | None:
         if not self.ready:
             return "The daemon is still starting"
@@ -159,10 +211,13 @@ class Gateway:
         """An HTTP refusal would keep today's clients from ever coming back."""
         text = f"{why}; try again in {RETRY_AFTER_S:.0f} s."
         message = protocol.error("SERVER_OVERLOADED", text, retry_after_s=RETRY_AFTER_S)
+        await self._turn_away(socket, message, protocol.CLOSE_TRY_AGAIN)
+
+    async def _turn_away(self, socket: ServerConnection, message: protocol.Error, code: int) -> None:
         self._reporter.refused(message)
         try:
             await socket.send(protocol.encode(message))
-            await socket.close(protocol.CLOSE_TRY_AGAIN)
+            await socket.close(code)
         except ConnectionClosed:
             return
 

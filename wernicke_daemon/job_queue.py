@@ -13,14 +13,14 @@ from ipc.messages import Work
 
 @dataclass
 class JobRow:
-    """job_id: unique in the run. session: whose turn it takes. audio_s: seconds of audio, bounds its run time.
+    """job_id: unique in the run. session: whose turn it takes. limit_s: how long it may run.
     created, sent: seconds of the front's monotonic clock. attempts: times that a stage began it.
     withdrawn: nobody needs it any more, but it is out."""
 
     job_id: int
     session: str
     work: Work
-    audio_s: float
+    limit_s: float
     created: float
     sent: float = 0.0
     attempts: int = 0
@@ -82,6 +82,14 @@ class JobQueue:
         """The row that this result closes; None if nobody waits for it any more."""
         row = self._out.pop(job_id, None)
         return None if row is None or row.withdrawn else row
+
+    def retry(self, row: JobRow) -> bool:
+        """An answered row that went wrong is to be sent again, alone; False if that was its last attempt."""
+        if row.attempts >= self._max_attempts:
+            return False
+        row.running = False
+        self._again.appendleft(row)
+        return True
 
     def withdraw(self, job_id: int) -> bool:
         """Nobody needs it any more. True if it is out (the stage should be told)."""

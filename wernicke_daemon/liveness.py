@@ -1,20 +1,23 @@
 """Is a stage alive? Pure: heartbeats and events go in with their times, a verdict comes out.
 
 A heartbeat alone proves nothing (its thread stops while C code holds the GIL, and goes on while C code is stuck
-without it), so every phase has a limit of its own: connecting, loading, and each job by its length of audio.
+without it), so every phase has a limit of its own: connecting, loading, each job by its length of audio. Heartbeats
+are only asked of a stage that is idle: recognition may hold the GIL for as long as its job may take.
 """
 
 import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Seconds. job_s + job_per_audio_s × seconds of audio bounds one job."""
+    """Seconds: to connect, to load, between heartbeats of an idle stage."""
 
     hello_s: float
     load_s: float
     silence_s: float
-    job_s: float
-    job_per_audio_s: float
+
+
+STACKS_S = 1.0
+"""A stage writes its stacks at its limit, by itself; its end comes that much later."""
 
 
 class Liveness:
@@ -29,7 +32,7 @@ class Liveness:
         self._finished_early: list[int] = []
 
     def hello(self, now: float) -> None:
-        self._deadline = now + self._limits.load_s
+        self._deadline = now + self._limits.load_s + STACKS_S
         self._phase = "did not finish loading"
 
     def heartbeat(self, now: float) -> None:
@@ -41,18 +44,18 @@ class Liveness:
         self._heard = now
         self._deadline = None
 
-    def job_started(self, job_id: int, audio_s: float, now: float) -> None:
+    def job_started(self, job_id: int, limit_s: float, now: float) -> None:
         """Starts and ends come each in order, but on sockets of their own: a short job's end may overtake its start."""
         if job_id in self._finished_early:
             del self._finished_early[: self._finished_early.index(job_id) + 1]
             return
         self._finished_early.clear()
-        limit = self._limits.job_s + self._limits.job_per_audio_s * audio_s
         self._job = job_id
-        self._deadline = now + limit
-        self._phase = f"worked on job {job_id} for more than {limit:.0f} s"
+        self._deadline = now + limit_s + STACKS_S
+        self._phase = f"worked on job {job_id} for more than {limit_s:.0f} s"
 
-    def job_finished(self, job_id: int) -> None:
+    def job_finished(self, job_id: int, now: float) -> None:
+        self._heard = now
         if job_id == self._job:
             self._job = None
             self._deadline = None
@@ -63,6 +66,6 @@ class Liveness:
         """Why the process must be replaced, or None."""
         if self._deadline is not None and now > self._deadline:
             return self._phase
-        if self._heard is not None and now - self._heard > self._limits.silence_s:
+        if self._job is None and self._heard is not None and now - self._heard > self._limits.silence_s:
             return f"sent no heartbeat for {now - self._heard:.1f} s"
         return None

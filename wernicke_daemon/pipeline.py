@@ -13,20 +13,15 @@ from ipc.messages import STAGES, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config import Config, RuntimeSettings
 from wernicke_daemon.dispatcher import Dispatcher, Owner, Policy
+from wernicke_daemon.incarnation import StageSetup
 from wernicke_daemon.liveness import Limits
 from wernicke_daemon.restart_policy import RestartPolicy
-from wernicke_daemon.supervised_stage import StageSetup
 from wernicke_daemon.supervisor import Supervisor
 from wernicke_daemon.utterance import StageTiming, Utterance
 
 DEADLINE_TICK_S = 0.05
 HELLO_S = 30.0
 """A process that has not connected by then never will: it has only small packages to import."""
-
-JOB_S = 120.0
-JOB_PER_AUDIO_S = 20.0
-"""A job is given up after JOB_S plus that many times its length of audio: far beyond any honest computation, large-v3
-on a slow CPU included."""
 
 
 class Pipeline:
@@ -39,15 +34,16 @@ class Pipeline:
         on_line: Callable[[StageName, bytes], None],
         on_job: Callable[[StageName, StageTiming], None] = lambda stage, timing: None,
         on_status: Callable[[StageName, bool], None] = lambda stage, up: None,
+        on_shed: Callable[[int], None] = lambda level: None,
         names: tuple[StageName, ...] = STAGES,
     ) -> None:
         """Raises OSError where shared memory is too small. names: the stages to run."""
         runtime = config.runtime
         slots = 2 * config.max_connections
         self.arena = Arena(slots, round(config.audio.ring_seconds * SAMPLE_RATE))
-        self.dispatcher = Dispatcher(_policy(config), on_job, on_status)
+        self.dispatcher = Dispatcher(_policy(config), on_job, on_status, on_shed)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
-        self.supervisor = Supervisor(setup, lambda: _restarts(runtime), self.dispatcher, on_line, names)
+        self.supervisor = Supervisor(setup, lambda: _restarts(runtime), self.dispatcher, on_line, names, runtime.standby)
         self.dispatcher.connect(self.supervisor.stages)
         self._deadlines: asyncio.Task[None] | None = None
 
@@ -81,13 +77,17 @@ def _policy(config: Config) -> Policy:
         diarization_s=config.diarization.deadline_s,
         correction_s=config.correction.deadline_s,
         restart_grace_s=config.runtime.restart_grace_s,
+        asr_down_limit_s=config.runtime.asr_down_limit_s,
+        shed_after_s=config.runtime.shed_after_s,
+        job_s=config.runtime.job_timeout_s,
+        job_per_audio_s=config.runtime.job_timeout_per_audio_s,
         credit=config.runtime.credit,
         max_attempts=config.runtime.max_attempts,
     )
 
 
 def _limits(runtime: RuntimeSettings) -> Limits:
-    return Limits(HELLO_S, runtime.load_timeout_s, runtime.heartbeat_timeout_s, JOB_S, JOB_PER_AUDIO_S)
+    return Limits(HELLO_S, runtime.load_timeout_s, runtime.heartbeat_timeout_s)
 
 
 def _restarts(runtime: RuntimeSettings) -> RestartPolicy:

@@ -16,8 +16,13 @@ EVENTS: frozenset[str] = frozenset(get_args(EventName))
 
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
+CLOSE_POLICY = 1008
 CLOSE_INTERNAL = 1011
 CLOSE_TRY_AGAIN = 1013
+
+
+DOWN = "down"
+OVERLOAD = "overload"
 
 
 class InvalidMessage(WernickeError):
@@ -185,15 +190,18 @@ class Warned(ServerMessage, frozen=True, tag="warning"):
 
 
 class Degraded(ServerMessage, frozen=True, tag="degraded"):
-    """A stage is down. since: UTC. waiting: its unanswered jobs."""
+    """What results lack for now: a stage that is down, or ("overload") is left out because results fall behind; so may
+    "partials" be. since: UTC. waiting: its unanswered jobs."""
 
     stage: str
+    reason: str
     since: str
     waiting: int
 
 
 class Restored(ServerMessage, frozen=True, tag="restored"):
     stage: str
+    reason: str
 
 
 class Gap(ServerMessage, frozen=True, tag="gap"):

@@ -30,8 +30,10 @@ class Reporter:
         self._store = store
         self._journal = journal
         self._log_text = log_text
+        self._journalled: set[str] = set()
 
     def began(self, session: Session, peer: str) -> None:
+        """A new one. One that is taken up again is known here already, and its audio is in the journal."""
         options = session.options
         _log.info(
             "session_started",
@@ -44,6 +46,7 @@ class Reporter:
         )
         self._store.session_started(session.id, time.time(), options.language, peer)
         if self._journal is not None:
+            self._journalled.add(session.id)
             meta = SessionMeta(options.language, options.glossary, time.time(), options.words)
             self._journal.begin(session.id, meta)
 
@@ -51,11 +54,12 @@ class Reporter:
         """A session that had to be abandoned keeps its journal: the next start finishes it."""
         _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned)
         self._store.session_ended(session.id, time.time())
-        if self._journal is not None and not session.abandoned:
+        if self._journal is not None and session.id in self._journalled and not session.abandoned:
             self._journal.end(session.id)
+        self._journalled.discard(session.id)
 
     def audio(self, session: Session, start: int, samples: Audio) -> None:
-        if self._journal is not None:
+        if self._journal is not None and session.id in self._journalled:
             self._journal.append(session.id, start, samples)
 
     def final_before(self, session: Session, sample: int, next_sequence: int) -> None:

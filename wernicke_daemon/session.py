@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -63,6 +63,15 @@ class Options(msgspec.Struct, frozen=True):
     words: bool = True
 
 
+class Left(msgspec.Struct, frozen=True):
+    """Where a session goes on: sample number, sequence of the next utterance, and the time of day of that sample
+    (None: samples are heard as they come in)."""
+
+    sample: int = 0
+    sequence: int = 1
+    wall: float | None = None
+
+
 class Mark(msgspec.Struct, frozen=True):
     """What happened after sample number `sample`: the utterance is to end (trigger), or nothing came for idle_s."""
 
@@ -88,7 +97,7 @@ class Records(Protocol):
 
 
 class Session:
-    """submit: gives an utterance to the dispatcher. first_sequence: above 1 for a session that is taken up again."""
+    """One that is taken up again after the daemon died goes on with its own numbers, of samples and utterances."""
 
     def __init__(
         self,
@@ -98,9 +107,12 @@ class Session:
         context_lines: int,
         submit: Callable[[Utterance, "Session"], None],
         records: Records,
-        first_sequence: int = 1,
+        left: Left | None = None,
     ) -> None:
+        """submit: gives an utterance to the dispatcher. left: what it goes on from, None for a new session."""
         now = time.monotonic()
+        left = left or Left()
+        ring.begin_at(left.sample)
         self.id = session_id
         self.resume_token = secrets.token_urlsafe(16)
         self.options = options
@@ -118,18 +130,19 @@ class Session:
         self._idle = IdleClock(now)
         self._wall = WallClock()
         self._voices = Voices()
-        self._finals: InOrder[Utterance] = InOrder(first_sequence)
+        self._finals: InOrder[Utterance] = InOrder(left.sequence)
         self._history: deque[Outcome] = deque(maxlen=HISTORY)
         self._said: deque[tuple[int, str]] = deque(maxlen=context_lines)
         self._room = asyncio.Event()
         self._marks: deque[Mark] = deque()
         self._reached: Mark | None = None
         self._state = b""
-        self._examined = 0
-        self._retained = 0
+        self._examined = left.sample
+        self._retained = left.sample
         self._speaking = False
         self._feeding = False
-        self._sequence = first_sequence - 1
+        self._sequence = left.sequence - 1
+        self._left = left
         self._not_final: dict[int, int] = {}
         self._leases: dict[int, int] = {}
         self._acked = 0.0
@@ -171,6 +184,17 @@ class Session:
     def received(self) -> protocol.AudioReceived:
         """How far audio came in; a client that comes back goes on there."""
         return protocol.AudioReceived(self._decoder.bytes_received, self._decoder.samples_received)
+
+    def summary(self) -> dict[str, Any]:
+        """For /stats."""
+        return {
+            "session": self.id,
+            "attached": self.attached,
+            "received_s": round(self.ring.written / SAMPLE_RATE, 1),
+            "results": len(self._history),
+            "under_way": len(self._not_final),
+            "paused": self.paused,
+        }
 
     # --- audio in ---
 
@@ -221,7 +245,13 @@ class Session:
         if len(samples):
             self._records.audio(self, self.ring.written, samples)
             self.ring.append(samples)
-        self._wall.arrived(self.ring.written, time.time())
+        self._wall.arrived(self.ring.written, self._time_of_day())
+
+    def _time_of_day(self) -> float:
+        """Of the last sample received."""
+        if self._left.wall is None:
+            return time.time()
+        return self._left.wall + (self.ring.written - self._left.sample) / SAMPLE_RATE
 
     async def _wait_for_room(self) -> None:
         self.paused = True

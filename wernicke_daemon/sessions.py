@@ -7,7 +7,8 @@ audio ends, its last results go into the store, and its place is free.
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -15,9 +16,10 @@ import structlog
 from ipc.arena import Arena
 from wernicke_daemon.config import Config
 from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.journal import Leftover
 from wernicke_daemon.protocol import ServerMessage
 from wernicke_daemon.reporter import Reporter
-from wernicke_daemon.session import Options, Session
+from wernicke_daemon.session import Left, Options, Session
 from wernicke_daemon.utterance import Utterance
 
 _log = structlog.get_logger()
@@ -42,6 +44,8 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._windows: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
+        self._all_over = asyncio.Event()
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
@@ -51,19 +55,36 @@ class Sessions:
         for session in self:
             session.tell(event, message)
 
-    def new(
-        self, options: Options, peer: str, session_id: str | None = None, first_sequence: int = 1
-    ) -> Session | None:
-        """None if there is no place. session_id, first_sequence: of a session that is taken up again."""
+    def new(self, options: Options, peer: str) -> Session | None:
+        """For a client. None if there is no place."""
+        session = self._make(secrets.token_hex(8), options, None)
+        if session is not None:
+            self._reporter.began(session, peer)
+        return session
+
+    @asynccontextmanager
+    async def take_up(self, leftover: Leftover) -> AsyncIterator[Session]:
+        """A session that a killed daemon left; waits for a place."""
+        meta = leftover.meta
+        language = meta.language or self._config.asr.language
+        options = Options(self._config.audio.format, language, meta.glossary, words=meta.words)
+        left = Left(leftover.start, meta.next_sequence, leftover.wall_start)
+        while (session := self._make(leftover.session_id, options, left)) is None:
+            self._freed.clear()
+            await self._freed.wait()
+        try:
+            yield session
+        finally:
+            session.abandon()
+
+    def _make(self, session_id: str, options: Options, left: Left | None) -> Session | None:
         ring = self._arena.acquire()
         if ring is None:
             return None
         lines = self._config.correction.context_lines
-        name = session_id or secrets.token_hex(8)
-        session = Session(name, ring, options, lines, self._submit, self._reporter, first_sequence)
+        session = Session(session_id, ring, options, lines, self._submit, self._reporter, left)
         self._sessions[session.id] = session
         self._feed.add(session)
-        self._reporter.began(session, peer)
         self._run(self._outlive(session))
         return session
 
@@ -102,6 +123,9 @@ class Sessions:
         del self._sessions[session.id]
         self._arena.release(session.ring)
         self._reporter.over(session)
+        self._freed.set()
+        if not self._sessions:
+            self._all_over.set()
 
     async def drain(self, timeout_s: float) -> None:
         """End those that wait for their client; return when all are over, or `timeout_s` is."""
@@ -116,4 +140,5 @@ class Sessions:
         for session in self:
             session.abandon()
         while self._sessions:
-            await asyncio.sleep(0)
+            self._all_over.clear()
+            await self._all_over.wait()

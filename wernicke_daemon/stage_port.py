@@ -8,8 +8,7 @@ from ipc.messages import Done, Failed, Job, StageName
 class StagePort(Protocol):
     """Where jobs go in. Between `stage_up` and `stage_down` only."""
 
-    def send(self, job: Job, audio_s: float) -> None:
-        """audio_s: seconds of audio in the job, which bound how long it may take."""
+    def send(self, job: Job) -> None: ...
 
     def cancel(self, job_id: int) -> None:
         """The job need not be started any more; it is answered all the same."""

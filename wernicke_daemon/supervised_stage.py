@@ -1,47 +1,24 @@
-"""One stage process kept running: start → HELLO → INIT → READY, and again after every death.
+"""One stage kept running: a process that works, started again after every death, and perhaps a loaded spare.
 
     STARTING ──READY──▶ READY ──death──▶ BACKOFF ──▶ STARTING …
         └──────────death──────────────────▶ (FAILED instead of BACKOFF once it died too often; tried slowly)
 
-Runs on the event loop's thread; what comes from other threads is handed over before it gets here. An incarnation has
-an epoch number and sockets and keys of its own; whatever arrives from an old one is ignored.
+With a spare that is ready, a death leads straight back to READY. Runs on the event loop's thread; what comes from other
+threads is handed over before it gets here. An incarnation has an epoch number, sockets and keys of its own; whatever
+arrives from an old one is ignored.
 """
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from enum import StrEnum
 
-import msgspec
 import structlog
 
-from ipc import channels
-from ipc.channels import Boot, KeyPair
-from ipc.messages import (
-    Cancel,
-    Done,
-    DumpStacks,
-    Failed,
-    FromStage,
-    Heartbeat,
-    Hello,
-    Incoming,
-    Init,
-    Job,
-    Loading,
-    Ready,
-    StageName,
-    Started,
-    Stop,
-    Unusable,
-)
-from ipc.settings import StageSettings
-from wernicke_daemon import process_tree
-from wernicke_daemon.child import Child
+from ipc.messages import Cancel, Done, Failed, FromStage, Incoming, Job, Ready, StageName, Started, Unusable
+from wernicke_daemon.incarnation import Incarnation, StageSetup
 from wernicke_daemon.links import Links
-from wernicke_daemon.liveness import Limits, Liveness
 from wernicke_daemon.restart_policy import RestartPolicy
 from wernicke_daemon.stage_port import StageListener
 
@@ -56,17 +33,9 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
-class StageSetup(msgspec.Struct, frozen=True):
-    """What every incarnation of every stage is started with. arena: geometry for ArenaReader."""
-
-    arena: str
-    settings: StageSettings
-    limits: Limits
-    heartbeat_s: float
-
-
 class SupervisedStage:
-    """A StagePort. `unusable`: why no engine could be started, from the last start that failed so."""
+    """A StagePort. `ready`: what runs, or ran last. `unusable`: why the first start found no engine.
+    `why_down`: of the last death. `decided` is set once the first start has come to one or the other."""
 
     def __init__(
         self,
@@ -76,203 +45,232 @@ class SupervisedStage:
         policy: RestartPolicy,
         listener: StageListener,
         on_line: Callable[[StageName, bytes], None],
+        standby: bool = False,
     ) -> None:
         self.stage = stage
         self.state = State.STARTING
         self.epoch = 0
+        self.deaths = 0
         self.ready: Ready | None = None
         self.unusable: str | None = None
-        self.doing = "starting"
-        self.rss_mb = 0.0
+        self.why_down: str | None = None
         self.decided = asyncio.Event()
         self._setup = setup
         self._links = links
         self._policy = policy
         self._listener = listener
         self._on_line = on_line
+        self._standby = standby
         self._loop = asyncio.get_running_loop()
-        self._keys = KeyPair(b"", b"")
-        self._child: Child | None = None
-        self._liveness: Liveness | None = None
+        self._working: Incarnation | None = None
+        self._spare: Incarnation | None = None
         self._restart: asyncio.TimerHandle | None = None
-        self._gone = asyncio.Event()
-        self._audio_s: dict[int, float] = {}
+        self._none_left = asyncio.Event()
 
     # --- what the dispatcher uses ---
 
-    def send(self, job: Job, audio_s: float) -> None:
-        self._audio_s[job.job_id] = audio_s
-        self._links.send_work(self._link, job)
+    def send(self, job: Job) -> None:
+        if self._working is not None:
+            self._working.send_work(job)
 
     def cancel(self, job_id: int) -> None:
-        self._links.send_order(self._link, Cancel(job_id))
+        if self._working is not None:
+            self._working.send_order(Cancel(job_id))
 
-    # --- life cycle ---
+    # --- what is known of it ---
 
     @property
     def pid(self) -> int | None:
-        return self._child.pid if self._child else None
+        return self._working.pid if self._working else None
 
     @property
-    def restarts(self) -> int:
-        return max(0, self.epoch - 1)
+    def spare_pid(self) -> int | None:
+        return self._spare.pid if self._spare else None
+
+    @property
+    def rss_mb(self) -> float:
+        return self._working.rss_mb if self._working else 0.0
+
+    @property
+    def doing(self) -> str:
+        return self._working.doing if self._working else self.why_down or "starting"
 
     @property
     def failed(self) -> bool:
         """Down, and died too often to be expected back soon."""
         return self.state is not State.READY and self._policy.failed
 
-    @property
-    def _link(self) -> tuple[str, int]:
-        return self.stage, self.epoch
+    # --- life cycle ---
 
     def start(self) -> None:
-        """A new incarnation. The old one is reaped by now."""
-        self.epoch += 1
+        """A process that is to work. None other is left by now."""
         self.state = State.STARTING
-        self.doing = "starting"
-        self._audio_s.clear()
-        self._keys = channels.new_keys()
-        self._liveness = Liveness(self._setup.limits, time.monotonic())
-        boot = msgspec.msgpack.encode(self._boot())
+        self._working = self._new()
+
+    def _start_spare(self) -> None:
+        if self._spare is None and self.state is not State.STOPPED:
+            self._spare = self._new()
+
+    def _new(self) -> Incarnation:
+        self.epoch += 1
         epoch = self.epoch
-        self._child = Child.start(
-            ["-m", "stages.runner", self.stage],
-            boot,
-            on_exit=lambda code: self._hand_over(self._exited, epoch, code),
+        return Incarnation(
+            self.stage,
+            epoch,
+            self._setup,
+            self._links,
+            on_exit=lambda code: self._hand_over(epoch, code),
             on_line=lambda line: self._on_line(self.stage, line),
         )
 
-    def _boot(self) -> Boot:
-        at = self._links.open(self._link, self._keys)
-        return Boot(
-            stage=self.stage,
-            epoch=self.epoch,
-            parent_pid=os.getpid(),
-            parent_fd=process_tree.parent_pipe(),
-            work=at.work,
-            results=at.results,
-            orders=at.orders,
-            reports=at.reports,
-            server_key=self._links.server_key,
-            keys=self._keys,
-            heartbeat_s=self._setup.heartbeat_s,
-        )
-
-    def _hand_over(self, handler: Callable[[int, int], None], epoch: int, code: int) -> None:
+    def _hand_over(self, epoch: int, code: int) -> None:
         """Called on the child's waiter thread. At exit the loop may be gone first; then nobody needs to know."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(handler, epoch, code)
+            self._loop.call_soon_threadsafe(self._exited, epoch, code)
 
     def _exited(self, epoch: int, code: int) -> None:
-        if epoch != self.epoch:
+        incarnation = self._by_epoch(epoch)
+        if incarnation is None:
             return
-        self._links.close(self._link, self._keys)
-        if self._child is not None and self._child.dropped_lines:
-            _log.warning("stage_lines_dropped", stage=self.stage, epoch=epoch, lines=self._child.dropped_lines)
-        self._child = None
-        self._liveness = None
+        incarnation.close()
+        if incarnation is self._spare:
+            self._spare = None
+        else:
+            self._working = None
         if self.state is State.STOPPED:
-            self._gone.set()
-            return
-        self._died(code)
+            self._stopped()
+        elif self._working is None:
+            self._died(incarnation, code)
+        else:
+            self._spare_died(incarnation, code)
 
-    def _died(self, code: int) -> None:
-        delay = self._policy.died(time.monotonic())
+    def _by_epoch(self, epoch: int) -> Incarnation | None:
+        return next((i for i in (self._working, self._spare) if i is not None and i.epoch == epoch), None)
+
+    def _died(self, incarnation: Incarnation, code: int) -> None:
+        delay_s = self._note_death(incarnation, code)
+        promoted = self._spare is not None and self._spare.ready is not None
         self.state = State.FAILED if self._policy.failed else State.BACKOFF
-        self.doing = self.unusable or f"its process ended with {code}; starts again in {delay:.1f} s"
-        _log.warning("stage_died", stage=self.stage, epoch=self.epoch, exit_code=code, restart_in_s=round(delay, 2))
+        self._give_up_first_start()
+        self._listener.stage_down(self.stage, self.state is State.FAILED and not promoted)
+        if promoted:
+            self._promote(delay_s)
+        else:
+            self._restart = self._loop.call_later(delay_s, self._start_or_wait)
+
+    def _note_death(self, incarnation: Incarnation, code: int) -> float:
+        """Seconds until the next start."""
+        self.deaths += 1
+        delay_s = self._policy.died(time.monotonic())
+        self.why_down = incarnation.unusable or f"its process ended with {code}; started again in {delay_s:.1f} s"
+        _log.warning(
+            "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
+        )
+        return delay_s
+
+    def _promote(self, delay_s: float) -> None:
+        """The spare works from now on, and another is started."""
+        self._working, self._spare = self._spare, None
+        self._is_ready()
+        self._restart = self._loop.call_later(delay_s, self._start_spare)
+
+    def _start_or_wait(self) -> None:
+        """A spare that is still loading will be ready before a process that is only started now."""
+        if self._spare is None:
+            self.start()
+        else:
+            self.state = State.STARTING
+            self._working, self._spare = self._spare, None
+            if self._working.ready is not None:
+                self._is_ready()
+
+    def _spare_died(self, incarnation: Incarnation, code: int) -> None:
+        self._restart = self._loop.call_later(self._note_death(incarnation, code), self._start_spare)
+
+    def _give_up_first_start(self) -> None:
         if self.state is State.FAILED and not self.decided.is_set():
             self.unusable = f"The {self.stage} stage can't be started ({self.doing}); the log says why."
             self.decided.set()
-        self._restart = self._loop.call_later(delay, self.start)
-        self._listener.stage_down(self.stage, self.state is State.FAILED)
 
     def check(self, now: float) -> None:
-        """Replace a process that gives no sign of life any more: its stacks into the log, then the end of it."""
-        reason = self._liveness.verdict(now) if self._liveness else None
-        if reason is None or self._child is None:
-            return
-        _log.error("stage_hung", stage=self.stage, epoch=self.epoch, reason=reason)
-        self._liveness = None
-        self._links.send_order(self._link, DumpStacks())
-        self._loop.call_later(0.5, self._child.kill)
-
-    def kill(self) -> None:
-        if self._child is not None:
-            self._child.kill()
+        """Replace processes that give no sign of life any more. Their stacks are in the log already."""
+        for incarnation in (self._working, self._spare):
+            reason = incarnation.liveness.verdict(now) if incarnation else None
+            if incarnation is not None and reason is not None:
+                _log.error("stage_hung", stage=self.stage, epoch=incarnation.epoch, reason=reason)
+                incarnation.kill()
 
     async def stop(self, patience_s: float) -> None:
         """End it for good: asked to first, killed after `patience_s` seconds."""
         self.state = State.STOPPED
         if self._restart is not None:
             self._restart.cancel()
-        if self._child is None:
-            return
-        self._links.send_order(self._link, Stop())
+        running = [i for i in (self._working, self._spare) if i is not None]
+        for incarnation in running:
+            incarnation.ask_to_stop()
+        self._stopped()
         try:
-            await asyncio.wait_for(self._gone.wait(), patience_s)
+            await asyncio.wait_for(self._none_left.wait(), patience_s)
         except TimeoutError:
-            _log.warning("stage_killed_at_stop", stage=self.stage, epoch=self.epoch)
-            self._child.kill()
-            await self._gone.wait()
+            _log.warning("stage_killed_at_stop", stage=self.stage)
+            for incarnation in running:
+                incarnation.kill()
+            await self._none_left.wait()
 
-    # --- what the process says ---
+    def _stopped(self) -> None:
+        if self._working is None and self._spare is None:
+            self._none_left.set()
+
+    # --- what the processes say ---
 
     def received(self, epoch: int, message: Incoming | FromStage) -> None:
-        if epoch != self.epoch or self._liveness is None:
+        incarnation = self._by_epoch(epoch)
+        if incarnation is None:
             return
         now = time.monotonic()
         match message:
-            case Hello():
-                self._liveness.hello(now)
-                self._links.send_order(self._link, Init(self._setup.arena, self._setup.settings))
-            case Loading(doing):
-                self.doing = doing
-            case Heartbeat(rss_mb=rss_mb):
-                self._liveness.heartbeat(now)
-                self.rss_mb = rss_mb
-            case Ready():
-                self._is_ready(message, now)
-            case Unusable(reason):
-                self._is_unusable(reason)
-            case Started(job_id):
-                self._liveness.job_started(job_id, self._audio_s.get(job_id, 0.0), now)
+            case Started(job_id, limit_s):
+                incarnation.liveness.job_started(job_id, limit_s, now)
                 self._listener.job_started(self.stage, job_id)
             case Done(job_id) | Failed(job_id):
-                self._answered(job_id, message)
+                incarnation.liveness.job_finished(job_id, now)
+                self._listener.job_answered(self.stage, message)
+            case _:
+                incarnation.heard(message, now)
+                self._heard_of_engine(incarnation, message)
 
-    def _answered(self, job_id: int, message: Done | Failed) -> None:
-        if self._liveness is not None:
-            self._liveness.job_finished(job_id)
-        self._audio_s.pop(job_id, None)
-        self._listener.job_answered(self.stage, message)
+    def _heard_of_engine(self, incarnation: Incarnation, message: FromStage) -> None:
+        match message:
+            case Ready():
+                self._log_ready(incarnation, message)
+                if incarnation is self._working and self.state is State.STARTING:
+                    self._is_ready()
+            case Unusable(reason):
+                _log.error("stage_unusable", stage=self.stage, epoch=incarnation.epoch, reason=reason)
+                if not self.decided.is_set():
+                    self.unusable = reason
+                    self.decided.set()
+                incarnation.kill()
 
-    def _is_ready(self, ready: Ready, now: float) -> None:
-        if self._liveness is not None:
-            self._liveness.ready(now)
-        self._policy.ready(now)
-        self.ready = ready
-        self.unusable = None
-        self.doing = "ready"
-        if self.state is State.STOPPED:
-            return
+    def _is_ready(self) -> None:
+        assert self._working is not None and self._working.ready is not None
+        self._policy.ready(time.monotonic())
+        self.ready = self._working.ready
         self.state = State.READY
+        self.decided.set()
+        self._listener.stage_up(self.stage, self.ready.engine)
+        if self._standby:
+            self._start_spare()
+
+    def _log_ready(self, incarnation: Incarnation, ready: Ready) -> None:
         _log.info(
             "stage_ready",
             stage=self.stage,
-            epoch=self.epoch,
-            pid=self.pid,
+            epoch=incarnation.epoch,
+            pid=incarnation.pid,
+            spare=incarnation is self._spare,
             engine=ready.engine,
             model=ready.model,
             why=ready.why,
             load_ms=round(ready.load_ms),
         )
-        self.decided.set()
-        self._listener.stage_up(self.stage, ready.engine)
-
-    def _is_unusable(self, reason: str) -> None:
-        _log.error("stage_unusable", stage=self.stage, epoch=self.epoch, reason=reason)
-        self.unusable = reason
-        self.decided.set()
-        self.kill()

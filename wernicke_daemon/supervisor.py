@@ -9,10 +9,11 @@ import structlog
 
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, FromStage, Incoming, StageName
+from wernicke_daemon.incarnation import StageSetup
 from wernicke_daemon.links import LinkId, Links
 from wernicke_daemon.restart_policy import RestartPolicy
 from wernicke_daemon.stage_port import StageListener
-from wernicke_daemon.supervised_stage import StageSetup, SupervisedStage
+from wernicke_daemon.supervised_stage import SupervisedStage
 
 _log = structlog.get_logger()
 
@@ -36,12 +37,15 @@ class Supervisor:
         listener: StageListener,
         on_line: Callable[[StageName, bytes], None],
         names: tuple[StageName, ...] = STAGES,
+        standby: tuple[StageName, ...] = (),
     ) -> None:
+        """names: the stages to run. standby: those of which a loaded spare is kept."""
         self._loop = asyncio.get_running_loop()
         self._links = Links(self._from_links)
         self._checking: asyncio.Task[None] | None = None
         self.stages: dict[StageName, SupervisedStage] = {
-            name: SupervisedStage(name, setup, self._links, new_policy(), listener, on_line) for name in names
+            name: SupervisedStage(name, setup, self._links, new_policy(), listener, on_line, name in standby)
+            for name in names
         }
 
     def _from_links(self, link: LinkId, message: Incoming | FromStage) -> None:

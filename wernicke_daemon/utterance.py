@@ -28,8 +28,8 @@ class StageTiming:
 class Utterance:
     """triggered, settled: seconds of the front's monotonic clock at which the boundary was committed and the result
     complete; served_from: the service clock at its trigger. wall_start: seconds since 1970 of its first sample.
-    failure: why there is no text, for the client. open_jobs: job ids by stage. models: what ran in each stage when it was
-    submitted."""
+    failure: why there is no text, for the client. open_jobs: job ids by stage. models: what ran in each stage when it
+    was submitted."""
 
     session: str
     sequence: int

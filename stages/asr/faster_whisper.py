@@ -81,7 +81,7 @@ class FasterWhisper:
         except Exception as error:
             raise EngineUnavailable(
                 f"the Whisper model {self.model} does not run here ({one_line(error)}): for a GPU install "
-                "nvidia-cublas-cu12, or set asr.device = \"cpu\""
+                'nvidia-cublas-cu12, or set asr.device = "cpu"'
             ) from error
 
     def process(self, work: Work, read_audio: ReadAudio) -> AsrResult:
@@ -213,7 +213,10 @@ def cublas_directories() -> list[str]:
 
 
 def choose_compute_type(wanted: str, supported: Collection[str]) -> str:
-    """The wanted type, or the next of COMPUTE_TYPES that the device supports. Other types are CTranslate2's to judge."""
+    """The wanted type, or the next of COMPUTE_TYPES that the device supports.
+
+    A type that is not among them is left to CTranslate2 to judge.
+    """
     if wanted in supported or wanted not in COMPUTE_TYPES:
         return wanted
     rest = COMPUTE_TYPES[COMPUTE_TYPES.index(wanted) + 1 :]
@@ -234,24 +237,63 @@ def to_segments(found: Iterable[FoundSegment], duration_s: float) -> Iterator[Se
         text = segment.text.replace(HALF_CHARACTER, "").strip()
         if text:
             start, end = within(segment.start, segment.end, earliest, duration_s)
-            words = timed(spelled(segment.words or (), text), earliest, duration_s)
+            words = tuple(timed(spelled(segment.words or (), text), earliest, duration_s))
             if words:
                 start, end = words[0].start, words[-1].end
             yield Segment(start, end, text, words)
             earliest = end
 
 
-def spelled(words: Iterable[FoundWord], text: str) -> Iterator[Word]:
+def spelled(found: Iterable[FoundWord], text: str) -> list[Word]:
     """Words that joined are `text`: each reaches from the end of the one before to its own end in the text.
 
-    A word that holds half a character is one with the next, and so is one that the text does not have.
+    A word that the text does not have is one with the next: the text holds whole characters only.
     """
+    words: list[Word] = []
     position, waiting = 0, None
-    for word in words:
-        waiting = both(waiting, to_word(word))
-        letters = word.word.strip()
-        at = -1 if HALF_CHARACTER in letters or not letters else text.find(letters, position)
+    for word in map(to_word, found):
+        waiting = word if waiting is None else both(waiting, word)
+        letters = word.text.strip()
+        at = text.find(letters, position) if letters else -1
         if at >= 0:
             end = at + len(letters)
-            yield Word(waiting.start, waiting.end, text[position:end], waiting.score)
+            words.append(spelling(waiting, text[position:end]))
             position, waiting = end, None
+    return ended(words, waiting, text[position:])
+
+
+def ended(words: list[Word], waiting: Word | None, rest: str) -> list[Word]:
+    """The words with what is left: a word without its text, text without its word, or both."""
+    if waiting is not None and (rest or not words):
+        return [*words, spelling(waiting, rest)]
+    if not words:
+        return []
+    last = words[-1] if waiting is None else both(words[-1], waiting)
+    return [*words[:-1], spelling(last, words[-1].text + rest)]
+
+
+def to_word(found: FoundWord) -> Word:
+    score = min(1.0, max(0.0, float(found.probability)))
+    return Word(float(found.start), float(found.end), found.word, score)
+
+
+def both(one: Word, two: Word) -> Word:
+    """Two words as one, as sure as the less sure of them."""
+    return Word(one.start, two.end, one.text + two.text, min(one.score, two.score))
+
+
+def spelling(word: Word, text: str) -> Word:
+    return Word(word.start, word.end, text, word.score)
+
+
+def timed(words: Iterable[Word], earliest: float, latest: float) -> Iterator[Word]:
+    """The words, none before `earliest` or after `latest`, none beginning before the one before has ended."""
+    for word in words:
+        start, end = within(word.start, word.end, earliest, latest)
+        yield Word(start, end, word.text, word.score)
+        earliest = end
+
+
+def within(start: float, end: float, earliest: float, latest: float) -> tuple[float, float]:
+    start = min(max(float(start), earliest), latest)
+    return start, min(max(float(end), start), latest)

@@ -1,8 +1,11 @@
 """The real daemon, with the embedded engines, for the tests of this folder: its stage processes are real ones."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +45,42 @@ async def daemon(tmp_path_factory: Any) -> AsyncIterator[Daemon]:
 async def _quiet(daemon: Daemon) -> None:
     while daemon.gateway.active:
         await asyncio.sleep(0.02)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "run_daemon.py"), *arguments]
+
+
+def settings(directory: Path, text: str = "") -> str:
+    """A config.toml whose data stays in `directory`."""
+    file = directory / "config.toml"
+    file.write_text(f"{text}\n[logging]\nconsole = false\n", encoding="utf-8")
+    return str(file)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A daemon with the embedded engines that takes sessions, and its port."""
+    port = free_port()
+    options = ("--config", settings(directory), "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
+    process = subprocess.Popen(command(*options), stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        while line and not line.startswith("Ready"):
+            line = process.stdout.readline()
+        assert line, "the daemon ended before it was ready"
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()

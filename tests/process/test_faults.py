@@ -1,7 +1,6 @@
 """Stages that die at their worst moment, clients that vanish, the daemon told to stop: nothing received is lost."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from ipc.messages import STAGES, StageName
 from tests import wire
 from tests.ollama_server import OllamaServer
-from tests.process.conftest import embedded, started
+from tests.process.conftest import embedded, serving, started
 from wernicke_daemon.daemon import Daemon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -81,23 +80,85 @@ async def test_a_stage_killed_at_work_costs_time_and_nothing_else(
     assert correcting.pipeline.supervisor.stages[stage].restarts >= 1
 
 
-async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon, tmp_path: Path) -> None:
-    """The line is cut in mid-utterance; the final is in undelivered.jsonl."""
+async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) -> None:
+    """The line is cut in mid-utterance; the final is in the transcript store."""
     audio = wire.turn(2).astype("<f4").tobytes()
     expected = wire.finals(await wire.transcribe(correcting.port, audio))[0]
-    async with wire.open_socket(correcting.port, f"{wire.MONO}&events=session,ack") as socket:
-        session = (await wire.receive(socket))["session_id"]
+    async with wire.open_socket(correcting.port, f"{wire.MONO}&events=ack") as socket:
         await socket.send(audio)
         received = 0
         while received < len(audio):
             received = (await wire.until(socket, "audio_received"))[-1]["bytes_received"]
+        (session,) = correcting.sessions
         socket.transport.abort()
-    while any(each.id == session for each in correcting.gateway.sessions):
-        await asyncio.sleep(0.02)
-    kept = [json.loads(line) for line in correcting.undelivered.read_text(encoding="utf-8").splitlines()]
-    final = next(message for message in kept if message["session_id"] == session)
+    await session.done.wait()
+    (final,) = correcting.store.results_after(session.id, 0)
     assert final["trigger"] == "disconnect"
     assert final["text"] == expected["text"]
+
+
+async def test_a_client_that_lost_its_line_twice_has_everything_once(correcting: Daemon) -> None:
+    """Cut in mid-frame and cut again: audio goes on at the acknowledged sample, results come in order, voices keep
+    their names."""
+    parts = [wire.turn(number, after_s=2.6) for number in (2, 3, 5)]
+    speech = np.concatenate(parts)
+    whole = wire.finals(await wire.transcribe(correcting.port, speech.astype("<f4").tobytes()))
+    audio, got, query, sent = speech.astype("<f4").tobytes(), list[dict[str, Any]](), "", 0
+    for cut_at in (90_001, 330_002, None):
+        async with wire.open_socket(correcting.port, f"{wire.MONO}&events=session,ack&{query}") as socket:
+            hello = await wire.receive(socket)
+            assert hello["resumed"] == bool(query)
+            if query:
+                sent = 4 * (await wire.until(socket, "audio_received"))[-1]["samples_received"]
+            await socket.send(audio[sent:cut_at])
+            if cut_at is None:
+                await socket.send('{"type": "stop"}')
+                got += wire.finals(await wire.until(socket, "session_ended"))
+            else:
+                got += wire.finals(await wire.until(socket, "audio_received"))
+                socket.transport.abort()
+        last = got[-1]["sequence"] if got else 0
+        query = f"session={hello['session_id']}&resume_token={hello['resume_token']}&last_sequence={last}"
+    assert [substance(final) for final in got] == [substance(final) for final in whole]
+
+
+async def test_a_second_connection_takes_the_session_over(correcting: Daemon) -> None:
+    """The first is closed; a wrong token gets a session of its own."""
+    async with wire.open_socket(correcting.port, f"{wire.MONO}&events=session") as first:
+        hello = await wire.receive(first)
+        query = f"{wire.MONO}&events=session&session={hello['session_id']}&resume_token="
+        async with wire.open_socket(correcting.port, query + "wrong") as stranger:
+            assert (await wire.receive(stranger))["session_id"] != hello["session_id"]
+            await stranger.send('{"type": "stop"}')
+            await wire.until(stranger, "session_ended")
+        async with wire.open_socket(correcting.port, query + hello["resume_token"]) as second:
+            assert (await wire.receive(second))["session_id"] == hello["session_id"]
+            with pytest.raises(ConnectionClosed):
+                await wire.until(first, "never")
+            await second.send(wire.turn(5).astype("<f4").tobytes())
+            await second.send('{"type": "stop"}')
+            assert wire.finals(await wire.until(second, "session_ended"))[0]["text"]
+
+
+async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_start(tmp_path: Path) -> None:
+    """kill -9 of the front in mid-utterance: the next start finds the audio in the journal, the result in the store."""
+    audio = np.concatenate([wire.turn(5, after_s=2.6), wire.turn(2)]).astype("<f4").tobytes()
+    with serving(tmp_path) as (process, port):
+        whole = wire.finals(await wire.transcribe(port, audio))
+        async with wire.open_socket(port, f"{wire.MONO}&events=session,ack") as socket:
+            hello = await wire.receive(socket)
+            await socket.send(audio)
+            await wire.until(socket, "final")
+            while (await wire.until(socket, "audio_received"))[-1]["bytes_received"] < len(audio):
+                await socket.send(b"")
+            process.kill()
+            process.wait()
+    async with started(embedded(tmp_path / "data")) as daemon:
+        (session,) = daemon.sessions
+        await session.done.wait()
+        results = daemon.store.results_after(hello["session_id"], 0)
+    assert [result["text"] for result in results] == [final["text"] for final in whole]
+    assert [result["sequence"] for result in results] == [1, 2]
 
 
 async def test_an_utterance_too_late_for_correction_goes_out_as_recognised(tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -16,45 +14,8 @@ import pytest
 
 from ipc import segment
 from tests import wire
+from tests.process.conftest import command, serving, settings
 from wernicke_daemon import cli
-
-ROOT = Path(__file__).parents[2]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / "run_daemon.py"), *arguments]
-
-
-def settings(directory: Path, text: str = "") -> str:
-    """A config.toml whose data stays in `directory`."""
-    file = directory / "config.toml"
-    file.write_text(f"{text}\n[logging]\nconsole = false\n", encoding="utf-8")
-    return str(file)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def serving(directory: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A daemon with the embedded engines that takes sessions, and its port."""
-    port = free_port()
-    options = ("--config", settings(directory), "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
-    process = subprocess.Popen(command(*options), stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        while line and not line.startswith("Ready"):
-            line = process.stdout.readline()
-        assert line, "the daemon ended before it was ready"
-        yield process, port
-    finally:
-        process.kill()
-        process.wait()
 
 
 def stage_processes(parent: int) -> list[psutil.Process]:

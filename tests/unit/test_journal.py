@@ -1,0 +1,564 @@
+"""The journal on real files: what was handed over is there after any end, and what is final is not."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+import numpy as np
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from wernicke_daemon import journal as module
+from wernicke_daemon.journal import SEGMENT_SAMPLES, Journal, Leftover, SessionMeta
+
+ROOT = Path(__file__).parents[2]
+META = SessionMeta(language="ja", glossary=("議事録",), wall_start=1_700_000_000.0, words=False, next_sequence=1)
+SMALL = 50
+"""Samples in a segment where a test needs many of them."""
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+
+
+def ramp(start: int, end: int) -> NDArray[np.float32]:
+    """Samples whose values are their own numbers (exact in float32 up to 2**24)."""
+    return np.arange(start, end, dtype=np.float32)
+
+
+def eventually(is_true: Callable[[], bool], limit_s: float = 20.0) -> None:
+    """Wait for what the writer thread is about to do."""
+    deadline = time.monotonic() + limit_s
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.002)
+
+
+def left_in(directory: Path) -> list[Leftover]:
+    """What the next start finds; the journal is let go of again at once."""
+    journal = Journal(directory, 100)
+    journal.close()
+    assert journal.problem is None
+    return journal.leftover()
+
+
+def samples_of(leftover: Leftover) -> NDArray[np.float32]:
+    samples = np.concatenate(list(leftover.pieces()))
+    assert samples.dtype == np.float32
+    return samples
+
+
+def segments(directory: Path, session: str = "s") -> list[int]:
+    """First samples of the segments on disk."""
+    return sorted(int(path.stem) for path in (directory / session).glob("*.f32"))
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SEGMENT_SAMPLES", SMALL)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path, 100)
+    yield made
+    made.close()
+
+
+# --- what survives ---
+
+
+def test_unfinished_audio_is_found_at_the_next_start(tmp_path: Path) -> None:
+    """Bit for bit, over several segments, with all that is known of the session."""
+    journal = Journal(tmp_path, 100)
+    noise = np.random.default_rng(1).standard_normal(2 * SEGMENT_SAMPLES + 77).astype(np.float32)
+    journal.begin("s", META)
+    for at in range(0, len(noise), 7_001):
+        journal.append("s", at, noise[at : at + 7_001])
+    journal.close()
+    [left] = left_in(tmp_path)
+    assert (left.session_id, left.meta, left.start, left.end) == ("s", META, 0, len(noise))
+    assert left.seconds == len(noise) / 16_000
+    assert segments(tmp_path) == [0, SEGMENT_SAMPLES, 2 * SEGMENT_SAMPLES]
+    np.testing.assert_array_equal(samples_of(left), noise)
+
+
+def test_what_is_handed_over_is_copied(tmp_path: Path) -> None:
+    """The caller may use its buffer again at once."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    buffer = ramp(0, 100)
+    journal.append("s", 0, buffer)
+    buffer[:] = -1.0
+    journal.close()
+    np.testing.assert_array_equal(samples_of(left_in(tmp_path)[0]), ramp(0, 100))
+
+
+KILLED = """
+import sys
+from itertools import count
+from pathlib import Path
+import numpy as np
+from wernicke_daemon.journal import Journal, SessionMeta
+
+def on_disk():
+    path = max(Path(sys.argv[1], "s").glob("*.f32"), default=None)
+    return int(path.stem) + path.stat().st_size // 4 if path else 0
+
+journal = Journal(Path(sys.argv[1]), 100)
+journal.begin("s", SessionMeta(language="en"))
+for at in count(0, 4000):
+    journal.append("s", at, np.arange(at, at + 4000, dtype=np.float32))
+    journal.release("s", at // 2, 1 + at // 100_000)
+    while on_disk() < at + 4000:
+        pass
+    print(at + 4000, flush=True)
+"""
+
+
+def test_a_killed_daemon_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    """kill -9 in the middle of it: what it knew to be on disk is found, whole and in its place."""
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    written = 0
+    while written < 2.2 * SEGMENT_SAMPLES:
+        written = int(child.stdout.readline())
+    child.kill()
+    written = max(written, *(int(line) for line in child.stdout.read().splitlines()), 0)
+    child.wait()
+    [left] = left_in(tmp_path)
+    assert written <= left.end <= written + 4000
+    assert left.start <= written // 2
+    np.testing.assert_array_equal(samples_of(left), ramp(left.start, left.end))
+
+
+def test_a_sample_cut_in_two_is_left_out(tmp_path: Path) -> None:
+    """A write that was torn ends in bytes that are no sample."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    journal.close()
+    file = tmp_path / "s" / f"{0:015d}.f32"
+    os.truncate(file, 399)
+    [left] = left_in(tmp_path)
+    assert left.end == 99
+    np.testing.assert_array_equal(samples_of(left), ramp(0, 99))
+
+
+@pytest.mark.parametrize("damage", [None, b"", b'{"meta":{"langu'], ids=["missing", "empty", "torn"])
+def test_a_damaged_state_means_all_of_the_audio(tmp_path: Path, damage: bytes | None) -> None:
+    """Floor 0 and nothing known: rather done twice than lost."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    journal.release("s", 60, 2)
+    journal.close()
+    state = tmp_path / "s" / "state.json"
+    state.unlink() if damage is None else state.write_bytes(damage)
+    [left] = left_in(tmp_path)
+    assert (left.meta, left.start, left.end) == (SessionMeta(), 0, 100)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_audio_after_a_hole_has_no_place(tmp_path: Path) -> None:
+    """A segment that the disk lost ends what can be recovered; nothing is shifted."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 200))
+    journal.close()
+    (tmp_path / "s" / f"{100:015d}.f32").unlink()
+    [left] = left_in(tmp_path)
+    np.testing.assert_array_equal(samples_of(left), ramp(0, 100))
+
+
+def test_the_time_of_day_of_what_is_left(tmp_path: Path) -> None:
+    """It is that of the audio's arrival, however long the client had been silent before."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 32_000))
+    journal.release("s", 16_000, 2)
+    journal.close()
+    os.utime(tmp_path / "s" / f"{0:015d}.f32", (1_700_009_000.0, 1_700_009_000.0))
+    [left] = left_in(tmp_path)
+    assert left.wall_start == pytest.approx(1_700_009_000.0 - 1.0)
+
+
+# --- what is final ---
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_final_audio_is_deleted(tmp_path: Path) -> None:
+    """Segment by segment; what is kept begins at the floor, with the number of the next utterance."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 220))
+    journal.release("s", 130, 4)
+    eventually(lambda: segments(tmp_path) == [100, 150, 200])
+    journal.append("s", 220, ramp(220, 260))
+    journal.close()
+    [left] = left_in(tmp_path)
+    assert (left.start, left.meta.next_sequence, left.meta.language) == (130, 4, "ja")
+    np.testing.assert_array_equal(samples_of(left), ramp(130, 260))
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_audio_goes_on_after_all_was_final(tmp_path: Path) -> None:
+    """With every segment deleted the next one has its right number."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    journal.release("s", 100, 2)
+    eventually(lambda: segments(tmp_path) == [])
+    journal.append("s", 100, ramp(100, 130))
+    journal.close()
+    np.testing.assert_array_equal(samples_of(left_in(tmp_path)[0]), ramp(100, 130))
+
+
+def test_a_session_that_is_over_leaves_nothing(tmp_path: Path) -> None:
+    """Neither while the daemon runs nor for the next start; nor does one that began and sent nothing."""
+    journal = Journal(tmp_path, 100)
+    for session in ("s", "t"):
+        journal.begin(session, META)
+    journal.append("s", 0, ramp(0, 100))
+    eventually(lambda: segments(tmp_path) == [0])
+    journal.end("s")
+    eventually(lambda: [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["t"])
+    journal.close()
+    assert left_in(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_half_deleted_sessions_are_not_recovered(tmp_path: Path) -> None:
+    """A daemon that was killed while it deleted a session had finished it."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    journal.close()
+    (tmp_path / "s").rename(tmp_path / "s.done")
+    assert left_in(tmp_path) == []
+    assert not (tmp_path / "s.done").exists()
+
+
+def test_releases_in_silence_are_not_written(tmp_path: Path) -> None:
+    """A floor that rises twenty times a second costs a write only once there is a segment to delete."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    state = tmp_path / "s" / "state.json"
+    with mock.patch.object(module, "replace", wraps=msgspec.structs.replace) as written:
+        for at in range(0, SEGMENT_SAMPLES + 800, 800):
+            journal.append("s", at, ramp(at, at + 800))
+            journal.release("s", at, 1)
+            eventually(lambda: not journal._news)
+        eventually(lambda: segments(tmp_path) == [SEGMENT_SAMPLES])
+    assert written.call_count == 1
+    assert b'"floor":160000' in state.read_bytes()
+    journal.close()
+
+
+class StalledDisk:
+    """Stands in for os.fsync: waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self, descriptor: int) -> None:
+        self.reached.set()
+        self.go.wait(20)
+
+
+def test_a_slow_disk_holds_up_nobody(tmp_path: Path) -> None:
+    """While a write takes its time everything is handed over at once; of a hundred releases one is written."""
+    disk = StalledDisk()
+    journal = Journal(tmp_path, 100)
+    counted = mock.patch.object(module, "replace", wraps=msgspec.structs.replace)
+    with mock.patch.object(os, "fsync", disk), counted as written:
+        journal.begin("s", META)
+        assert disk.reached.wait(20)
+        for number in range(100):
+            journal.append("s", number * 800, ramp(number * 800, number * 800 + 800))
+            journal.release("s", number * 800, number + 2)
+        assert segments(tmp_path) == []
+        disk.go.set()
+        journal.close()
+    assert written.call_count == 1
+    [left] = left_in(tmp_path)
+    assert (left.start, left.end, left.meta.next_sequence) == (79_200, 80_000, 101)
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 130), st.floats(0, 1), st.booleans(), st.booleans()), max_size=12),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_interleaving_leaves_what_is_not_final(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, float, bool, bool]]
+) -> None:
+    """Appends of any size, releases of any share with and without a result, daemons that stop in between: exactly the
+    samples from the floor on are readable, where a floor without a result may lag by less than a segment."""
+    directory = tmp_path_factory.mktemp("journal")
+    end, floor, sequence, known = 0, 0, 1, True
+    with mock.patch.object(module, "SEGMENT_SAMPLES", SMALL):
+        journal = Journal(directory, 100)
+        journal.begin("s", META)
+        for count, share, releases, result in steps:
+            journal.append("s", end, ramp(end, end + count))
+            end += count
+            if releases:
+                floor += int(share * (end - floor))
+                sequence += result
+                known = result
+                journal.release("s", floor, sequence)
+        journal.close()
+        found = left_in(directory)
+        again = left_in(directory)
+    assert again == found
+    if not found:
+        assert floor == end
+        return
+    [left] = found
+    assert floor - SMALL < left.start <= floor
+    assert left.start == floor or not known
+    np.testing.assert_array_equal(samples_of(left), ramp(left.start, end))
+
+
+# --- leftovers in use ---
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_leftovers_are_released_and_ended_like_others(tmp_path: Path) -> None:
+    """A recovery that is interrupted goes on where it was; one that ended leaves nothing."""
+    dead = Journal(tmp_path, 100)
+    dead.begin("s", META)
+    dead.append("s", 0, ramp(0, 220))
+    dead.close()
+    journal = Journal(tmp_path, 100)
+    pieces = journal.leftover()[0].pieces()
+    np.testing.assert_array_equal(next(pieces), ramp(0, 50))
+    journal.release("s", 40, 3)
+    np.testing.assert_array_equal(next(pieces), ramp(50, 100))
+    journal.release("s", 110, 4)
+    eventually(lambda: segments(tmp_path) == [100, 150, 200])
+    journal.close()
+    journal = Journal(tmp_path, 100)
+    [left] = journal.leftover()
+    assert (left.start, left.meta.next_sequence) == (110, 4)
+    np.testing.assert_array_equal(samples_of(left), ramp(110, 220))
+    journal.end("s")
+    journal.close()
+    assert left_in(tmp_path) == []
+
+
+def test_two_daemons_do_not_eat_each_others_journal(tmp_path: Path) -> None:
+    """The second one finds nothing, deletes nothing, says so, and takes over once the first is gone."""
+    first = Journal(tmp_path, 100)
+    first.begin("s", META)
+    first.append("s", 0, ramp(0, 100))
+    eventually(lambda: segments(tmp_path) == [0])
+    second = Journal(tmp_path, 100)
+    assert second.leftover() == []
+    assert second.problem is not None and "runtime.data_dir" in second.problem
+    second.end("s")
+    second.close()
+    assert segments(tmp_path) == [0]
+    first.close()
+    assert [left.session_id for left in left_in(tmp_path)] == ["s"]
+
+
+# --- when it can't be ---
+
+
+def failures(lines: list[Any]) -> list[tuple[str, str]]:
+    return [(line["session"], line["reason"]) for line in lines if line["event"] == "journal_failed"]
+
+
+def test_the_bound_holds_and_serving_goes_on(tmp_path: Path) -> None:
+    """What does not fit is not journalled any more, said once; a session after it is, when there is room again."""
+    journal = Journal(tmp_path, max_mib=1)
+    fits, too_much = 2**18 - 100, 200
+    with structlog.testing.capture_logs() as lines:
+        for session in ("s", "t"):
+            journal.begin(session, META)
+        journal.append("s", 0, ramp(0, fits))
+        eventually(lambda: segments(tmp_path) == [0, SEGMENT_SAMPLES])
+        for at in range(0, 3 * too_much, too_much):
+            journal.append("t", at, ramp(at, at + too_much))
+            eventually(lambda: journal.problem is not None)
+        assert journal.problem is not None and "journal.max_mib = 1;" in journal.problem
+        journal.end("s")
+        journal.end("t")
+        journal.begin("u", META)
+        journal.append("u", 0, ramp(0, fits))
+        eventually(lambda: journal.problem is None)
+        journal.close()
+    assert [session for session, _ in failures(lines)] == ["t"]
+    assert [(left.session_id, left.end) for left in left_in(tmp_path)] == [("u", fits)]
+
+
+def test_a_problem_lasts_as_long_as_a_session_has_it(tmp_path: Path) -> None:
+    """That another session is journalled does not make it go away."""
+    journal = Journal(tmp_path, max_mib=1)
+    for session in ("s", "t"):
+        journal.begin(session, META)
+    journal.append("s", 0, ramp(0, 2**18 + 1))
+    eventually(lambda: journal.problem is not None)
+    journal.append("t", 0, ramp(0, 100))
+    eventually(lambda: segments(tmp_path, "t") == [0])
+    journal.append("t", 100, ramp(100, 200))
+    eventually(lambda: not journal._news)
+    assert journal.problem is not None
+    journal.end("s")
+    eventually(lambda: not (tmp_path / "s").exists())
+    journal.append("t", 200, ramp(200, 300))
+    eventually(lambda: journal.problem is None)
+    journal.close()
+
+
+def test_what_dead_daemons_left_counts(tmp_path: Path) -> None:
+    """The bound is of all sessions together."""
+    dead = Journal(tmp_path, 1)
+    dead.begin("s", META)
+    dead.append("s", 0, ramp(0, 2**18 - 100))
+    dead.close()
+    journal = Journal(tmp_path, 1)
+    journal.begin("t", META)
+    journal.append("t", 0, ramp(0, 200))
+    eventually(lambda: journal.problem is not None)
+    journal.close()
+
+
+def test_a_writer_that_falls_behind_gives_up_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded, too; what was written before stays, and the next session is journalled."""
+    monkeypatch.setattr(module, "MOST_WAITING", 4000)
+    disk = StalledDisk()
+    journal = Journal(tmp_path, 100)
+    with structlog.testing.capture_logs() as lines, mock.patch.object(os, "fsync", disk):
+        journal.begin("s", META)
+        assert disk.reached.wait(20)
+        for at in range(0, 5000, 500):
+            journal.append("s", at, ramp(at, at + 500))
+        assert journal.problem is not None and "too slow" in journal.problem
+        disk.go.set()
+        eventually(lambda: not journal._news)
+        journal.end("s")
+        journal.begin("t", META)
+        journal.append("t", 0, ramp(0, 500))
+        journal.close()
+    assert [session for session, _ in failures(lines)] == ["s"]
+    assert [left.session_id for left in left_in(tmp_path)] == ["t"]
+
+
+def test_a_directory_that_can_not_be(tmp_path: Path) -> None:
+    """The daemon starts all the same, each session says so once, and all is well once the way is free."""
+    in_the_way = tmp_path / "journal"
+    in_the_way.write_text("a file")
+    with structlog.testing.capture_logs() as lines:
+        journal = Journal(in_the_way, 100)
+        assert journal.problem is not None and str(tmp_path) not in journal.problem
+        journal.begin("s", META)
+        for at in range(0, 3000, 1000):
+            journal.append("s", at, ramp(at, at + 1000))
+            journal.release("s", at, 1)
+        eventually(lambda: len(failures(lines)) == 1)
+        in_the_way.unlink()
+        journal.end("s")
+        journal.begin("t", META)
+        journal.append("t", 0, ramp(0, 1000))
+        journal.close()
+    assert journal.problem is None
+    assert [session for session, _ in failures(lines)] == ["s"]
+    assert [left.session_id for left in left_in(in_the_way)] == ["t"]
+
+
+FULL = """
+import resource, sys, time
+from pathlib import Path
+import numpy as np
+from wernicke_daemon.journal import Journal, SessionMeta
+
+def wait(is_true):
+    deadline = time.monotonic() + 20
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+journal = Journal(Path(sys.argv[1]), 100)
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_002, unlimited))
+journal.begin("s", SessionMeta(language="en"))
+for at in range(0, 40_000, 400):
+    journal.append("s", at, np.arange(at, at + 400, dtype=np.float32))
+    journal.release("s", 1_000, 2)
+wait(lambda: journal.problem)
+print(journal.problem)
+resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
+journal.begin("t", SessionMeta(language="en"))
+journal.append("t", 0, np.arange(40_000, dtype=np.float32))
+wait(lambda: Path(sys.argv[1], "t", "000000000000000.f32").exists())
+journal.end("s")
+journal.append("t", 40_000, np.arange(400, dtype=np.float32))
+wait(lambda: journal.problem is None)
+print("well again")
+"""
+
+
+@posix_only
+def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
+    """Writes that fail in the middle: said, survived, and over when the disk takes data again."""
+    child = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    problem, *more = child.stdout.splitlines()[-2:]
+    assert "make room" in problem, child.stderr
+    assert more == ["well again"]
+    assert child.stdout.count("journal_failed") == 1
+
+
+@posix_only
+def test_what_a_full_disk_took_is_recovered(tmp_path: Path) -> None:
+    """The audio up to there is whole; the sample that was cut in two is not taken for one."""
+    code = FULL.replace("print(journal.problem)", "import os; os.kill(os.getpid(), 9)")
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True)
+    assert child.returncode == -9
+    [left] = left_in(tmp_path)
+    assert left.end == 25_000
+    np.testing.assert_array_equal(samples_of(left), ramp(left.start, 25_000))
+
+
+# --- its use ---
+
+
+def test_sessions_that_were_not_begun_are_nobodys_business(tmp_path: Path) -> None:
+    """A journal in which nothing is begun keeps no audio: so it is switched off."""
+    journal = Journal(tmp_path, 100)
+    journal.append("s", 0, ramp(0, 100))
+    journal.release("s", 50, 2)
+    journal.end("s")
+    journal.close()
+    assert journal.problem is None
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_samples_have_to_follow_on_each_other(journal: Journal) -> None:
+    """A hole would shift all that comes after it."""
+    journal.begin("s", META)
+    journal.append("s", 500, ramp(0, 100))
+    with pytest.raises(ValueError, match="sample 601 of s does not follow on 600"):
+        journal.append("s", 601, ramp(0, 100))
+    journal.append("s", 600, ramp(0, 100))
+
+
+def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
+    """Audio that comes after `end` does not bring the session back."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    journal.end("s")
+    journal.append("s", 100, ramp(100, 200))
+    journal.close()
+    assert left_in(tmp_path) == []

@@ -1,0 +1,124 @@
+"""One process of a stage, from its start to its end: its sockets, keys, signs of life, and what it said of itself."""
+
+import os
+import time
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from ipc import channels
+from ipc.channels import Boot
+from ipc.messages import (
+    FromStage,
+    Heartbeat,
+    Hello,
+    Init,
+    Loading,
+    Message,
+    Ready,
+    StageName,
+    Stop,
+    Unusable,
+)
+from ipc.settings import StageSettings
+from wernicke_daemon import process_tree
+from wernicke_daemon.child import Child
+from wernicke_daemon.links import Links
+from wernicke_daemon.liveness import Limits, Liveness
+
+_log = structlog.get_logger()
+
+
+class StageSetup(msgspec.Struct, frozen=True):
+    """What every incarnation of every stage is started with. arena: geometry for ArenaReader."""
+
+    arena: str
+    settings: StageSettings
+    limits: Limits
+    heartbeat_s: float
+
+
+class Incarnation:
+    """Started by making one. ready, unusable: what it said of its engine. doing: in plain words. rss_mb: its memory."""
+
+    def __init__(
+        self,
+        stage: StageName,
+        epoch: int,
+        setup: StageSetup,
+        links: Links,
+        on_exit: Callable[[int], None],
+        on_line: Callable[[bytes], None],
+    ) -> None:
+        """on_exit, on_line: as of Child.start, on its threads."""
+        self.stage = stage
+        self.epoch = epoch
+        self.ready: Ready | None = None
+        self.unusable: str | None = None
+        self.doing = "starting"
+        self.rss_mb = 0.0
+        self.liveness = Liveness(setup.limits, time.monotonic())
+        self._setup = setup
+        self._links = links
+        self._keys = channels.new_keys()
+        boot = msgspec.msgpack.encode(self._boot())
+        self._child = Child.start(["-m", "stages.runner", stage], boot, on_exit, on_line)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def _boot(self) -> Boot:
+        at = self._links.open((self.stage, self.epoch), self._keys)
+        return Boot(
+            stage=self.stage,
+            epoch=self.epoch,
+            parent_pid=os.getpid(),
+            parent_fd=process_tree.parent_pipe(),
+            work=at.work,
+            results=at.results,
+            orders=at.orders,
+            reports=at.reports,
+            server_key=self._links.server_key,
+            keys=self._keys,
+            heartbeat_s=self._setup.heartbeat_s,
+            load_limit_s=self._setup.limits.load_s,
+        )
+
+    def send_work(self, message: Message) -> None:
+        self._links.send_work((self.stage, self.epoch), message)
+
+    def send_order(self, message: Message) -> None:
+        self._links.send_order((self.stage, self.epoch), message)
+
+    def ask_to_stop(self) -> None:
+        self.send_order(Stop())
+
+    def kill(self) -> None:
+        self._child.kill()
+
+    def close(self) -> None:
+        """After its end: no message of it will be heard any more."""
+        self._links.close((self.stage, self.epoch), self._keys)
+        if self._child.dropped_lines:
+            _log.warning("stage_lines_dropped", stage=self.stage, epoch=self.epoch, lines=self._child.dropped_lines)
+
+    def heard(self, message: FromStage, now: float) -> None:
+        """Something that it says of itself."""
+        match message:
+            case Hello():
+                self.liveness.hello(now)
+                self.send_order(Init(self._setup.arena, self._setup.settings))
+            case Loading(doing):
+                self.doing = doing
+            case Heartbeat(rss_mb=rss_mb):
+                self.liveness.heartbeat(now)
+                self.rss_mb = rss_mb
+            case Ready():
+                self.liveness.ready(now)
+                self.ready = message
+                self.doing = "ready"
+            case Unusable(reason):
+                self.unusable = reason
+                self.doing = reason

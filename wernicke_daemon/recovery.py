@@ -1,0 +1,56 @@
+"""Finishes what a killed daemon had received: its audio goes through the pipeline once more, its results to the store.
+
+One session after another, while the daemon already serves. What is not finished when the daemon stops or dies stays in
+the journal, less what `Journal.release` was told of, and is found at the next start.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from ipc.messages import Trigger
+from wernicke_daemon.journal import Journal, Leftover
+
+_log = structlog.get_logger()
+
+
+class RecoveredSession(Protocol):
+    """A session without a client. done: all its results are in the store."""
+
+    done: asyncio.Event
+
+    async def feed_recovered(self, samples: NDArray[np.float32]) -> None:
+        """samples: 16 kHz mono float32 [n]. Waits while the ring is full."""
+
+    async def end_utterance(self, trigger: Trigger) -> None: ...
+
+
+OpenSession = Callable[[Leftover], AbstractAsyncContextManager[RecoveredSession]]
+"""Gives a session with the leftover's id, options and numbering (samples from `start`, utterances from
+`meta.next_sequence`); entering may wait for a free ring, leaving gives the ring back."""
+
+
+async def finish_leftovers(journal: Journal, open_session: OpenSession) -> None:
+    """Every leftover, one after another. To be run as a task, and cancelled before sessions are closed."""
+    for leftover in journal.leftover():
+        try:
+            await _finish(leftover, open_session)
+        except Exception:  # whatever it is: it must not keep the other sessions from being finished
+            _log.exception("recovery_failed", session=leftover.session_id)
+        else:
+            journal.end(leftover.session_id)
+            _log.info("recovered", session=leftover.session_id, seconds=round(leftover.seconds, 2))
+
+
+async def _finish(leftover: Leftover, open_session: OpenSession) -> None:
+    async with open_session(leftover) as session:
+        pieces = leftover.pieces()
+        while (samples := await asyncio.to_thread(next, pieces, None)) is not None:
+            await session.feed_recovered(samples)
+        await session.end_utterance("disconnect")
+        await session.done.wait()

@@ -1,0 +1,180 @@
+"""The file that results are kept in (SQLite): how it is laid out, opened, set aside when damaged, and read.
+
+One row a session and one a result, which holds the message as its client got it. `Store` writes it; whoever reads does
+so through a connection of their own, while a daemon writes and when none runs.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from ipc.errors import WernickeError
+
+_log = structlog.get_logger()
+
+FILE_NAME = "transcripts.db"
+"""In the data directory."""
+
+LOCK_WAIT_S = 1.0
+"""For another program that writes to the file, before that counts as a failure; readers hold up nobody."""
+
+_SCHEMAS = (
+    """
+    CREATE TABLE session (id TEXT PRIMARY KEY, begun REAL NOT NULL, ended REAL, language TEXT, peer TEXT);
+    CREATE TABLE result (
+        session TEXT NOT NULL, sequence INTEGER NOT NULL, kept REAL NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL,
+        PRIMARY KEY (session, sequence)
+    );
+    CREATE INDEX result_by_age ON result (kept);
+    """,
+)
+"""What makes version n + 1 of the file out of version n. Times are seconds since 1970."""
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class NoTranscript(WernickeError):
+    """What was asked for is not there, or can't be read."""
+
+
+class SessionSummary(msgspec.Struct, frozen=True):
+    """begun: seconds since 1970. length_s: until it ended or, where nobody saw it end, until its last result.
+    results: finals. language: of its finals, comma-separated; of the session where it has none. voices: that were
+    told apart."""
+
+    id: str
+    begun: float
+    length_s: float
+    results: int
+    language: str | None
+    voices: int
+
+
+# --- writing ---------------------------------------------------------------------------------------
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Made or brought up to date where necessary, to be used from any one thread; a damaged file is set aside first.
+
+    Raises sqlite3.Error or OSError.
+    """
+    try:
+        return _opened(path)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+    set_aside(path)
+    return _opened(path)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)  # what was said is for its owner alone; SQLite's side files get the same mode
+    database = sqlite3.connect(path, timeout=LOCK_WAIT_S, check_same_thread=False)
+    try:
+        database.executescript(
+            # secure_delete: what is over its retention is overwritten, not just unlinked.
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;"
+        )
+        _migrate(database)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > len(_SCHEMAS):
+        raise sqlite3.DatabaseError("the file was written by a newer version of this program")
+    for number, schema in enumerate(_SCHEMAS[version:], start=version + 1):
+        database.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {number}; COMMIT;")
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the file itself is broken: trying again will not help."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def set_aside(path: Path) -> None:
+    """Give a damaged file, which nobody has open, a new name: SQLite's `.recover` may save much of it.
+
+    Raises OSError.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    damaged = f"{path.stem}-damaged-{stamp}{path.suffix}"
+    for ending in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + ending)
+        if file.exists():
+            file.replace(path.with_name(damaged + ending))
+    _log.error("transcripts_damaged", moved_to=damaged)
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """For the queries below. Raises NoTranscript where there is no file, or (in the block, too) it can't be read."""
+    if not path.exists():
+        raise NoTranscript(
+            f"There are no transcripts at {path}; a daemon puts them there while store.enabled is true. "
+            "Name its settings with --config."
+        )
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise NoTranscript(f"The transcripts at {path} can't be read ({error}).") from None
+
+
+def sessions(database: sqlite3.Connection) -> list[SessionSummary]:
+    """All, by time."""
+    rows = database.execute(
+        """
+        SELECT session.id, begun, max(0.0, coalesce(ended, max(kept), begun) - begun),
+            count(*) FILTER (WHERE kind = 'final'),
+            coalesce(group_concat(DISTINCT json_extract(message, '$.language')), language),
+            (SELECT count(DISTINCT json_extract(segment.value, '$.speaker'))
+                FROM result AS said, json_each(said.message, '$.segments') AS segment WHERE said.session = session.id)
+        FROM session LEFT JOIN result ON result.session = session.id GROUP BY session.id ORDER BY begun
+        """
+    )
+    return [SessionSummary(*row) for row in rows]
+
+
+def find(database: sqlite3.Connection, wanted: str) -> str:
+    """The id that `wanted` stands for: itself, the only one that begins so, or "last". Raises NoTranscript."""
+    if wanted == "last":
+        rows = database.execute("SELECT id FROM session ORDER BY begun DESC LIMIT 1").fetchall()
+    else:
+        rows = database.execute(
+            # Two are enough to know that it is ambiguous; the exact one comes first.
+            "SELECT id FROM session WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2",
+            (wanted,),
+        ).fetchall()
+    if not rows:
+        raise NoTranscript(f"There is no session {wanted}; `wernicke sessions` lists them.")
+    if len(rows) > 1 and rows[0][0] != wanted:
+        raise NoTranscript(f"More than one session begins with {wanted}; give more of its id.")
+    return str(rows[0][0])
+
+
+def results(database: sqlite3.Connection, session: str, after: int = 0) -> list[dict[str, Any]]:
+    """The messages with a sequence above `after`, in order: each a `final`, `error` or `suppressed`."""
+    rows = database.execute(
+        "SELECT message FROM result WHERE session = ? AND sequence > ? ORDER BY sequence", (session, after)
+    )
+    return [msgspec.json.decode(message, type=dict[str, Any]) for (message,) in rows]
+
+
+def last_sequence(database: sqlite3.Connection, session: str) -> int:
+    """0 where there is none."""
+    (last,) = database.execute("SELECT coalesce(max(sequence), 0) FROM result WHERE session = ?", (session,)).fetchone()
+    return int(last)
