@@ -18,7 +18,7 @@ from ipc import segment
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import StageSettings
-from wernicke_daemon import gpu, logs, process_tree, protocol
+from wernicke_daemon import gpu, logs, process_tree, protocol, transcripts
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
@@ -45,7 +45,8 @@ class NoSharedMemory(WernickeError):
 
 
 class Daemon:
-    """`port`: the bound one. `pipeline.supervisor.stages`: what runs. `store`: where results are kept."""
+    """`port`: the bound one. `pipeline.supervisor.stages`: what runs. `store`: where results are kept.
+    `recovery`: done when everything that a killed daemon left is finished."""
 
     def __init__(self, config: Config, settings: StageSettings | None = None) -> None:
         """settings: for the stages, instead of config's. Raises NoSharedMemory and what a store and TLS files may."""
@@ -75,7 +76,7 @@ class Daemon:
         self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines)
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None
-        self._recovery: asyncio.Task[None] | None = None
+        self.recovery: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -91,20 +92,20 @@ class Daemon:
             telling.cancel()
         self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
-            self._recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
+            self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
         self.gateway.ready = True
         _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
 
     async def stop(self) -> None:
-        if self._recovery is not None:
-            self._recovery.cancel()  # what it is at stays in the journal for the next start
-            await asyncio.wait([self._recovery])
+        if self.recovery is not None:
+            self.recovery.cancel()  # what it is at stays in the journal for the next start
+            await asyncio.wait([self.recovery])
         await self.gateway.close(self._config.runtime.drain_timeout_s)
         if self._feeding is not None:
             self._feeding.cancel()
         await self.pipeline.stop()
         if self._journal is not None:
-            self._journal.close()
+            await asyncio.to_thread(self._journal.close)
         await self.store.close()
         _log.info("stopped")
 
@@ -228,7 +229,7 @@ def _open_store(config: Config) -> ResultStore:
     """Raises WernickeError where the data directory can't be written."""
     store: ResultStore = NoStore()
     if config.store.enabled:
-        store = Store(config.data_path / "transcripts.db", config.store.retention_days)
+        store = Store(config.data_path / transcripts.FILE_NAME, config.store.retention_days)
     store.open()
     return store
 

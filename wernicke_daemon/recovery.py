@@ -20,9 +20,10 @@ _log = structlog.get_logger()
 
 
 class RecoveredSession(Protocol):
-    """A session without a client. done: all its results are in the store."""
+    """A session without a client. done: all its results are in the store, unless it was `abandoned`."""
 
     done: asyncio.Event
+    abandoned: bool
 
     async def feed_recovered(self, samples: NDArray[np.float32]) -> None:
         """samples: 16 kHz mono float32 [n]. Waits while the ring is full."""
@@ -39,18 +40,21 @@ async def finish_leftovers(journal: Journal, open_session: OpenSession) -> None:
     """Every leftover, one after another. To be run as a task, and cancelled before sessions are closed."""
     for leftover in journal.leftover():
         try:
-            await _finish(leftover, open_session)
+            stored = await _finish(leftover, open_session)
         except Exception:  # whatever it is: it must not keep the other sessions from being finished
             _log.exception("recovery_failed", session=leftover.session_id)
-        else:
+            continue
+        if stored:
             journal.end(leftover.session_id)
             _log.info("recovered", session=leftover.session_id, seconds=round(leftover.seconds, 2))
 
 
-async def _finish(leftover: Leftover, open_session: OpenSession) -> None:
+async def _finish(leftover: Leftover, open_session: OpenSession) -> bool:
+    """Whether all its results are in the store."""
     async with open_session(leftover) as session:
         pieces = leftover.pieces()
         while (samples := await asyncio.to_thread(next, pieces, None)) is not None:
             await session.feed_recovered(samples)
         await session.end_utterance("disconnect")
         await session.done.wait()
+        return not session.abandoned

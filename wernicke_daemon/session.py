@@ -39,6 +39,8 @@ PIECE_BYTES = 1 << 20
 MOST_PER_TASK = 30 * SAMPLE_RATE
 """Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
 
+ACK_EVERY_S = 1.0
+
 LONGEST_TAIL = SAMPLE_RATE // 4
 """Samples; more than the resampler ever holds back (33 ms at 48 kHz)."""
 
@@ -145,7 +147,8 @@ class Session:
         self._left = left
         self._not_final: dict[int, int] = {}
         self._leases: dict[int, int] = {}
-        self._acked = 0.0
+        self._acked = protocol.AudioReceived(0, 0)
+        self._acked_at = 0.0
 
     # --- its client ---
 
@@ -211,9 +214,7 @@ class Session:
 
     async def feed_recovered(self, samples: Audio) -> None:
         """16 kHz mono from a journal. Waits while the ring is full."""
-        self._feeding = True
         await self._append(samples)
-        self._feeding = False
 
     async def _feed_pieces(self, data: bytes) -> InvalidAudio | None:
         refused: InvalidAudio | None = None
@@ -282,6 +283,7 @@ class Session:
 
     def take_news(self, now: float) -> IngestTask | None:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`."""
+        self._acknowledge(now)
         if not self._marks:
             self._note_pause(now)
         mark = self._marks[0] if self._marks else None
@@ -325,7 +327,6 @@ class Session:
                 self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
         if self._reached is not None:
             self._marks.popleft()
-        self._acknowledge()
         self._free()
 
     def _lose(self, task: IngestTask) -> None:
@@ -355,11 +356,11 @@ class Session:
         )
         self._submit(utterance, self)
 
-    def _acknowledge(self) -> None:
-        now = time.monotonic()
-        if now - self._acked >= 1.0 or self.ended:
-            self._acked = now
-            self.tell("ack", self.received())
+    def _acknowledge(self, now: float) -> None:
+        received = self.received()
+        if received != self._acked and (now - self._acked_at >= ACK_EVERY_S or self.ended):
+            self._acked, self._acked_at = received, now
+            self.tell("ack", received)
 
     def _free(self) -> None:
         """Give up what nobody needs any more; is the session over?"""

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -188,7 +188,7 @@ def test_the_time_of_day_of_what_is_left(tmp_path: Path) -> None:
     journal.close()
     os.utime(tmp_path / "s" / f"{0:015d}.f32", (1_700_009_000.0, 1_700_009_000.0))
     [left] = left_in(tmp_path)
-    assert left.wall_start == pytest.approx(1_700_009_000.0 - 1.0)
+    assert left.wall_start == pytest.approx(1_700_009_000.0 - 1.0, abs=0.001)
 
 
 # --- what is final ---
@@ -297,6 +297,7 @@ def test_a_slow_disk_holds_up_nobody(tmp_path: Path) -> None:
 @given(
     steps=st.lists(st.tuples(st.integers(0, 130), st.floats(0, 1), st.booleans(), st.booleans()), max_size=12),
 )
+@example(steps=[(70, 1.0, True, True)])
 @settings(max_examples=60, deadline=None)
 def test_any_interleaving_leaves_what_is_not_final(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, float, bool, bool]]
@@ -324,6 +325,7 @@ def test_any_interleaving_leaves_what_is_not_final(
         assert floor == end
         return
     [left] = found
+    assert left.start < left.end == end
     assert floor - SMALL < left.start <= floor
     assert left.start == floor or not known
     np.testing.assert_array_equal(samples_of(left), ramp(left.start, end))
@@ -455,6 +457,42 @@ def test_a_writer_that_falls_behind_gives_up_the_session(tmp_path: Path, monkeyp
     assert [left.session_id for left in left_in(tmp_path)] == ["t"]
 
 
+def test_what_came_before_the_failure_was_known_is_not_shifted(tmp_path: Path) -> None:
+    """Audio handed over while the writer fails would follow on a hole: it is left out."""
+    journal = Journal(tmp_path, max_mib=1)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    eventually(lambda: segments(tmp_path) == [0])
+    disk = StalledDisk()
+    too_much = 100 + 2**18
+    with mock.patch.object(os, "fsync", disk):
+        with journal._guard:  # one turn of the writer, which stalls before it comes to what does not fit
+            journal.begin("t", META)
+            journal.append("s", 100, ramp(100, too_much))
+        assert disk.reached.wait(20)
+        journal.append("s", too_much, ramp(too_much, too_much + 50))
+        disk.go.set()
+        journal.close()
+    np.testing.assert_array_equal(samples_of(left_in(tmp_path)[0]), ramp(0, 100))
+
+
+def test_a_failure_is_logged_once(tmp_path: Path) -> None:
+    """However often the disk refuses what is still tried for that session."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    eventually(lambda: segments(tmp_path) == [0])
+    refused = mock.patch.object(os, "fsync", side_effect=OSError(5, "Input/output error"))
+    with structlog.testing.capture_logs() as lines, refused as tried:
+        for number in (2, 3, 4):
+            before = tried.call_count
+            journal.release("s", 10 * number, number)
+            eventually(lambda before=before: tried.call_count > before)  # type: ignore[misc]
+        assert journal.problem is not None and "Input/output error" in journal.problem
+        journal.close()
+    assert len(failures(lines)) == 1
+
+
 def test_a_directory_that_can_not_be(tmp_path: Path) -> None:
     """The daemon starts all the same, each session says so once, and all is well once the way is free."""
     in_the_way = tmp_path / "journal"
@@ -497,7 +535,7 @@ for at in range(0, 40_000, 400):
     journal.append("s", at, np.arange(at, at + 400, dtype=np.float32))
     journal.release("s", 1_000, 2)
 wait(lambda: journal.problem)
-print(journal.problem)
+print("problem:", journal.problem)
 resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
 journal.begin("t", SessionMeta(language="en"))
 journal.append("t", 0, np.arange(40_000, dtype=np.float32))
@@ -513,16 +551,16 @@ print("well again")
 def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     """Writes that fail in the middle: said, survived, and over when the disk takes data again."""
     child = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
-    problem, *more = child.stdout.splitlines()[-2:]
-    assert "make room" in problem, child.stderr
-    assert more == ["well again"]
+    [problem] = [line for line in child.stdout.splitlines() if line.startswith("problem:")]
+    assert "make room" in problem
+    assert "well again" in child.stdout, child.stderr
     assert child.stdout.count("journal_failed") == 1
 
 
 @posix_only
 def test_what_a_full_disk_took_is_recovered(tmp_path: Path) -> None:
     """The audio up to there is whole; the sample that was cut in two is not taken for one."""
-    code = FULL.replace("print(journal.problem)", "import os; os.kill(os.getpid(), 9)")
+    code = FULL.replace('print("problem:", journal.problem)', "import os; os.kill(os.getpid(), 9)")
     child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True)
     assert child.returncode == -9
     [left] = left_in(tmp_path)

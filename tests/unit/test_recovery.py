@@ -44,6 +44,7 @@ class Recorded:
     def __init__(self, leftover: Leftover, fails: Exception | None = None) -> None:
         self.leftover = leftover
         self.done = asyncio.Event()
+        self.abandoned = False
         self.ended: list[Trigger] = []
         self.pieces: list[NDArray[np.float32]] = []
         self.closed = False
@@ -154,6 +155,19 @@ async def test_a_recovery_that_is_stopped_goes_on_at_the_next_start(tmp_path: Pa
     journal.close()
     assert house.opened[0].leftover.meta.next_sequence == 6
     np.testing.assert_array_equal(np.concatenate(house.opened[0].pieces), ramp(5000, LENGTH))
+
+
+async def test_an_abandoned_session_stays(tmp_path: Path) -> None:
+    """A daemon that stops gives sessions up; that they are done then does not mean that they have results."""
+    journal = crashed(tmp_path, "s")
+    house = House(store_at_once=False)
+    recovery = asyncio.create_task(finish_leftovers(journal, house.open))
+    session = await house.news.get()
+    session.abandoned = True
+    session.done.set()
+    await recovery
+    journal.close()
+    assert sessions_in(tmp_path) == ["s"]
 
 
 async def test_the_daemon_serves_meanwhile(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ async def test_what_is_over_its_retention_is_forgotten(file: Path) -> None:
     async with opened(file, retention_days=30) as kept:
         kept.session_started("s", now - DAY_S, "en", "peer")
         kept.session_ended("s", now)
-        await keep(kept, final(1, "unmistakable"))
+        await keep(kept, final(1, "unmistakable " * 2000))
         kept.purge(now + 29 * DAY_S)
         kept.session_started("young", now + 5 * DAY_S, "en", "peer")
         await keep(kept, final(2))
@@ -286,7 +286,9 @@ async def recovery(kept: Store) -> None:
 
 
 def wait_for_health(kept: Store) -> None:
+    deadline = time.monotonic() + 30
     while not kept.healthy:
+        assert time.monotonic() < deadline, kept.problem
         time.sleep(0.01)
 
 
