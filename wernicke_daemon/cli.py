@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipc.errors import WernickeError
+from wernicke_daemon import security_cli
 from wernicke_daemon.client import DEFAULT_URL, Exit
 from wernicke_daemon.exports import FORMATS
 from wernicke_daemon.outputs import ENDINGS, complain, exit_code
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_listen_options(commands.add_parser("listen", help="transcribe the microphone until Ctrl-C"))
     _add_sessions_options(commands.add_parser("sessions", help="list the transcripts that the daemon has kept"))
     _add_export_options(commands.add_parser("export", help="write out one of them"))
+    _add_status_options(commands.add_parser("status", help="show what the daemon is doing"))
+    security_cli.add_commands(commands)
     return parser
 
 
@@ -83,11 +86,16 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_serve)
 
 
-def _add_session_options(parser: argparse.ArgumentParser) -> None:
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", default=DEFAULT_URL, help="the server (default: %(default)s)")
     parser.add_argument(
         "--token", default=os.environ.get("WERNICKE_TOKEN"), help="the server's token (default: $WERNICKE_TOKEN)"
     )
+    parser.add_argument("--cafile", type=Path, metavar="FILE", help="a wss:// server's certificate, of `wernicke cert`")
+
+
+def _add_session_options(parser: argparse.ArgumentParser) -> None:
+    _add_server_options(parser)
     parser.add_argument("--language", help="what is spoken, like ja or en, or auto (default: the server's)")
 
 
@@ -117,6 +125,12 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}); without it text is shown")
     _add_config_option(parser)
     parser.set_defaults(command=_export)
+
+
+def _add_status_options(parser: argparse.ArgumentParser) -> None:
+    _add_server_options(parser)
+    parser.add_argument("--json", action="store_true", help="for programs: the pages /health and /stats as they are")
+    parser.set_defaults(command=_status)
 
 
 # --- serve -----------------------------------------------------------------------------------------
@@ -185,7 +199,7 @@ def _leaves(settings: dict[str, Any], path: str) -> list[tuple[str, str]]:
     return rows
 
 
-# --- transcribe, sessions, export ------------------------------------------------------------------
+# --- transcribe, sessions, export, status ----------------------------------------------------------
 
 
 def _transcribe(args: argparse.Namespace) -> int:
@@ -206,6 +220,12 @@ def _export(args: argparse.Namespace) -> int:
     return transcripts_cli.export(_transcripts_file(args), args)
 
 
+def _status(args: argparse.Namespace) -> int:
+    from wernicke_daemon.status_cli import status
+
+    return status(args)
+
+
 def _transcripts_file(args: argparse.Namespace) -> Path:
     from wernicke_daemon.transcripts import FILE_NAME
 
@@ -219,4 +239,4 @@ def _listen(args: argparse.Namespace) -> int:
     from wernicke_daemon.listen import listen
 
     live_file = args.live_file.expanduser() if args.live_file else None
-    return asyncio.run(listen(args.url, args.token, args.language, live_file))
+    return asyncio.run(listen(args.url, args.token, args.language, live_file, args.cafile))

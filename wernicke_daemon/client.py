@@ -3,7 +3,8 @@
 import asyncio
 import enum
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from ssl import SSLError
+from pathlib import Path
+from ssl import SSLContext, SSLError
 from types import TracebackType
 from typing import Any, NoReturn, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -55,7 +56,8 @@ class Client:
     """One session with a server, used as `async with Client(…) as client`.
 
     url: ws:// or wss:// address of the endpoint. token: sent as a bearer token. language: ISO 639-1 code, "auto",
-    or None for the server's own. events: what is wanted besides finals and errors. Entering raises ClientError.
+    or None for the server's own. events: what is wanted besides finals and errors. cafile: the one certificate that a
+    wss:// server is trusted by, None for what this machine trusts. Entering raises ClientError or TlsError.
     """
 
     def __init__(
@@ -66,9 +68,11 @@ class Client:
         language: str | None = None,
         audio: AudioFormat = MONO_16K,
         events: Iterable[str] = (),
+        cafile: Path | None = None,
     ) -> None:
         self._url = url
         self._token = token
+        self._cafile = cafile
         self.audio = audio
         self._options = _query(audio, language, events)
         self._socket: ClientConnection
@@ -76,7 +80,7 @@ class Client:
         self._refusal = "The server can take no more sessions now; try again later."
 
     async def __aenter__(self) -> Self:
-        self._socket = await _open(self._url, self._options, self._token)
+        self._socket = await _open(self._url, self._options, self._token, self._cafile)
         return self
 
     async def __aexit__(
@@ -180,11 +184,12 @@ def _query(audio: AudioFormat, language: str | None, events: Iterable[str]) -> d
     return {name: value for name, value in options.items() if value}
 
 
-async def _open(url: str, options: dict[str, str], token: str | None) -> ClientConnection:
+async def _open(url: str, options: dict[str, str], token: str | None, cafile: Path | None) -> ClientConnection:
     try:
         return await connect(
             _with_options(url, options),
-            additional_headers=_authorization(token),
+            additional_headers=authorization(token),
+            ssl=tls_context(url, cafile),
             compression=None,
             proxy=None,
             open_timeout=_OPEN_TIMEOUT_S,
@@ -211,7 +216,20 @@ def _with_options(url: str, options: dict[str, str]) -> str:
     return urlunsplit(parts._replace(query=urlencode(query, safe=",")))
 
 
-def _authorization(token: str | None) -> dict[str, str]:
+def tls_context(url: str, cafile: Path | None) -> SSLContext | None:
+    """None where `url` is not a secure one. Raises ClientError for a certificate that nothing would be held against,
+    and TlsError."""
+    if urlsplit(url).scheme in ("wss", "https"):
+        from wernicke_daemon.tls import client_context
+
+        return client_context(cafile)
+    if cafile is not None:
+        raise ClientError(f"A certificate is of use with wss:// only, not with {url}.", Exit.USAGE)
+    return None
+
+
+def authorization(token: str | None) -> dict[str, str]:
+    """The header that brings it. Raises ClientError."""
     if not token:
         return {}
     if not (token.isascii() and token.isprintable()):

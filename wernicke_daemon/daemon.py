@@ -90,6 +90,7 @@ class Daemon:
             await self.pipeline.start()
         finally:
             telling.cancel()
+            await asyncio.wait([telling])
         self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
             self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))

@@ -1,6 +1,7 @@
 """The port that clients see: WebSocket sessions on /transcribe, GET on /health and /stats."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import Callable
@@ -24,6 +25,9 @@ from wernicke_daemon.sessions import Sessions
 
 PATH = "/transcribe"
 RETRY_AFTER_S = 10.0
+GOODBYE_S = 1.0
+"""Seconds for last results and the close after the drain."""
+
 FRAMES_AHEAD = 8
 """Frames read ahead of a session; beyond, TCP pushes back."""
 
@@ -32,6 +36,15 @@ class PortTaken(WernickeError):
     """The address can't be listened on."""
 
     code = "PORT_TAKEN"
+
+
+class Unauthorized(WernickeError):
+    """A first message without a token that is known."""
+
+    code = access.UNAUTHORIZED
+
+    def __init__(self) -> None:
+        super().__init__(access.REFUSALS[access.Verdict.REFUSED_TOKEN].message)
 
 
 class Gateway:
@@ -56,6 +69,7 @@ class Gateway:
         }
         self._engines = engines
         self._connections: dict[Session, Connection] = {}
+        self._sockets: set[ServerConnection] = set()
         self._server: Server | None = None
         self.ready = False
         self.port = 0
@@ -100,6 +114,10 @@ class Gateway:
         for connection in self._connections.values():
             connection.shut_down()
         await self._sessions.drain(drain_timeout_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._server.wait_closed()), GOODBYE_S)
+        for socket in self._sockets:  # clients that do not read can't be told goodbye
+            socket.transport.abort()
         await self._server.wait_closed()
 
     # --- HTTP ---
@@ -159,6 +177,13 @@ class Gateway:
     # --- sessions ---
 
     async def _handle(self, socket: ServerConnection) -> None:
+        self._sockets.add(socket)
+        try:
+            await self._receive(socket)
+        finally:
+            self._sockets.discard(socket)
+
+    async def _receive(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         start = self._start(socket.request.path)
         options = self._options(start)
@@ -179,26 +204,28 @@ class Gateway:
             await self._serve(socket, session, start.last_sequence or 0 if resumed else None)
 
     async def _introduced(self, socket: ServerConnection) -> Start | None:
-        """What a first message said where one was needed for its token; None where it brought none that is known."""
+        """What a first message said, where one was needed for its token; None where the client was turned away."""
         assert socket.request is not None
         query = dict(parse_qsl(urlsplit(socket.request.path).query))
         if access.request(self._config.security, socket.request.headers, query) is access.Verdict.ALLOWED:
             return Start()
         try:
-            frame = await asyncio.wait_for(socket.recv(), access.FIRST_MESSAGE_S)
-            if access.first_message(self._config.security, frame) is access.Verdict.ALLOWED and isinstance(frame, str):
-                start = protocol.parse(frame)
-                options_from(start if isinstance(start, Start) else Start(), self._options(Start()))
-                return start if isinstance(start, Start) else None
-            refusal = access.REFUSALS[access.Verdict.REFUSED_TOKEN]
-            message = protocol.error(refusal.code, refusal.message)
-        except WernickeError as error:
-            message = protocol.error(error.code, protocol.sentence(str(error)))
+            return self._first(await asyncio.wait_for(socket.recv(), access.FIRST_MESSAGE_S))
         except (TimeoutError, ConnectionClosed):
-            refusal = access.REFUSALS[access.Verdict.REFUSED_TOKEN]
-            message = protocol.error(refusal.code, refusal.message)
-        await self._turn_away(socket, message, protocol.CLOSE_POLICY)
+            refusal: WernickeError = Unauthorized()
+        except WernickeError as error:
+            refusal = error
+        await self._turn_away(socket, protocol.error(refusal.code, str(refusal)), protocol.CLOSE_POLICY)
         return None
+
+    def _first(self, frame: str | bytes) -> Start:
+        """A first message that brings a known token. Raises Unauthorized, and what its options may raise."""
+        if access.first_message(self._config.security, frame) is not access.Verdict.ALLOWED:
+            raise Unauthorized
+        start = protocol.parse(frame if isinstance(frame, str) else "")
+        assert isinstance(start, Start)  # access has seen its type
+        options_from(start, self._options(Start()))
+        return start
 
     def _refusal(self, resumed: Session | None) -> str | None:
         if not self.ready:

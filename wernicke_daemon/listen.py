@@ -81,8 +81,10 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-async def listen(url: str, token: str | None, language: str | None, live_file: Path | None) -> Exit:
-    """Until Ctrl-C; the results of what was said before it still come. Raises ClientError, MediaError."""
+async def listen(
+    url: str, token: str | None, language: str | None, live_file: Path | None, cafile: Path | None
+) -> Exit:
+    """Until Ctrl-C; the results of what was said before it still come. Raises ClientError, MediaError, TlsError."""
     microphone = Microphone()
     if live_file:
         append(live_file, "")  # a file that can't be written shows before anything was said
@@ -95,7 +97,7 @@ async def listen(url: str, token: str | None, language: str | None, live_file: P
             problems.append(sentence)
             print(f"error: {sentence}", file=sys.stderr)
 
-    async with Client(url, token=token, language=language, audio=microphone.format) as client:
+    async with Client(url, token=token, language=language, audio=microphone.format, cafile=cafile) as client:
         print(f"Listening to {microphone.name}; Ctrl-C ends.", file=sys.stderr)
         with _on_interrupt(microphone.finish):
             await exchange(client, microphone.record(), receive)

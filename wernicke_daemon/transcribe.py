@@ -88,7 +88,7 @@ async def _session(args: argparse.Namespace, file: Path, finals: list[Message]) 
             problems.append(sentence)
             complain(sentence)
 
-    async with Client(args.url, token=args.token, language=args.language) as client:
+    async with Client(args.url, token=args.token, language=args.language, cafile=args.cafile) as client:
         chunks = decode(file, client.audio.sample_rate, client.audio.channels)
         with progress:
             await exchange(client, stream(chunks, client.audio.sample_rate, realtime=args.realtime), receive)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from difflib import SequenceMatcher
@@ -201,6 +202,28 @@ async def test_stopping_sends_what_is_under_way_and_leaves_nothing(tmp_path: Pat
         await stopping
         assert not any(psutil.pid_exists(pid) for pid in pids if pid)
         assert not (Path("/dev/shm") / arena).exists()
+
+
+async def test_stopping_is_bounded_with_a_wedged_client_among_five(tmp_path: Path) -> None:
+    """Four clients get their results and 1001; the one that never reads can't hold the stop up."""
+    context = started(embedded(tmp_path, runtime={"drain_timeout_s": 10.0}))
+    daemon = await context.__aenter__()
+    sockets = [await wire.open_socket(daemon.port, f"{wire.MONO}&events=ack") for _ in range(5)]
+    sockets[4].transport.pause_reading()
+    for socket in sockets:
+        await socket.send(wire.turn(5).astype("<f4").tobytes())
+    for socket in sockets[:4]:
+        await wire.until(socket, "audio_received")
+    began = time.monotonic()
+    stopping = asyncio.create_task(context.__aexit__(None, None, None))
+    for socket in sockets[:4]:
+        assert (await wire.until(socket, "final"))[-1]["text"]
+        with pytest.raises(ConnectionClosed) as closed:
+            await wire.until(socket, "never")
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+    await stopping
+    assert time.monotonic() - began < 10.0 + 2.0
+    sockets[4].transport.abort()
 
 
 async def test_a_silent_client_is_closed_after_the_timeout(tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ async def test_a_client_that_trusts_another_file_refuses(made: tuple[Path, Path]
             await echoed(port, tls.client_context(other[0]))
 
 
+async def test_a_client_may_trust_an_old_and_a_new_certificate(
+    made: tuple[Path, Path], other: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Both have the same issuer's name; the right one is found."""
+    both = tmp_path / "both.crt"
+    both.write_bytes(other[0].read_bytes() + made[0].read_bytes())
+    async with echo_server(*made) as port:
+        assert await echoed(port, tls.client_context(both)) == "speech"
+
+
 async def test_a_client_that_trusts_the_usual_issuers_refuses(made: tuple[Path, Path]) -> None:
     """Without the file the local certificate is a stranger's."""
     async with echo_server(*made) as port:

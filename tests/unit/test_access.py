@@ -173,7 +173,7 @@ def test_a_start_message_may_bring_the_token() -> None:
         json.dumps(TOKEN),
         TOKEN,
         "",
-        "[" * 100_000,
+        '{"type": "start", "token": "x", "options": ' + "[" * 100_000,
         '{"type": "start", "token": "\\ud800"}',
         "\ud800",
         start(token=TOKEN).encode(),

@@ -37,7 +37,7 @@ RESULTS: list[messages.Result] = [
     messages.DiarizationResult((messages.Turn(0.0, 1.0, 0),), ((0.5, -0.5), ()), 0.7),
     messages.CorrectionResult(("One", None), 1, ("LLM_TIMEOUT",)),
 ]
-JOBS: list[Message] = [messages.Job(number, work) for number, work in enumerate(WORKS)]
+JOBS: list[Message] = [messages.Job(number, work, 120.0) for number, work in enumerate(WORKS)]
 INCOMING: list[Message] = [
     *(messages.Done(number, result, 12.5) for number, result in enumerate(RESULTS)),
     messages.Failed(2**40, "STALE_HANDLE", "gone", 0.0),
@@ -45,7 +45,6 @@ INCOMING: list[Message] = [
 TO_STAGE: list[Message] = [
     messages.Init("wernicke_1_0:10:2880000", StageSettings(sleep_ms={"asr": 3.0})),
     messages.Cancel(5),
-    messages.DumpStacks(),
     messages.Stop(),
 ]
 FROM_STAGE: list[Message] = [
@@ -53,7 +52,7 @@ FROM_STAGE: list[Message] = [
     messages.Loading("loading large-v3"),
     messages.Ready("faster_whisper", "large-v3", "as configured", 900.0),
     messages.Unusable("install it"),
-    messages.Started(5),
+    messages.Started(5, 140.0),
     messages.Heartbeat(None, 0.0, 120.5),
     messages.Heartbeat(5, 30.0, 120.5),
 ]

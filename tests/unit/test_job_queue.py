@@ -12,7 +12,7 @@ MAX_ATTEMPTS = 2
 
 
 def row(job_id: int, session: str = "a") -> JobRow:
-    return JobRow(job_id, session, WORK, audio_s=1.0, created=0.0)
+    return JobRow(job_id, session, WORK, limit_s=1.0, created=0.0)
 
 
 def queue_of(*rows: JobRow, credit: int = 1, max_attempts: int = MAX_ATTEMPTS) -> JobQueue:

@@ -1,0 +1,173 @@
+"""`wernicke status`: what the running daemon says of itself on /health and /stats, for people or as JSON."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import msgspec
+from rich.console import Console, Group
+from rich.table import Table
+
+from wernicke_daemon.client import ClientError, Exit, authorization, tls_context
+
+_TIMEOUT_S = 10.0
+
+_SHED = ("nothing", "partials", "partials and correction", "partials, correction and speakers")
+"""What is left out, by the level of overload (see `availability.Shedding`)."""
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    p50: float | None
+    p95: float | None
+
+    def __str__(self) -> str:
+        return "-" if self.p50 is None or self.p95 is None else f"{self.p50:.0f} / {self.p95:.0f}"
+
+
+class StageFigures(msgspec.Struct, frozen=True):
+    """Of /stats. why_down: of the last death."""
+
+    state: str
+    pid: int | None
+    epoch: int
+    restarts: int
+    why_down: str | None
+    spare_pid: int | None
+    queue: int
+    queued_ms: Percentiles
+    run_ms: Percentiles
+
+
+class SessionFigures(msgspec.Struct, frozen=True):
+    session: str
+    attached: bool
+    received_s: float
+    results: int
+    under_way: int
+    paused: bool
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """The part of /stats that is shown."""
+
+    stages: dict[str, StageFigures]
+    sessions: list[SessionFigures]
+
+
+class StageHealth(msgspec.Struct, frozen=True):
+    engine: str | None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The part of /health that is shown. overload: how much is left out, 0 to 3."""
+
+    status: str
+    active_connections: int
+    stages: dict[str, StageHealth]
+    problems: list[str]
+    overload: int
+
+
+def status(args: argparse.Namespace) -> int:
+    """Raises ClientError where there is no daemon or it does not tell, and TlsError."""
+    stats = fetch(args, "stats")  # the first: it is the one that wants a token
+    health = fetch(args, "health")
+    if args.json:
+        print(json.dumps({"health": health, "stats": stats}, indent=2, ensure_ascii=False))
+    else:
+        Console(markup=False, highlight=False).print(_shown(args.url, health, stats))
+    return Exit.OK
+
+
+def fetch(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """The page of that name, whatever its HTTP status says of the daemon. Raises ClientError, TlsError."""
+    try:
+        answer = httpx.get(
+            page_address(args.url, name),
+            headers=authorization(args.token),
+            verify=tls_context(args.url, args.cafile) or True,
+            timeout=_TIMEOUT_S,
+            trust_env=False,  # no proxy lies between this and a daemon in one's own network
+        )
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError):
+        raise ClientError(f"{args.url!r} is not the address of a server.", Exit.USAGE) from None
+    except httpx.HTTPError as error:
+        raise ClientError(_silent(args.url, error), Exit.UNREACHABLE) from None
+    if answer.status_code == 401:
+        sentence = "The server wants another token (HTTP 401); give it with --token or WERNICKE_TOKEN."
+        raise ClientError(sentence, Exit.REFUSED)
+    return _page(args.url, answer)
+
+
+def page_address(url: str, name: str) -> str:
+    """http://HOST/stats for ws://HOST/transcribe; what stands before /transcribe is a proxy's and stays."""
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    prefix = parts.path.rpartition("/")[0]
+    return urlunsplit((scheme, parts.netloc, f"{prefix}/{name}", "", ""))
+
+
+def _silent(url: str, error: httpx.HTTPError) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"The certificate of {url} is not trusted; name it with --cafile."
+    if isinstance(error, httpx.ConnectError):
+        return f"Nothing answers at {url}: is the daemon running? Start it with `python run_daemon.py`."
+    return f"{url} does not answer as a Wernicke server does ({error or type(error).__name__}); check host and port."
+
+
+def _page(url: str, answer: httpx.Response) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(answer.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise _foreign(url) from None
+
+
+def _foreign(url: str) -> ClientError:
+    return ClientError(f"What answers at {url} is not a Wernicke server; check host and port.", Exit.UNREACHABLE)
+
+
+# --- for people ------------------------------------------------------------------------------------
+
+
+def _shown(url: str, health_page: dict[str, Any], stats_page: dict[str, Any]) -> Group:
+    try:
+        health, stats = msgspec.convert(health_page, Health), msgspec.convert(stats_page, Stats)
+    except msgspec.ValidationError:
+        raise _foreign(url) from None
+    parts = [f"{url}: {health.status}, {health.active_connections} connected", _stages(health, stats)]
+    return Group(*parts, *_sentences(health, stats), _sessions(stats.sessions) if stats.sessions else "No sessions.")
+
+
+def _stages(health: Health, stats: Stats) -> Table:
+    table = Table("stage", "state", "pid", "epoch", "restarts", "spare", "engine", "queue")
+    for column in ("queued", "run"):
+        table.add_column(f"{column} ms\np50 / p95", justify="right")
+    for name, stage in stats.stages.items():
+        engine = health.stages[name].engine if name in health.stages else None
+        numbers = (_number(stage.pid), str(stage.epoch), str(stage.restarts), _number(stage.spare_pid))
+        times = (str(stage.queued_ms), str(stage.run_ms))
+        table.add_row(name, stage.state, *numbers, engine or "-", str(stage.queue), *times)
+    return table
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _sentences(health: Health, stats: Stats) -> Iterator[str]:
+    """What is not as it should be, and was not."""
+    yield from (f"problem: {problem}" for problem in health.problems)
+    if health.overload:
+        yield f"overload: {_SHED[min(health.overload, 3)]} are left out until results have caught up"
+    yield from (f"last death of {name}: {stage.why_down}" for name, stage in stats.stages.items() if stage.why_down)
+
+
+def _sessions(sessions: list[SessionFigures]) -> Table:
+    table = Table("session", "client", "received s", "results", "under way", "reading")
+    for one in sessions:
+        client, reading = "attached" if one.attached else "gone", "paused" if one.paused else "on"
+        table.add_row(one.session, client, f"{one.received_s:.1f}", str(one.results), str(one.under_way), reading)
+    return table
