@@ -146,16 +146,20 @@ def _general_name(name: str) -> x509.GeneralName:
 def _certificate(secret: ec.EllipticCurvePrivateKey, names: list[str], now: datetime) -> x509.Certificate:
     """Its own issuer, but no CA: whoever steals its key can't vouch for other sites. Without KeyUsage, because
     OpenSSL before 3.0 takes no certificate for its own issuer whose KeyUsage lacks keyCertSign, which only a CA may
-    have."""
+    have. The key identifiers tell an old and a new one apart: both have the same name."""
     public = secret.public_key()
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Wernicke daemon")])
     begin = now - _BACKDATED
     end = begin + _LIFETIME - timedelta(seconds=1)  # both ends count
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public)
+    authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     builder = x509.CertificateBuilder(who, who, public, x509.random_serial_number(), begin, end)
     return (
         builder.add_extension(x509.SubjectAlternativeName(_distinct(names)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(identifier, critical=False)
+        .add_extension(authority, critical=False)
         .sign(secret, hashes.SHA256())
     )
 
