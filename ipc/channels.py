@@ -54,12 +54,15 @@ def bounded(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[by
     return socket
 
 
-def bind(context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyPair) -> tuple[zmq.Socket[bytes], str]:
-    """The front's end on a free port of loopback, and its endpoint."""
+def bind(
+    context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyPair, domain: str
+) -> tuple[zmq.Socket[bytes], str]:
+    """The front's end on a free port of loopback, and its endpoint. domain: of ZAP, says whose key is let in."""
     socket = bounded(context, kind)
     socket.curve_server = True
     socket.curve_publickey = keys.public
     socket.curve_secretkey = keys.secret
+    socket.zap_domain = domain.encode()
     port = socket.bind_to_random_port(LOOPBACK)
     return socket, f"{LOOPBACK}:{port}"
 

@@ -275,7 +275,8 @@ async def _serve(config: Config, announce: Callable[[str], None]) -> None:
     async with running(config, announce) as daemon:
         if config.runtime.profile == "embedded":
             announce("The embedded engines are in use: English only.")
-        announce(f"Ready: ws://{config.host}:{daemon.port}/transcribe (Ctrl-C ends it)")
+        scheme = "wss" if config.tls_files else "ws"
+        announce(f"Ready: {scheme}://{config.host}:{daemon.port}/transcribe (Ctrl-C ends it)")
         await stop.wait()
         announce("Stopping: sending what is under way...")
 

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from ipc.errors import WernickeError
-from wernicke_daemon import access, protocol, tls
+from wernicke_daemon import access, protocol
 from wernicke_daemon.config import Config
 from wernicke_daemon.connection import Connection, options_from
 from wernicke_daemon.protocol import Start
@@ -25,6 +25,9 @@ from wernicke_daemon.sessions import Sessions
 
 PATH = "/transcribe"
 RETRY_AFTER_S = 10.0
+MOST_STRANGERS = 32
+"""Connections beyond the limit that may wait at a time to bring their token or to be turned away."""
+
 GOODBYE_S = 1.0
 """Seconds for last results and the close after the drain."""
 
@@ -103,7 +106,11 @@ class Gateway:
     def _tls(self) -> ssl.SSLContext | None:
         """None where no certificate is configured. Raises TlsError."""
         files = self._config.tls_files
-        return tls.server_context(*files) if files else None
+        if files is None:
+            return None
+        from wernicke_daemon import tls  # cryptography takes a while to import, and few need it
+
+        return tls.server_context(*files)
 
     async def close(self, drain_timeout_s: float) -> None:
         """Refuse new clients, end what is open, send all results; give up on those that take longer than that."""
@@ -159,7 +166,8 @@ class Gateway:
         body = json.dumps(page, ensure_ascii=False).encode()
         headers = Headers({"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(body))})
         headers["Connection"] = "close"
-        origin = request.headers.get("Origin")
+        origins = request.headers.get_all("Origin")
+        origin = origins[0] if len(origins) == 1 else None
         allowed = self._config.cors_origins
         if origin is not None and ("*" in allowed or origin in allowed):
             headers["Access-Control-Allow-Origin"] = origin
@@ -186,10 +194,14 @@ class Gateway:
     async def _receive(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         start = self._start(socket.request.path)
-        options = self._options(start)
+        if len(self._sockets) > self._config.max_connections + MOST_STRANGERS:
+            await self._refuse(socket, "Too many connections are waiting to be let in")
+            return
         if (first := await self._introduced(socket)) is None:
             return
-        options = options_from(first, options)
+        options = options_from(first, self._options(start))
+        if first.session is not None:
+            start = first
         session = self._sessions.waiting_for(start.session, start.resume_token)
         if refusal := self._refusal(session):
             await self._refuse(socket, refusal)

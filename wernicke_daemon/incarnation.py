@@ -100,7 +100,7 @@ class Incarnation:
 
     def close(self) -> None:
         """After its end: no message of it will be heard any more."""
-        self._links.close((self.stage, self.epoch), self._keys)
+        self._links.close((self.stage, self.epoch))
         if self._child.dropped_lines:
             _log.warning("stage_lines_dropped", stage=self.stage, epoch=self.epoch, lines=self._child.dropped_lines)
 

@@ -6,8 +6,8 @@ work and orders out, results and reports in. They are made for that incarnation 
 a link is known to come from exactly that process, and a result of an old one can't be mistaken for a new one's.
 
 Nothing is dropped while a link is open: what a socket won't take yet (its peer is still connecting) waits here.
-ZAP (https://rfc.zeromq.org/spec/27/) is answered in this thread too, from a set of allowed public keys: CURVE alone
-lets in anybody who learns the server's public key.
+ZAP (https://rfc.zeromq.org/spec/27/) is answered in this thread too: each link is a ZAP domain that lets in one public
+key, that of its incarnation. CURVE alone lets in anybody who learns the server's public key.
 """
 
 import threading
@@ -76,7 +76,7 @@ class Links:
         self._deliver = deliver
         self._context: zmq.Context[Socket] = zmq.Context()
         self._keys = channels.new_keys()
-        self._allowed: set[bytes] = set()
+        self._allowed: dict[str, bytes] = {}
         self._links: dict[LinkId, _Link] = {}
         self._commands: deque[Callable[[], None]] = deque()
         self._poller = zmq.Poller()
@@ -97,9 +97,10 @@ class Links:
 
     def open(self, link: LinkId, peer: KeyPair) -> Endpoints:
         """Bind four sockets for an incarnation whose public key is let in from now on."""
-        self._allowed.add(peer.public)
+        domain = _domain(link)
+        self._allowed[domain] = peer.public
         kinds = (zmq.PUSH, zmq.PUSH, zmq.PULL, zmq.PULL)
-        bound = [channels.bind(self._context, kind, self._keys) for kind in kinds]
+        bound = [channels.bind(self._context, kind, self._keys, domain) for kind in kinds]
         (work, at_work), (orders, at_orders), (results, at_results), (reports, at_reports) = bound
         self._post(lambda: self._add(link, _Link(work, orders, results, reports)))
         return Endpoints(at_work, at_results, at_orders, at_reports)
@@ -112,9 +113,9 @@ class Links:
         data = codec.encode(message)
         self._post(lambda: self._send(link, "orders", data))
 
-    def close(self, link: LinkId, peer: KeyPair) -> None:
+    def close(self, link: LinkId) -> None:
         """Close an incarnation's sockets; what it still had to say is lost, its key is let in no more."""
-        self._allowed.discard(peer.public)
+        self._allowed.pop(_domain(link), None)
         self._post(lambda: self._remove(link))
 
     def stop(self) -> None:
@@ -194,7 +195,13 @@ class Links:
         self._deliver(name, message)
 
     def _answer_zap(self) -> None:
-        version, request, _domain, _address, _identity, _mechanism, *credentials = self._zap.recv_multipart()
-        known = len(credentials) == 1 and zmq.utils.z85.encode(credentials[0]) in self._allowed
+        version, request, domain, _address, _identity, _mechanism, *credentials = self._zap.recv_multipart()
+        allowed = self._allowed.get(domain.decode(errors="replace"))
+        known = len(credentials) == 1 and zmq.utils.z85.encode(credentials[0]) == allowed
         code, text = (b"200", b"OK") if known else (b"400", b"unknown key")
         self._zap.send_multipart([version, request, code, text, b"", b""])
+
+
+def _domain(link: LinkId) -> str:
+    stage, epoch = link
+    return f"{stage}.{epoch}"

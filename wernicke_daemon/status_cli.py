@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import msgspec
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from wernicke_daemon.client import ClientError, Exit, authorization, tls_context
@@ -137,7 +137,10 @@ def _shown(url: str, health_page: dict[str, Any], stats_page: dict[str, Any]) ->
         health, stats = msgspec.convert(health_page, Health), msgspec.convert(stats_page, Stats)
     except msgspec.ValidationError:
         raise _foreign(url) from None
-    parts = [f"{url}: {health.status}, {health.active_connections} connected", _stages(health, stats)]
+    parts: list[RenderableType] = [
+        f"{url}: {health.status}, {health.active_connections} connected",
+        _stages(health, stats),
+    ]
     return Group(*parts, *_sentences(health, stats), _sessions(stats.sessions) if stats.sessions else "No sessions.")
 
 

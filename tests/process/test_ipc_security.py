@@ -208,7 +208,7 @@ def test_the_key_of_a_dead_incarnation_opens_nothing(front: Front, context: Cont
     following = front.links.open(("asr", 2), channels.new_keys())
     alive = stranger(context, zmq.PULL, front.at.work, old)
     assert wait_for(alive[1], *HANDSHAKE_ENDS) == zmq.EVENT_HANDSHAKE_SUCCEEDED
-    front.links.close(LINK, front.stage_keys)
+    front.links.close(LINK)
     endpoints = (following.work, following.orders, following.results, following.reports)
     late = [stranger(context, zmq.PULL, endpoint, old) for endpoint in endpoints]
     outcomes = [wait_for(monitor, *HANDSHAKE_ENDS) for _, monitor in late]

@@ -20,6 +20,7 @@ from ipc.messages import (
     DiarizationWork,
     Done,
     Failed,
+    IngestOutcome,
     IngestResult,
     IngestTask,
     IngestWork,
@@ -31,15 +32,26 @@ from ipc.messages import (
     Work,
 )
 from wernicke_daemon import dispatcher as module
-from wernicke_daemon.dispatcher import GAVE_UP, Dispatcher, Policy
+from wernicke_daemon.availability import PROBE_EVERY_S, TRIPS_AFTER
+from wernicke_daemon.dispatcher import DOWN, GAVE_UP, Dispatcher, Policy
 from wernicke_daemon.utterance import StageTiming, Utterance
 
-POLICY = Policy(diarization_s=10.0, correction_s=5.0, restart_grace_s=15.0, credit=2, max_attempts=2)
+POLICY = Policy(
+    diarization_s=10.0,
+    correction_s=5.0,
+    restart_grace_s=15.0,
+    asr_down_limit_s=120.0,
+    shed_after_s=100.0,
+    job_s=120.0,
+    job_per_audio_s=20.0,
+    credit=2,
+    max_attempts=2,
+)
 HELLO = AsrResult("en", 1.0, (Segment(0.0, 1.0, "hello", ()),), "whisper")
 SILENCE = AsrResult("en", 1.0, (), "whisper")
 TURNS = DiarizationResult((Turn(0.0, 1.0, 3),), ((1.0,),) * 4, 0.7)
 INGEST = IngestWork((IngestTask("s", AudioHandle("arena", 0, 1, 0, 512), b"", None, 0.0),))
-FOUND = IngestResult(())
+FOUND = IngestResult((IngestOutcome("s", 512, 0, b"", (), False),))
 
 
 def utterance(sequence: int, session: str = "s") -> Utterance:
@@ -62,14 +74,12 @@ class Port:
     def __init__(self) -> None:
         self.up = False
         self.sent: list[Job] = []
-        self.seconds: list[float] = []
         self.inside: list[Job] = []
         self.cancelled: list[int] = []
 
-    def send(self, job: Job, audio_s: float) -> None:
+    def send(self, job: Job) -> None:
         assert self.up, "jobs go in between stage_up and stage_down only"
         self.sent.append(job)
-        self.seconds.append(audio_s)
         self.inside.append(job)
 
     def cancel(self, job_id: int) -> None:
@@ -111,10 +121,12 @@ class World:
         self.client = Client()
         self.jobs: list[tuple[StageName, StageTiming]] = []
         self.status: list[tuple[StageName, bool]] = []
+        self.shed: list[int] = []
         self.dispatcher = Dispatcher(
             POLICY,
             on_job=lambda stage, timing: self.jobs.append((stage, timing)),
             on_status=lambda stage, up: self.status.append((stage, up)),
+            on_shed=self.shed.append,
         )
         self.dispatcher.connect(self.ports)
         self.served = 0
@@ -180,12 +192,22 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def test_asr_and_diarization_side_by_side(world: World) -> None:
-    """Both get the utterance at once, with its audio's length; correction gets nothing yet."""
+    """Both get the utterance at once; correction gets nothing yet."""
     submitted = world.submit()
     assert world.work("asr") == [AsrWork(submitted.audio, "en", ("Broca",))]
     assert world.work("diarization") == [DiarizationWork(submitted.audio)]
-    assert world.ports["asr"].seconds == [1.0]
     assert world.work("correction") == []
+
+
+def test_a_job_may_take_longer_the_more_audio_it_has(world: World) -> None:
+    """Its limit goes along: so much for any job, and so much for each second of its utterance."""
+    world.submit()
+    world.dispatcher.examine(INGEST, lambda result: None)
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    limits = {stage: port.sent[0].limit_s for stage, port in world.ports.items()}
+    news_s = INGEST.tasks[0].audio.seconds
+    assert limits == {"ingest": 120.0 + 20.0 * news_s, "asr": 140.0, "diarization": 140.0, "correction": 140.0}
 
 
 @pytest.mark.parametrize("first", ["asr", "diarization"])
@@ -347,14 +369,38 @@ def test_failing_for_good_frees_those_who_wait(world: World) -> None:
     assert all(result.warnings == ["DIARIZATION_UNAVAILABLE"] for result in world.client.results)
 
 
-def test_recognition_is_never_left_out(world: World) -> None:
-    """A failed ASR keeps its jobs: they are done when it is back."""
+def test_recognition_is_waited_for(world: World) -> None:
+    """A failed ASR keeps its jobs for as long as it may be down: they are done when it is back."""
     world.submit()
     world.down("asr", failed=True)
-    world.wait(300.0)
+    world.wait(POLICY.asr_down_limit_s)
     assert world.settled == []
     world.up("asr")
     assert len(world.work("asr")) == 1
+
+
+def test_recognition_that_stays_down_is_given_up(world: World) -> None:
+    """What waits, and what comes, is an error that says so; nobody's audio is held for ever."""
+    world.submit()
+    world.down("asr")
+    world.wait(POLICY.asr_down_limit_s + 0.5)
+    assert [result.failure for result in world.client.results] == [DOWN]
+    world.submit()
+    assert [result.failure for result in world.client.results] == [DOWN, DOWN]
+    assert world.client.released == [1, 2]
+    assert all(world.dispatcher.depth(stage) == 0 for stage in ("asr", "correction"))
+
+
+def test_recognition_that_is_back_serves_what_comes(world: World) -> None:
+    """An outage, however long, is over when it is over; the next has its whole time again."""
+    world.down("asr", failed=True)
+    world.wait(POLICY.asr_down_limit_s + 10.0)
+    world.up("asr")
+    world.submit()
+    assert len(world.work("asr")) == 1
+    world.down("asr")
+    world.wait(POLICY.asr_down_limit_s)
+    assert world.settled == []
 
 
 # --- faults of one job ---
@@ -374,11 +420,54 @@ def test_a_failed_recognition_is_an_error(world: World) -> None:
 
 
 @pytest.mark.parametrize("code", ["INTERNAL_ERROR", "STALE_HANDLE"])
+def test_what_an_engine_did_not_foresee_is_tried_again(world: World, code: str) -> None:
+    """An unexpected exception may not come again: the same job goes out once more, and the result is whole."""
+    submitted = world.submit()
+    before = world.ports["asr"].inside[0]
+    world.start("asr")
+    world.fail("asr", code)
+    assert world.ports["asr"].inside == [before]
+    world.start("asr")
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.answer("correction", CorrectionResult((None,)))
+    assert (submitted.failure, submitted.warnings, submitted.timings["asr"].attempts) == (None, [], 2)
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_ERROR", "STALE_HANDLE"])
 def test_only_reasons_meant_for_people_reach_the_client(world: World, code: str) -> None:
     """What an unexpected exception says may hold a path: the client is referred to the log."""
     submitted = world.submit()
-    world.fail("asr", code)
+    for _ in range(POLICY.max_attempts):
+        assert submitted.failure is None
+        world.start("asr")
+        world.fail("asr", code)
     assert submitted.failure == GAVE_UP
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_wrong_answer_is_a_failure(world: World, stage: StageName) -> None:
+    """A result that can't be one to its job is not taken for one; the job is tried again, and then given up."""
+    got: list[IngestResult | None] = []
+    submitted = world.submit()
+    world.dispatcher.examine(INGEST, got.append)
+    if stage == "correction":
+        world.answer("asr", HELLO)
+        world.answer("diarization", TURNS)
+    wrong: dict[StageName, Result] = {
+        "ingest": IngestResult(()),
+        "asr": TURNS,
+        "diarization": DiarizationResult((Turn(0.0, 1.0, 1),), ((1.0,),), 0.7),
+        "correction": CorrectionResult(("Hello.", "and more")),
+    }
+    for _ in range(POLICY.max_attempts):
+        assert (got, submitted.warnings, submitted.failure) == ([], [], None)
+        world.start(stage)
+        world.answer(stage, wrong[stage])
+    assert got == ([None] if stage == "ingest" else [])
+    assert submitted.failure == (GAVE_UP if stage == "asr" else None)
+    warnings = {"diarization": ["DIARIZATION_UNAVAILABLE"], "correction": ["LLM_UNAVAILABLE"]}
+    assert submitted.warnings == warnings.get(stage, [])
 
 
 @pytest.mark.parametrize(
@@ -637,6 +726,117 @@ def test_ingest_poison_and_failure_say_that_there_is_no_result(world: World) -> 
     assert got == [None, None]
 
 
+def test_ingest_that_stays_down_says_that_there_is_no_result(world: World) -> None:
+    """Audio that can't be examined becomes a gap in the end, at once where ingest is given up already."""
+    got: list[IngestResult | None] = []
+    world.down("ingest")
+    world.dispatcher.examine(INGEST, got.append)
+    world.wait(POLICY.asr_down_limit_s)
+    assert got == []
+    world.wait(0.5)
+    assert got == [None]
+    world.dispatcher.examine(INGEST, got.append)
+    assert got == [None, None]
+    world.up("ingest")
+    assert world.work("ingest") == []
+
+
+# --- falling behind, and an LLM that does not answer ---
+
+
+def test_partials_are_left_out_first(world: World) -> None:
+    """When results begin to be behind the text is not announced any more; speakers and correction are all there."""
+    first, second = world.submit(), world.submit()
+    world.wait(POLICY.shed_after_s - 0.5)
+    assert world.shed == []
+    world.wait(0.5)
+    assert (world.shed, world.dispatcher.shed_level) == ([1], 1)
+    for _ in (first, second):
+        world.answer("asr", HELLO)
+        world.answer("diarization", TURNS)
+    assert world.client.texts == []
+    assert len(world.ports["correction"].sent) == 2
+
+
+def test_correction_is_left_out_before_speakers(world: World) -> None:
+    """At level 2 an utterance has speakers and no correction, at level 3 neither, and says so; it always has text."""
+    for _ in range(3):
+        world.submit()
+    world.wait(POLICY.shed_after_s * 1.5)
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    first = world.client.results[0]
+    assert (first.warnings, [line.speaker for line in first.lines]) == (["OVERLOADED"], [3])
+    world.wait(POLICY.shed_after_s / 2)
+    assert world.shed == [1, 2, 3]
+    last = world.submit()
+    for _ in range(3):
+        world.answer("asr", HELLO)
+    assert (last.warnings, [line.speaker for line in last.lines]) == (["OVERLOADED"], [None])
+    assert DiarizationWork(last.audio) not in [job.work for job in world.ports["diarization"].sent]
+
+
+def test_all_is_done_again_when_results_are_in_time(world: World) -> None:
+    """Nothing is behind any more: the next utterance has everything."""
+    world.submit()
+    world.wait(POLICY.shed_after_s * 2)
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.wait(0.5)
+    assert (world.shed, world.dispatcher.shed_level) == ([1, 2, 3, 0], 0)
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    assert world.client.texts == [2]
+    assert submitted.warnings == []
+    assert len(world.work("correction")) == 1
+
+
+def test_a_restart_is_not_falling_behind(world: World) -> None:
+    """While recognition is down nothing could be faster by being left out."""
+    world.submit()
+    world.down("asr")
+    world.wait(POLICY.shed_after_s)
+    assert world.shed == []
+
+
+def time_out(world: World) -> Utterance:
+    """An utterance whose correction is not there in time."""
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.wait(POLICY.correction_s)
+    if world.work("correction"):
+        world.fail("correction", "CANCELLED")
+    return submitted
+
+
+def test_an_llm_that_times_out_is_left_alone_for_a_while(world: World) -> None:
+    """After three in a row utterances go out at once, with a warning; now and then one tries it."""
+    for _ in range(TRIPS_AFTER):
+        assert time_out(world).warnings == ["LLM_TIMEOUT"]
+    left_out = time_out(world)
+    assert left_out.warnings == ["LLM_UNAVAILABLE"]
+    assert left_out.settled < world.now, "it did not wait"
+    world.wait(PROBE_EVERY_S)
+    probe = world.submit()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.answer("correction", CorrectionResult(("Hello.",)))
+    assert probe.warnings == []
+    assert time_out(world).warnings == ["LLM_TIMEOUT"], "it is used again"
+
+
+def test_an_llm_that_says_that_it_was_too_slow_has_timed_out(world: World) -> None:
+    """The engine's own time-outs count like passed deadlines."""
+    for _ in range(TRIPS_AFTER):
+        world.submit()
+        world.answer("asr", HELLO)
+        world.answer("diarization", TURNS)
+        world.answer("correction", CorrectionResult((None,), 0, ("LLM_TIMEOUT",)))
+    assert time_out(world).warnings == ["LLM_UNAVAILABLE"]
+
+
 # --- anything at all ---
 
 
@@ -697,12 +897,17 @@ class Days(RuleBasedStateMachine):
             if twice:
                 self.world.dispatcher.job_answered(stage, done)
 
-    @rule(stage=st.sampled_from(STAGES))
-    def fail(self, stage: StageName) -> None:
+    @rule(stage=st.sampled_from(STAGES), code=st.sampled_from(["ENGINE_FAILED", "INTERNAL_ERROR"]))
+    def fail(self, stage: StageName, code: str) -> None:
         if self.world.ports[stage].inside:
-            self.world.fail(stage)
+            self.world.fail(stage, code)
 
-    @rule(seconds=st.sampled_from([0.5, 4.0, 20.0]))
+    @rule(stage=st.sampled_from(STAGES))
+    def answer_wrongly(self, stage: StageName) -> None:
+        if self.world.ports[stage].inside:
+            self.world.answer(stage, IngestResult(()))
+
+    @rule(seconds=st.sampled_from([0.5, 4.0, 20.0, 130.0]))
     def wait(self, seconds: float) -> None:
         self.world.wait(seconds)
 

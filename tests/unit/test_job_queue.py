@@ -168,6 +168,51 @@ def test_poison_is_given_up() -> None:
     assert len(queue) == 0
 
 
+def test_a_job_that_went_wrong_is_tried_again_alone() -> None:
+    """An answer may be a failure: the same row goes out again, before younger ones and without company."""
+    queue = queue_of(row(1), row(2), row(3), credit=2)
+    take(queue)
+    queue.started(1)
+    failed = queue.answered(1)
+    assert failed is not None and queue.retry(failed)
+    assert take(queue) == [], "its neighbour is still out"
+    queue.answered(2)
+    assert take(queue) == [1]
+    assert take(queue) == [], "nothing joins it"
+    queue.started(1)
+    assert queue.answered(1) is failed
+    assert take(queue) == [3]
+
+
+def test_failures_and_deaths_are_attempts_alike() -> None:
+    """A job that failed once and then took its stage down has had both its attempts; one that fails twice, too."""
+    queue = queue_of(row(1), row(2))
+    take(queue)
+    queue.started(1)
+    failed = queue.answered(1)
+    assert failed is not None and queue.retry(failed)
+    take(queue)
+    queue.started(1)
+    assert ids_of(queue.stage_died()) == [1]
+    for expected in (True, False):
+        take(queue)
+        queue.started(2)
+        failed = queue.answered(2)
+        assert failed is not None and queue.retry(failed) is expected
+    assert len(queue) == 0
+
+
+def test_a_job_that_waits_to_be_tried_again_can_be_withdrawn() -> None:
+    """Nobody needs it any more: it is not sent again."""
+    queue = queue_of(row(1), row(2))
+    take(queue)
+    queue.started(1)
+    failed = queue.answered(1)
+    assert failed is not None and queue.retry(failed)
+    assert queue.withdraw(1) is False
+    assert serve_all(queue) == [2]
+
+
 def test_a_waiting_job_is_withdrawn_for_good() -> None:
     """A job that was not sent yet is simply gone; the stage need not be told."""
     queue = queue_of(row(1), row(2), row(3, "b"))
@@ -224,7 +269,7 @@ def test_drop_all_gives_up_every_job_that_somebody_needs() -> None:
 
 
 class Jobs(RuleBasedStateMachine):
-    """A stage that dies at random: every job ends in exactly one of answered, poison, withdrawn."""
+    """A stage that dies and fails at random: every job ends in exactly one of answered, poison, withdrawn."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,7 +277,7 @@ class Jobs(RuleBasedStateMachine):
         self.added = 0
         self.stage: list[JobRow] = []
         self.running: int | None = None
-        self.deaths: dict[int, int] = {}
+        self.attempts: dict[int, int] = {}
         self.ended: dict[int, str] = {}
 
     def end(self, job_id: int, how: str) -> None:
@@ -255,6 +300,7 @@ class Jobs(RuleBasedStateMachine):
     @rule()
     def start(self) -> None:
         self.running = self.stage[0].job_id
+        self.attempts[self.running] = self.attempts.get(self.running, 0) + 1
         self.queue.started(self.running)
 
     @precondition(lambda self: self.stage)
@@ -267,13 +313,22 @@ class Jobs(RuleBasedStateMachine):
         else:
             assert self.ended[job_id] == "withdrawn"
 
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def fail(self) -> None:
+        job_id, self.running = self.stage.pop(0).job_id, None
+        failed = self.queue.answered(job_id)
+        if failed is None:
+            assert self.ended[job_id] == "withdrawn"
+        elif not self.queue.retry(failed):
+            assert self.attempts[job_id] == MAX_ATTEMPTS
+            self.end(job_id, "poison")
+
     @rule()
     def die(self) -> None:
-        if self.running is not None:
-            self.deaths[self.running] = self.deaths.get(self.running, 0) + 1
         self.stage, self.running = [], None
         for given_up in self.queue.stage_died():
-            assert self.deaths[given_up.job_id] == MAX_ATTEMPTS
+            assert self.attempts[given_up.job_id] == MAX_ATTEMPTS
             self.end(given_up.job_id, "poison")
 
     @precondition(lambda self: len(self.ended) < self.added)
@@ -290,7 +345,7 @@ class Jobs(RuleBasedStateMachine):
 
     @invariant()
     def suspects_are_alone(self) -> None:
-        suspects = [each for each in self.stage if self.deaths.get(each.job_id)]
+        suspects = [each for each in self.stage if self.attempts.get(each.job_id, 0) > (each.job_id == self.running)]
         assert not suspects or len(self.stage) == 1
 
     @invariant()

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wernicke_daemon.liveness import Limits, Liveness
+from wernicke_daemon.liveness import STACKS_S, Limits, Liveness
 
-LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0, job_s=120.0, job_per_audio_s=20.0)
+LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
+JOB_S = 120.0
 
 
 def ready(now: float = 0.0) -> Liveness:
@@ -29,11 +30,11 @@ def test_must_say_hello() -> None:
 
 
 def test_must_finish_loading() -> None:
-    """Loading has a limit of its own, from hello on."""
+    """Loading has a limit of its own, from hello on; the process writes its stacks before its end."""
     liveness = Liveness(LIMITS, 0.0)
     liveness.hello(20.0)
-    assert liveness.verdict(920.0) is None
-    assert liveness.verdict(920.1) == "did not finish loading"
+    assert liveness.verdict(920.0 + STACKS_S) is None
+    assert liveness.verdict(920.1 + STACKS_S) == "did not finish loading"
 
 
 def test_missing_heartbeats_do_not_count_while_loading() -> None:
@@ -58,46 +59,62 @@ def test_a_heartbeat_is_a_sign_of_life() -> None:
         assert after(liveness, float(second)) is None
 
 
-def test_a_job_has_a_limit_by_its_audio() -> None:
-    """Heartbeats do not save a stage whose job takes for ever; long audio may take longer."""
+def test_a_job_has_the_limit_that_came_with_it() -> None:
+    """Heartbeats do not save a stage whose job takes for ever; its stacks are written before its end."""
     liveness = ready()
-    liveness.job_started(7, 4.0, 1000.0)
-    assert after(liveness, 1200.0) is None
-    assert after(liveness, 1200.1) == "worked on job 7 for more than 200 s"
+    liveness.job_started(7, 200.0, 1000.0)
+    assert after(liveness, 1200.0 + STACKS_S) is None
+    assert after(liveness, 1200.1 + STACKS_S) == "worked on job 7 for more than 200 s"
+
+
+def test_heartbeats_are_not_missed_while_a_job_is_at_work() -> None:
+    """Recognition may hold the GIL, and with it the thread that beats, for as long as its job may take."""
+    liveness = ready()
+    liveness.job_started(7, 200.0, 5.0)
+    assert liveness.verdict(205.0) is None
+
+
+def test_an_end_is_a_sign_of_life() -> None:
+    """The wait for a heartbeat begins anew when a job is over: none may have come while it was at work."""
+    liveness = ready()
+    liveness.job_started(7, 200.0, 5.0)
+    liveness.job_finished(7, 100.0)
+    assert liveness.verdict(100.0 + LIMITS.silence_s) is None
+    assert liveness.verdict(100.5 + LIMITS.silence_s) == "sent no heartbeat for 10.5 s"
 
 
 def test_a_finished_job_has_no_limit_any_more() -> None:
     """Idle time after a job is no fault."""
     liveness = ready()
-    liveness.job_started(7, 0.0, 0.0)
-    liveness.job_finished(7)
+    liveness.job_started(7, JOB_S, 0.0)
+    liveness.job_finished(7, 1.0)
     assert after(liveness, 10_000.0) is None
 
 
 def test_each_job_has_its_own_limit() -> None:
     """The next job starts the limit anew, also where its start is heard of before the end of the one before."""
     liveness = ready()
-    liveness.job_started(7, 0.0, 0.0)
-    liveness.job_started(8, 0.0, 100.0)
-    liveness.job_finished(7)
-    assert after(liveness, 220.0) is None
-    assert after(liveness, 220.1) == "worked on job 8 for more than 120 s"
+    liveness.job_started(7, JOB_S, 0.0)
+    liveness.job_started(8, JOB_S, 100.0)
+    liveness.job_finished(7, 100.0)
+    assert after(liveness, 220.0 + STACKS_S) is None
+    assert after(liveness, 220.1 + STACKS_S) == "worked on job 8 for more than 120 s"
 
 
 def test_an_end_that_overtakes_its_start() -> None:
     """Starts and ends travel on different sockets: a job known to be over is not waited for."""
     liveness = ready()
-    liveness.job_finished(7)
-    liveness.job_started(7, 0.0, 0.0)
+    liveness.job_finished(7, 0.0)
+    liveness.job_started(7, JOB_S, 0.0)
     assert after(liveness, 10_000.0) is None
 
 
 def test_a_cancelled_job_ends_without_a_start() -> None:
     """An end whose start never comes does not hide the limit of later jobs."""
     liveness = ready()
-    liveness.job_finished(7)
-    liveness.job_started(8, 0.0, 0.0)
-    assert after(liveness, 121.0) == "worked on job 8 for more than 120 s"
+    liveness.job_finished(7, 0.0)
+    liveness.job_started(8, JOB_S, 0.0)
+    assert after(liveness, 121.0 + STACKS_S) == "worked on job 8 for more than 120 s"
 
 
 @given(st.lists(st.booleans(), max_size=12), st.data())
@@ -108,9 +125,9 @@ def test_starts_and_ends_in_any_interleaving(cancelled: list[bool], data: st.Dat
     liveness = ready()
     while starts or ends:
         if starts and (not ends or data.draw(st.booleans())):
-            liveness.job_started(starts.pop(0), 0.0, 0.0)
+            liveness.job_started(starts.pop(0), JOB_S, 0.0)
         else:
-            liveness.job_finished(ends.pop(0))
+            liveness.job_finished(ends.pop(0), 0.0)
     assert after(liveness, 10_000.0) is None
-    liveness.job_started(99, 0.0, 10_000.0)
+    liveness.job_started(99, JOB_S, 10_000.0)
     assert after(liveness, 20_000.0) is not None

@@ -29,6 +29,13 @@ def test_a_hole_holds_back_only_what_is_behind_it() -> None:
     assert order.put(2, "two") == ["two", "three"]
 
 
+def test_numbers_may_begin_anywhere() -> None:
+    """A session that is taken up again goes on with its own."""
+    order: InOrder[str] = InOrder(7)
+    assert order.put(8, "eight") == []
+    assert order.put(7, "seven") == ["seven", "eight"]
+
+
 @given(st.permutations(range(1, 9)))
 def test_any_order_in_one_order_out(sequences: list[int]) -> None:
     """Whatever order results are ready in, each leaves once, in order."""
