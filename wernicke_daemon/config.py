@@ -69,7 +69,8 @@ class RuntimeSettings(Section, frozen=True):
     this long clears the count. credit: jobs sent to a stage before the first is answered. max_attempts: times a job may
     take its stage down, or fail, before it is given up. asr_down_limit_s: without a working recogniser, until audio is
     given up. job_timeout_s + job_timeout_per_audio_s × seconds of audio: what one job may take. shed_after_s: how far
-    behind speech results may be before work is left out. resume_window_s: for how long a session waits for its client. standby: stages with a loaded spare."""
+    behind speech results may be before work is left out. resume_window_s: for how long a session waits for its client.
+    standby: stages with a loaded spare."""
 
     profile: Profile = "auto"
     data_dir: Text = "data"

@@ -14,7 +14,8 @@ import structlog
 from numpy.typing import NDArray
 
 from ipc.messages import Trigger
-from wernicke_daemon.journal import Journal, Leftover
+from wernicke_daemon.journal import Journal
+from wernicke_daemon.journal_files import Leftover
 
 _log = structlog.get_logger()
 

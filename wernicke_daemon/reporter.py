@@ -12,7 +12,8 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon import protocol, results
 from wernicke_daemon.audio import Audio
-from wernicke_daemon.journal import Journal, SessionMeta
+from wernicke_daemon.journal import Journal
+from wernicke_daemon.journal_files import SessionMeta
 from wernicke_daemon.protocol import Error, Final, ServerMessage, Suppressed
 from wernicke_daemon.session import Outcome, Session
 from wernicke_daemon.stats import Stats

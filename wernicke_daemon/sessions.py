@@ -16,7 +16,7 @@ import structlog
 from ipc.arena import Arena
 from wernicke_daemon.config import Config
 from wernicke_daemon.ingest_feed import IngestFeed
-from wernicke_daemon.journal import Leftover
+from wernicke_daemon.journal_files import Leftover
 from wernicke_daemon.protocol import ServerMessage
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Left, Options, Session

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wernicke_daemon import journal as module
-from wernicke_daemon.journal import SEGMENT_SAMPLES, Journal, Leftover, SessionMeta
+from wernicke_daemon import journal_files
+from wernicke_daemon.journal import Journal
+from wernicke_daemon.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
 
 ROOT = Path(__file__).parents[2]
 META = SessionMeta(language="ja", glossary=("議事録",), wall_start=1_700_000_000.0, words=False, next_sequence=1)
@@ -63,7 +65,7 @@ def segments(directory: Path, session: str = "s") -> list[int]:
 
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEGMENT_SAMPLES", SMALL)
+    monkeypatch.setattr(journal_files, "SEGMENT_SAMPLES", SMALL)
 
 
 @pytest.fixture
@@ -107,7 +109,8 @@ import sys
 from itertools import count
 from pathlib import Path
 import numpy as np
-from wernicke_daemon.journal import Journal, SessionMeta
+from wernicke_daemon.journal import Journal
+from wernicke_daemon.journal_files import SessionMeta
 
 def on_disk():
     path = max(Path(sys.argv[1], "s").glob("*.f32"), default=None)
@@ -252,7 +255,7 @@ def test_releases_in_silence_are_not_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     state = tmp_path / "s" / "state.json"
-    with mock.patch.object(module, "replace", wraps=msgspec.structs.replace) as written:
+    with mock.patch.object(journal_files, "replace", wraps=msgspec.structs.replace) as written:
         for at in range(0, SEGMENT_SAMPLES + 800, 800):
             journal.append("s", at, ramp(at, at + 800))
             journal.release("s", at, 1)
@@ -279,7 +282,7 @@ def test_a_slow_disk_holds_up_nobody(tmp_path: Path) -> None:
     """While a write takes its time everything is handed over at once; of a hundred releases one is written."""
     disk = StalledDisk()
     journal = Journal(tmp_path, 100)
-    counted = mock.patch.object(module, "replace", wraps=msgspec.structs.replace)
+    counted = mock.patch.object(journal_files, "replace", wraps=msgspec.structs.replace)
     with mock.patch.object(os, "fsync", disk), counted as written:
         journal.begin("s", META)
         assert disk.reached.wait(20)
@@ -306,7 +309,7 @@ def test_any_interleaving_leaves_what_is_not_final(
     samples from the floor on are readable, where a floor without a result may lag by less than a segment."""
     directory = tmp_path_factory.mktemp("journal")
     end, floor, sequence, known = 0, 0, 1, True
-    with mock.patch.object(module, "SEGMENT_SAMPLES", SMALL):
+    with mock.patch.object(journal_files, "SEGMENT_SAMPLES", SMALL):
         journal = Journal(directory, 100)
         journal.begin("s", META)
         for count, share, releases, result in steps:
@@ -519,7 +522,8 @@ FULL = """
 import resource, sys, time
 from pathlib import Path
 import numpy as np
-from wernicke_daemon.journal import Journal, SessionMeta
+from wernicke_daemon.journal import Journal
+from wernicke_daemon.journal_files import SessionMeta
 
 def wait(is_true):
     deadline = time.monotonic() + 20

@@ -11,7 +11,8 @@ import structlog
 from numpy.typing import NDArray
 
 from ipc.messages import Trigger
-from wernicke_daemon.journal import SEGMENT_SAMPLES, Journal, Leftover, SessionMeta
+from wernicke_daemon.journal import Journal
+from wernicke_daemon.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
 from wernicke_daemon.recovery import finish_leftovers
 
 META = SessionMeta(language="en", next_sequence=3)
