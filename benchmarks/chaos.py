@@ -73,8 +73,8 @@ ROUND_LIMIT_S = 300.0
 IDLE_LIMIT_S = 60.0
 """A round, or a stage's first job after a kill, that takes longer never comes to its end."""
 
-RESTARTS: dict[str, Any] = {"restarts_max": 1000, "stable_after_s": 0.1}
-"""A stage that dies every few seconds is no failed one here, and is started again at once."""
+RESTARTS: dict[str, Any] = {"restarts_max": 1000, "stable_after_s": 0.01}
+"""A stage that dies every few seconds that has done a job since its start counts as stable here, and is started again at once."""
 
 NO_DEADLINE_S = 3600.0
 """Results that go out without speakers or correction because time was up would differ, and rightly so."""

@@ -166,9 +166,10 @@ class Session:
         self._send = None
 
     def abandon(self) -> None:
-        """The daemon can't wait any longer: what is not final stays in the journal."""
+        """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
         self.abandoned = not self.done.is_set()
         self.done.set()
+        self._room.set()
 
     @property
     def attached(self) -> bool:
@@ -235,12 +236,13 @@ class Session:
             self.tell("status", protocol.Warned("INVALID_AUDIO_FORMAT", warning))
 
     async def _append(self, samples: Audio) -> None:
-        while len(samples) > self.ring.room:
+        while not self.done.is_set() and len(samples) > self.ring.room:
             fits = samples[: self.ring.room]
             samples = samples[len(fits) :]
             self._write(fits)
             await self._wait_for_room()
-        self._write(samples)
+        if not self.done.is_set():
+            self._write(samples)
 
     def _write(self, samples: Audio) -> None:
         if len(samples):
@@ -257,7 +259,7 @@ class Session:
     async def _wait_for_room(self) -> None:
         self.paused = True
         try:
-            while not self.ring.room:
+            while not self.done.is_set() and not self.ring.room:
                 self._room.clear()
                 await self._room.wait()
         finally:

@@ -10,6 +10,7 @@ arrives from an old one is ignored.
 
 import asyncio
 import contextlib
+import copy
 import time
 from collections.abc import Callable
 from enum import StrEnum
@@ -58,6 +59,7 @@ class SupervisedStage:
         self._setup = setup
         self._links = links
         self._policy = policy
+        self._spare_policy = copy.deepcopy(policy)  # a spare that can't run is no fault of the process that works
         self._listener = listener
         self._on_line = on_line
         self._standby = standby
@@ -148,7 +150,7 @@ class SupervisedStage:
         return next((i for i in (self._working, self._spare) if i is not None and i.epoch == epoch), None)
 
     def _died(self, incarnation: Incarnation, code: int) -> None:
-        delay_s = self._note_death(incarnation, code)
+        delay_s = self._note_death(incarnation, code, self._policy)
         promoted = self._spare is not None and self._spare.ready is not None
         self.state = State.FAILED if self._policy.failed else State.BACKOFF
         self._give_up_first_start()
@@ -156,12 +158,18 @@ class SupervisedStage:
         if promoted:
             self._promote(delay_s)
         else:
-            self._restart = self._loop.call_later(delay_s, self._start_or_wait)
+            self._after(delay_s, self._start_or_wait)
 
-    def _note_death(self, incarnation: Incarnation, code: int) -> float:
+    def _after(self, delay_s: float, start: Callable[[], None]) -> None:
+        """Instead of any start that was planned before: two would be two processes that work."""
+        if self._restart is not None:
+            self._restart.cancel()
+        self._restart = self._loop.call_later(delay_s, start)
+
+    def _note_death(self, incarnation: Incarnation, code: int, policy: RestartPolicy) -> float:
         """Seconds until the next start."""
         self.deaths += 1
-        delay_s = self._policy.died(time.monotonic())
+        delay_s = policy.died(time.monotonic())
         self.why_down = incarnation.unusable or f"its process ended with {code}; started again in {delay_s:.1f} s"
         _log.warning(
             "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
@@ -169,10 +177,9 @@ class SupervisedStage:
         return delay_s
 
     def _promote(self, delay_s: float) -> None:
-        """The spare works from now on, and another is started."""
+        """The spare works from now on, and another is started in `delay_s` seconds."""
         self._working, self._spare = self._spare, None
-        self._is_ready()
-        self._restart = self._loop.call_later(delay_s, self._start_spare)
+        self._is_ready(delay_s)
 
     def _start_or_wait(self) -> None:
         """A spare that is still loading will be ready before a process that is only started now."""
@@ -185,7 +192,7 @@ class SupervisedStage:
                 self._is_ready()
 
     def _spare_died(self, incarnation: Incarnation, code: int) -> None:
-        self._restart = self._loop.call_later(self._note_death(incarnation, code), self._start_spare)
+        self._after(self._note_death(incarnation, code, self._spare_policy), self._start_spare)
 
     def _give_up_first_start(self) -> None:
         if self.state is State.FAILED and not self.decided.is_set():
@@ -243,7 +250,9 @@ class SupervisedStage:
         match message:
             case Ready():
                 self._log_ready(incarnation, message)
-                if incarnation is self._working and self.state is State.STARTING:
+                if incarnation is self._spare:
+                    self._spare_policy.ready(time.monotonic())
+                elif self.state is State.STARTING:
                     self._is_ready()
             case Unusable(reason):
                 _log.error("stage_unusable", stage=self.stage, epoch=incarnation.epoch, reason=reason)
@@ -252,7 +261,7 @@ class SupervisedStage:
                     self.decided.set()
                 incarnation.kill()
 
-    def _is_ready(self) -> None:
+    def _is_ready(self, spare_in_s: float = 0.0) -> None:
         assert self._working is not None and self._working.ready is not None
         self._policy.ready(time.monotonic())
         self.ready = self._working.ready
@@ -260,7 +269,7 @@ class SupervisedStage:
         self.decided.set()
         self._listener.stage_up(self.stage, self.ready.engine)
         if self._standby:
-            self._start_spare()
+            self._after(spare_in_s, self._start_spare)
 
     def _log_ready(self, incarnation: Incarnation, ready: Ready) -> None:
         _log.info(

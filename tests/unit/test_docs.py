@@ -4,7 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import SimpleNamespace
+from typing import Any, cast, get_args, get_origin
 
 import msgspec
 import pytest
@@ -14,8 +15,9 @@ from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
 from wernicke_daemon import protocol, results
 from wernicke_daemon.reporter import Reporter
+from wernicke_daemon.session import Session
 from wernicke_daemon.stats import Stats
-from wernicke_daemon.undelivered import Undelivered
+from wernicke_daemon.store import NoStore
 from wernicke_daemon.utterance import SpokenLine, Utterance
 
 ROOT = Path(__file__).parents[2]
@@ -26,21 +28,28 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 LOGGING = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+CODE = r"[A-Z]+(_[A-Z]+)+|OVERLOADED|UNAUTHORIZED"
+"""What a code looks like. Of single words there are many, and few are codes."""
 
 NOT_ON_THE_WIRE = {
+    "CERTIFICATE_VERIFY_FAILED",
     "ENGINE_FAILED",
     "ENGINE_UNAVAILABLE",
+    "HF_HUB_OFFLINE",
     "HF_TOKEN",
     "INPUT_UNREADABLE",
     "NO_SHARED_MEMORY",
     "PORT_TAKEN",
-    "START_FAILED",
     "STALE_HANDLE",
+    "START_FAILED",
     "WERNICKE_TOKEN",
+    "WRONG_ANSWER",
 }
 """Constants that look like codes of the protocol and reach no client."""
 
-NAMED_ELSEWHERE = {"client_does_not_read", "stage_output"}
+NAMED_ELSEWHERE = {"drained", "stage_output"}
 """Events whose name is not written in the logging call itself."""
 
 LEVELS = {"exception": "error"}
@@ -141,7 +150,7 @@ def test_every_client_message_option_and_event() -> None:
 
 def test_every_code() -> None:
     """The table of codes holds every code that can reach a client, and no other."""
-    used = {text for tree in TREES.values() for text in strings(tree) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", text)}
+    used = {text for tree in TREES.values() for text in strings(tree) if re.fullmatch(CODE, text)}
     assert set(rows(section(PROTOCOL, "Codes"))) == used - NOT_ON_THE_WIRE
 
 
@@ -156,6 +165,7 @@ def test_every_field_of_the_http_pages() -> None:
     """/health and /stats are described field by field."""
     health = keys_in("wernicke_daemon/daemon.py", "health")
     stats = keys_in("wernicke_daemon/daemon.py", "stats") | keys_in("wernicke_daemon/stats.py", "summary", "stage")
+    stats |= keys_in("wernicke_daemon/session.py", "summary")
     card = keys_in("wernicke_daemon/gpu.py", "figures")
     assert set(rows(section(PROTOCOL, "`GET /health`"))) == health
     percentiles = {"p50", "p95", "count"}
@@ -190,7 +200,7 @@ def test_fields_and_level_of_every_log_event() -> None:
     assert missing == []
 
 
-def test_every_field_of_the_utterance_line(tmp_path: Path) -> None:
+def test_every_field_of_the_utterance_line() -> None:
     """The line as it is really logged has exactly the documented fields."""
     utterance = Utterance(
         session="s",
@@ -208,9 +218,28 @@ def test_every_field_of_the_utterance_line(tmp_path: Path) -> None:
     )
     with structlog.testing.capture_logs() as lines:
         final = results.final(utterance, [], words=True, now=1.0)
-        Reporter(Stats(), Undelivered(tmp_path), log_text=True).settled(utterance, final)
+        session = cast(Session, SimpleNamespace(id="s", attached=True))
+        Reporter(Stats(), NoStore(), None, log_text=True).outcome(session, utterance, final, kept=lambda: None)
     [line] = [line for line in lines if line["event"] == "utterance"]
     assert set(line) - {"event", "log_level"} == set(rows(section(LOGGING, "The `utterance` line")))
+
+
+# --- reliability.md --------------------------------------------------------------------------------
+
+
+def test_every_promise_has_tests_that_exist() -> None:
+    """A promise names the tests that hold it, and they are there."""
+    promises = re.split(r"^### ", section_group(RELIABILITY, "The promises"), flags=re.MULTILINE)[1:]
+    assert promises
+    for promise in promises:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", promise)
+        assert named, promise.splitlines()[0]
+        assert [f"{path}::{name}" for path, name in named if name not in functions(path)] == []
+
+
+def functions(path: str) -> set[str]:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 # --- architecture.md, and all of them --------------------------------------------------------------

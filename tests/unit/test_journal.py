@@ -555,8 +555,8 @@ print("well again")
 def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     """Writes that fail in the middle: said, survived, and over when the disk takes data again."""
     child = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
-    [problem] = [line for line in child.stdout.splitlines() if line.startswith("problem:")]
-    assert "make room" in problem
+    # Two threads print: lines may run into one another.
+    assert "make room" in child.stdout.partition("problem:")[2]
     assert "well again" in child.stdout, child.stderr
     assert child.stdout.count("journal_failed") == 1
 
