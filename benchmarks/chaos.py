@@ -74,7 +74,7 @@ IDLE_LIMIT_S = 60.0
 """A round, or a stage's first job after a kill, that takes longer never comes to its end."""
 
 RESTARTS: dict[str, Any] = {"restarts_max": 1000, "stable_after_s": 0.01}
-"""A stage that dies every few seconds that has done a job since its start counts as stable here, and is started again at once."""
+"""A stage that has done a job since its start counts as stable here: it is started again at once, without backoff."""
 
 NO_DEADLINE_S = 3600.0
 """Results that go out without speakers or correction because time was up would differ, and rightly so."""

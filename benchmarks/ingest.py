@@ -1,10 +1,11 @@
 """What does it cost to listen? CPU time of the gateway and of voice activity detection, by number of streams.
 
-    python benchmarks/ingest.py [--streams 1 5 20 50] [--seconds 15] [--chunk-ms 100] [--json FILE]
+    python benchmarks/ingest.py [--streams 1 5 20 50] [--seconds 15] [--chunk-ms 100] [--quick] [--json FILE]
 
 Real-time 48 kHz stereo float32 streams of the bundled clip over real WebSockets, from another process, whose CPU time
-is not counted. The front (gateway, decoding, resampling, ring, dispatcher, log) is this process; the ingest stage runs
-Silero; the later stages only take a millisecond, and are not counted. CPU time is taken over a window that lies
+is not counted. The whole daemon serves them: its front (gateway, decoding, resampling, ring, audio journal, dispatcher,
+transcript store, log) is this process; the ingest stage runs Silero; the later stages only take a millisecond, and
+are not counted. CPU time is taken over a window that lies
 within the streaming: connecting and the last results are not in it. The streams are at different places of the clip
 and do not send at the same moment.
 """
@@ -27,17 +28,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import report
 from benchmarks.report import Figure
 from ipc.settings import StageSettings
-from wernicke_daemon import logs, media
+from wernicke_daemon import media
 from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Message, exchange
-from wernicke_daemon.config import AudioSettings, Config
-from wernicke_daemon.gateway import PATH, Gateway
-from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.config import AudioSettings, Config, LoggingSettings, RuntimeSettings
+from wernicke_daemon.daemon import running
+from wernicke_daemon.gateway import PATH
 from wernicke_daemon.media import Samples
-from wernicke_daemon.pipeline import Pipeline
-from wernicke_daemon.reporter import Reporter
-from wernicke_daemon.stats import Stats
-from wernicke_daemon.undelivered import Undelivered
 
 MAC = AudioFormat(48_000, channels=2, encoding="f32le")
 CLIP = Path(media.__file__).parent / "demo" / "clip.flac"
@@ -82,62 +79,32 @@ class Streaming:
 # --- the server ------------------------------------------------------------------------------------
 
 
-class Server:
-    """The daemon without its later engines. `url`: where it listens; `ingest`: the stage's process."""
-
-    def __init__(self, streams: int, directory: Path) -> None:
-        audio = AudioSettings(ring_seconds=RING_S)
-        config = Config(host="127.0.0.1", port=0, max_connections=streams, audio=audio)
-        settings = StageSettings(vad=config.vad, sleep_ms={"asr": 1, "diarization": 1, "correction": 1})
-        stats = Stats()
-        self._pipeline = Pipeline(config, settings, logs.StageLines(), stats.job)
-        self._feed = IngestFeed(self._pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
-        self._gateway = Gateway(
-            config,
-            self._pipeline.arena,
-            self._feed,
-            self._pipeline.submit,
-            Reporter(stats, Undelivered(directory), log_text=False),
-            health=lambda: (200, {}),
-            stats=dict,
-            engines=lambda: ({}, []),
-        )
-        self._drain_s = config.runtime.drain_timeout_s
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self._gateway.port}{PATH}"
-
-    @property
-    def ingest(self) -> psutil.Process:
-        return psutil.Process(self._pipeline.supervisor.stages["ingest"].pid)
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        await self._gateway.open()
-        await self._pipeline.start()
-        feeding = asyncio.create_task(self._feed.run())
-        self._gateway.ready = True
-        try:
-            yield
-        finally:
-            await self._gateway.close(self._drain_s)
-            feeding.cancel()
-            await self._pipeline.stop()
+def configured(streams: int, directory: Path) -> Config:
+    """As by default, with room for `streams` clients; what is kept goes into `directory`."""
+    return Config(
+        host="127.0.0.1",
+        port=0,
+        max_connections=streams,
+        audio=AudioSettings(ring_seconds=RING_S),
+        logging=LoggingSettings(console=False),
+        runtime=RuntimeSettings(data_dir=str(directory)),
+    )
 
 
 async def measure(streaming: Streaming, directory: Path) -> Cost:
-    server = Server(streaming.streams, directory)
-    async with server.running():
-        clients = await _start_clients(server.url, streaming)
+    config = configured(streaming.streams, directory)
+    settings = StageSettings(vad=config.vad, sleep_ms={"asr": 1, "diarization": 1, "correction": 1})
+    async with running(config, lambda line: None, settings) as daemon:
+        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{PATH}", streaming)
         await asyncio.sleep(MARGIN_S)
-        cores = await _cores([psutil.Process(), server.ingest], streaming.seconds)
+        ingest = psutil.Process(daemon.pipeline.supervisor.stages["ingest"].pid)
+        cores = await _cores([psutil.Process(), ingest], streaming.seconds)
         said, _ = await clients.communicate()
     if clients.returncode:
         sys.exit("error: the clients failed; what they said is above")
     total = sum(cores)
-    front, ingest = (round(share, 3) for share in cores)
-    return Cost(front, ingest, round(total, 3), round(total / streaming.streams, 4), **json.loads(said))
+    front, stage = (round(share, 3) for share in cores)
+    return Cost(front, stage, round(total, 3), round(total / streaming.streams, 4), **json.loads(said))
 
 
 async def _start_clients(url: str, streaming: Streaming) -> asyncio.subprocess.Process:
@@ -214,7 +181,7 @@ class Speech:
 
 
 def main() -> None:
-    args = _options().parse_args()
+    args = _options().parse_args(namespace=argparse.Namespace())
     plans = [Streaming(streams, args.seconds, args.chunk_ms) for streams in args.streams]
     if args.clients_of:
         asyncio.run(stream_to(args.clients_of, plans[0]))

@@ -2,9 +2,9 @@
 
     python benchmarks/overlap.py [--json FILE] [--quick]
 
-Real stage processes, sockets and shared memory; the engines only take time (`stages.sleep`). What is measured begins
-where a session commits the boundary of an utterance and ends where its final, its turn in `sequence` order
-having come, is handed to the client's writer.
+Real stage processes, sockets and shared memory, transcript store, audio journal and log; the engines only take time
+(`stages.sleep`). What is measured begins where a session commits the boundary of an utterance and ends where its
+final, its turn in `sequence` order having come and it being in the store, is handed to the client's writer.
 
 (a) Throughput: utterances that wait all at once. *Ideal* is the slowest stage (correction) at work without a
     break from the moment at which it can first have work: max(asr, diarization) + utterances x correction. The
@@ -18,6 +18,7 @@ having come, is handed to the client's writer.
 
 import asyncio
 import contextlib
+import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -35,15 +36,16 @@ from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrWork, Boundary, CorrectionWork, DiarizationWork, IngestOutcome, IngestTask, StageName, Work
 from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
 from stages.sleep import Sleep
-from wernicke_daemon import logs
+from wernicke_daemon import logs, process_tree, transcripts
 from wernicke_daemon.client import MONO_16K
-from wernicke_daemon.config import Config
+from wernicke_daemon.config import Config, JournalSettings, LoggingSettings, RuntimeSettings
+from wernicke_daemon.journal import Journal
 from wernicke_daemon.pipeline import Pipeline
-from wernicke_daemon.protocol import Final, ServerMessage
+from wernicke_daemon.protocol import Error, Final, ServerMessage, Suppressed
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.stats import Stats
-from wernicke_daemon.undelivered import Undelivered
+from wernicke_daemon.store import Store
 from wernicke_daemon.utterance import Utterance
 
 NAMES: tuple[StageName, ...] = ("asr", "diarization", "correction")
@@ -60,7 +62,7 @@ SPEECH = np.zeros(4 * SAMPLE_RATE, np.float32)
 """Of one utterance; 40 of them are less than what a ring holds."""
 
 _NO_DEADLINE_S = 3600.0
-"""40 utterances at once take longer than a client would be kept waiting for their correction."""
+"""40 utterances at once take longer than a client would be kept waiting for all that belongs to them."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ QUICK = Plan(8, SHORT, 25, SHORT)
 
 @dataclass(frozen=True)
 class Settled:
-    """at: seconds of the monotonic clock at which `message` left the session."""
+    """at: seconds of the monotonic clock at which `message`, what became of `utterance`, left the session."""
 
     utterance: Utterance
     message: ServerMessage
@@ -93,24 +95,20 @@ class Settled:
 
 
 class Source:
-    """A session without client and VAD: an utterance begins when `say` is called."""
+    """A session without VAD, and its client: an utterance begins when `say` is called."""
 
-    def __init__(self, pipeline: Pipeline, directory: Path, expected: int) -> None:
+    def __init__(self, pipeline: Pipeline, reporter: Reporter, expected: int) -> None:
         ring = pipeline.arena.acquire()
         assert ring is not None
-        self._reporter = Reporter(Stats(), Undelivered(directory), log_text=False)
+        self._pipeline = pipeline
         self._expected = expected
         self._complete = asyncio.Event()
+        self._submitted: dict[int, Utterance] = {}
         self._settled: list[Settled] = []
-        self._session = Session(
-            "benchmark",
-            ring,
-            Options(MONO_16K, "en"),
-            context_lines=CorrectionSettings().context_lines,
-            send=lambda message: None,
-            submit=pipeline.submit,
-            report=self._report,
-        )
+        lines = CorrectionSettings().context_lines
+        self._session = Session(secrets.token_hex(8), ring, Options(MONO_16K, "en"), lines, self._submit, reporter)
+        self._session.attach(self._sent)
+        reporter.began(self._session, "benchmark")
 
     async def say(self) -> None:
         """One utterance's audio is in the ring, and its boundary is committed."""
@@ -130,9 +128,14 @@ class Source:
             _check(settled)
         return self._settled
 
-    def _report(self, utterance: Utterance, message: ServerMessage) -> None:
-        self._reporter.settled(utterance, message)
-        self._settled.append(Settled(utterance, message, time.monotonic()))
+    def _submit(self, utterance: Utterance, session: Session) -> None:
+        self._submitted[utterance.sequence] = utterance
+        self._pipeline.submit(utterance, session)
+
+    def _sent(self, message: ServerMessage) -> None:
+        now = time.monotonic()
+        if isinstance(message, Final | Error | Suppressed) and message.sequence is not None:
+            self._settled.append(Settled(self._submitted[message.sequence], message, now))
         if len(self._settled) == self._expected:
             self._complete.set()
 
@@ -148,8 +151,7 @@ def _check(settled: Settled) -> None:
 
 async def all_at_once(times: Times, count: int, directory: Path) -> float:
     """Seconds from the first trigger to the last final of `count` utterances that wait at once."""
-    async with _pipeline(times) as pipeline:
-        source = Source(pipeline, directory, count)
+    async with _source(times, count, directory) as source:
         began = time.monotonic()
         for _ in range(count):
             await source.say()
@@ -184,8 +186,7 @@ def ideal_s(times: Times, count: int) -> float:
 
 async def one_by_one(times: Times, count: int, directory: Path) -> list[Settled]:
     """`count` utterances on a schedule that does not wait for anybody."""
-    async with _pipeline(times) as pipeline:
-        source = Source(pipeline, directory, count)
+    async with _source(times, count, directory) as source:
         began = time.monotonic()
         for number in range(1, count + 1):
             due = began + number * SLOWER * max(times.values()) / 1000
@@ -207,18 +208,44 @@ def percentiles(values: list[float]) -> dict[str, float]:
 
 
 @contextlib.asynccontextmanager
-async def _pipeline(times: Times) -> AsyncIterator[Pipeline]:
+async def _source(times: Times, count: int, directory: Path) -> AsyncIterator[Source]:
     """Three stage processes, ready; deadlines that no utterance reaches, all else as by default."""
     config = Config(
         diarization=DiarizationSettings(deadline_s=_NO_DEADLINE_S),
         correction=CorrectionSettings(deadline_s=_NO_DEADLINE_S),
+        runtime=RuntimeSettings(shed_after_s=_NO_DEADLINE_S),
     )
     pipeline = Pipeline(config, StageSettings(sleep_ms=times), logs.StageLines(), names=NAMES)
     try:
         await pipeline.start()
-        yield pipeline
+        async with _reporter(directory) as reporter:
+            yield Source(pipeline, reporter, count)
     finally:
         await pipeline.stop()
+
+
+@contextlib.asynccontextmanager
+async def _reporter(directory: Path) -> AsyncIterator[Reporter]:
+    """Results and audio are kept on disk as the daemon keeps them."""
+    store = Store(directory / transcripts.FILE_NAME, retention_days=0)
+    store.open()
+    journal = Journal(directory / "journal", JournalSettings().max_mib)
+    try:
+        yield Reporter(Stats(), store, journal, log_text=False)
+    finally:
+        await store.close()
+        await asyncio.to_thread(journal.close)
+
+
+@contextlib.contextmanager
+def _logged(directory: Path) -> Iterator[None]:
+    """The log is written as the daemon writes it, and no stage outlives this process."""
+    process_tree.adopt_current_process()
+    listener = logs.start(LoggingSettings(console=False), directory / "log.jsonl")
+    try:
+        yield
+    finally:
+        listener.stop()
 
 
 def measure(plan: Plan, directory: Path) -> dict[str, Any]:
@@ -264,7 +291,7 @@ def main() -> None:
     options = report.parser("Overlap of the stages, and what the way between them costs.")
     options.add_argument("--quick", action="store_true", help="few utterances: whether it works, not how fast")
     args = options.parse_args()
-    with report.workplace() as directory:
+    with report.workplace() as directory, _logged(directory):
         found = measure(QUICK if args.quick else FULL, directory)
     title = "Overlap (a quick run shows whether it works, not how fast)" if args.quick else "Overlap"
     report.show(title, ("figure", "measured", "wanted", ""), rows(found))

@@ -15,9 +15,6 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from wernicke_daemon import logs, process_tree
-from wernicke_daemon.config import LoggingSettings
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -57,17 +54,10 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder for data and the log, which is written as the daemon writes it; both are gone afterwards."""
+    """A folder for everything that a daemon keeps, gone afterwards."""
     psutil.cpu_percent()  # from here on, until it is asked for
-    process_tree.adopt_current_process()
-    with tempfile.TemporaryDirectory() as folder:
-        listener = logs.start(LoggingSettings(console=False), Path(folder) / "log.jsonl")
-        try:
-            yield Path(folder)
-        finally:
-            listener.stop()
-            for handler in listener.handlers:
-                handler.close()  # Windows removes no open file
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows removes no open log file
+        yield Path(folder)
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,0 +1,259 @@
+"""A stage whose replacement is loaded before it is needed: real processes, engines that only take time."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import structlog
+from msgspec.structs import replace
+
+from ipc.messages import Boundary, StageName
+from ipc.settings import Fault, StageSettings
+from wernicke_daemon.config import Config
+from wernicke_daemon.pipeline import Pipeline
+from wernicke_daemon.supervised_stage import State, SupervisedStage
+from wernicke_daemon.utterance import Utterance
+
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+NAMES: tuple[StageName, ...] = ("asr", "diarization", "correction")
+SLEEPS = {"asr": 200.0, "diarization": 5.0, "correction": 5.0}
+LENGTH = 16_000
+QUICK = {"backoff_first_s": 0.1, "backoff_max_s": 60.0, "restarts_max": 2}
+
+
+class House:
+    """A pipeline with a spare for one stage, and the owner of all utterances. told: of every stage that went (False)
+    or came (True), with its newest process's epoch. begun: stages of the jobs that were begun. log: what it says."""
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, standby: StageName, faults: dict[str, tuple[Fault, ...]], **runtime: Any
+    ) -> None:
+        config = Config()
+        config = replace(config, runtime=replace(config.runtime, standby=(standby,), **{**QUICK, **runtime}))
+        self.told: list[tuple[StageName, bool, int]] = []
+        self.begun: list[StageName] = []
+        self.log: list[Any] = []
+        self.settled_ones: list[Utterance] = []
+        self.pipeline = Pipeline(
+            config,
+            StageSettings(sleep_ms=SLEEPS, faults=faults),
+            on_line=lambda stage, line: None,
+            on_status=lambda stage, up: self.told.append((stage, up, self.stage(stage).epoch)),
+            names=NAMES,
+        )
+        dispatcher = self.pipeline.dispatcher
+        job_started = dispatcher.job_started
+
+        def noted(stage: StageName, job_id: int) -> None:
+            self.begun.append(stage)
+            job_started(stage, job_id)
+
+        patch.setattr(dispatcher, "job_started", noted)
+        ring = self.pipeline.arena.acquire()
+        assert ring is not None
+        self._ring = ring
+        self._said = 0
+
+    def stage(self, name: StageName) -> SupervisedStage:
+        return self.pipeline.supervisor.stages[name]
+
+    def say(self, count: int) -> None:
+        """So many utterances, all at once."""
+        for _ in range(count):
+            self._said += 1
+            start = self._ring.written
+            self._ring.append(np.zeros(LENGTH, np.float32))
+            audio = self._ring.handle(start, start + LENGTH)
+            boundary = Boundary(start, start + LENGTH, "silence", LENGTH, LENGTH)
+            said = Utterance("s", self._said, f"buff_{self._said}", audio, boundary, "en", (), 0.0, 0.0)
+            self.pipeline.submit(said, self)
+
+    async def results(self) -> list[Utterance]:
+        """All utterances, settled."""
+        await become(lambda: len(self.settled_ones) == self._said)
+        return sorted(self.settled_ones, key=lambda utterance: utterance.sequence)
+
+    async def spare_of(self, name: StageName, *old: int | None) -> int:
+        """The process of its spare, loaded, once it is none of `old`."""
+        stage = self.stage(name)
+        await become(lambda: stage.spare_pid not in (None, *old) and stage.spare_pid in self._loaded())
+        assert stage.spare_pid is not None
+        return stage.spare_pid
+
+    def _loaded(self) -> set[int]:
+        return {line["pid"] for line in self.log if line["event"] == "stage_ready"}
+
+    def deaths_of(self, name: StageName) -> list[Any]:
+        return [line for line in self.log if line["event"] == "stage_died" and line["stage"] == name]
+
+    # --- the Owner of all utterances ---
+
+    def recognised(self, utterance: Utterance) -> None:
+        """Nobody listens."""
+
+    def audio_released(self, utterance: Utterance) -> None:
+        """The ring is large enough for all."""
+
+    def context(self, utterance: Utterance) -> tuple[str, ...]:
+        return ()
+
+    def settled(self, utterance: Utterance) -> None:
+        self.settled_ones.append(utterance)
+
+
+Open = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
+    @asynccontextmanager
+    async def opened(
+        standby: StageName, faults: dict[str, tuple[Fault, ...]] | None = None, **runtime: Any
+    ) -> AsyncIterator[House]:
+        house = House(monkeypatch, standby, faults or {}, **runtime)
+        with structlog.testing.capture_logs() as house.log:
+            try:
+                await house.pipeline.start()
+                yield house
+            finally:
+                await house.pipeline.stop()
+
+    return opened
+
+
+async def become(true: Callable[[], bool]) -> None:
+    """Wait until it is. Raises TimeoutError after a minute."""
+    for _ in range(6000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+def kill(pid: int | None) -> None:
+    assert pid is not None
+    os.kill(pid, KILL)
+
+
+def processes(name: StageName) -> set[int]:
+    """Those of that stage that this process started and that live."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if child.cmdline()[-2:] == ["stages.runner", name]:
+                found.add(child.pid)
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return found
+
+
+def texts(results: list[Utterance]) -> list[str]:
+    return [line.segment.text for utterance in results for line in utterance.lines]
+
+
+def spoken(count: int) -> list[str]:
+    """What the sleep engine recognises in so many utterances."""
+    return [f"{at * LENGTH}-{(at + 1) * LENGTH}" for at in range(count)]
+
+
+def assert_whole(results: list[Utterance]) -> None:
+    assert texts(results) == spoken(len(results))
+    assert [(utterance.failure, utterance.warnings) for utterance in results] == [(None, [])] * len(results)
+
+
+async def test_a_spare_takes_over_at_once(opened: Open) -> None:
+    """kill -9 at work: a process that was loaded before does the jobs again, and another spare is loaded."""
+    async with opened("asr") as house:
+        asr = house.stage("asr")
+        spare, working = await house.spare_of("asr"), asr.pid
+        house.told.clear()
+        house.say(3)
+        await become(lambda: "asr" in house.begun)
+        kill(working)
+        await become(lambda: asr.pid != working)
+        assert (asr.pid, asr.state) == (spare, State.READY)
+        assert house.told == [("asr", False, 2), ("asr", True, 2)], "no process was started in between"
+        results = await house.results()
+        assert_whole(results)
+        assert [utterance.timings["asr"].attempts for utterance in results] == [2, 1, 1]
+        newest = await house.spare_of("asr", spare, working)
+        assert (asr.epoch, asr.deaths) == (3, 1)
+        assert processes("asr") == {spare, newest}
+    assert processes("asr") == set()
+
+
+async def test_a_spare_that_dies_is_replaced_and_nothing_else(opened: Open) -> None:
+    """The process that works, and its jobs, do not notice."""
+    async with opened("asr") as house:
+        asr = house.stage("asr")
+        spare, working = await house.spare_of("asr"), asr.pid
+        house.told.clear()
+        house.say(3)
+        await become(lambda: "asr" in house.begun)
+        kill(spare)
+        newest = await house.spare_of("asr", spare)
+        results = await house.results()
+        assert_whole(results)
+        assert [utterance.timings["asr"].attempts for utterance in results] == [1, 1, 1]
+        assert house.told == []
+        assert (asr.pid, asr.state) == (working, State.READY)
+        assert processes("asr") == {working, newest}
+
+
+async def test_spares_that_keep_dying_are_not_held_against_the_stage(opened: Open) -> None:
+    """A machine without memory for two still has the one: when it dies it is back at once, and does its jobs."""
+    async with opened("asr") as house:
+        asr = house.stage("asr")
+        spare = None
+        for _ in range(QUICK["restarts_max"] + 1):  # now no other is started for a long time
+            spare = await house.spare_of("asr", spare)
+            kill(spare)
+        await become(lambda: asr.spare_pid is None)
+        working = asr.pid
+        house.say(2)
+        await become(lambda: "asr" in house.begun)
+        kill(working)
+        assert_whole(await house.results())
+        assert not asr.failed
+
+
+async def test_a_spare_that_dies_while_it_is_waited_for(opened: Open) -> None:
+    """Both are gone, one after the other: one process works in the end, and one is its spare; none is left over."""
+    async with opened("asr", backoff_first_s=1.0, restarts_max=5) as house:
+        asr = house.stage("asr")
+        first = await house.spare_of("asr")
+        kill(asr.pid)
+        await become(lambda: asr.pid == first and asr.spare_pid is not None)
+        second = asr.spare_pid
+        kill(first)
+        await become(lambda: asr.state is State.BACKOFF)
+        kill(second)
+        await become(lambda: asr.deaths == 3)
+        due = asyncio.get_running_loop().time() + house.deaths_of("asr")[-1]["restart_in_s"]
+        house.say(2)
+        assert_whole(await house.results())
+        spare = await house.spare_of("asr")
+        await become(lambda: asyncio.get_running_loop().time() > due)  # no start is still to come
+        assert (asr.state, processes("asr")) == (State.READY, {asr.pid, spare})
+
+
+async def test_a_crash_loop_fails_the_stage_all_the_same(opened: Open) -> None:
+    """Spares that crash like the process before them are no way around the limit; results go out without."""
+    faults = {"diarization": (Fault("crash"),)}
+    async with opened("diarization", faults) as house:
+        stage = house.stage("diarization")
+        await house.spare_of("diarization")
+        house.say(4)
+        results = await house.results()
+        assert texts(results) == spoken(4)
+        assert [utterance.warnings for utterance in results] == [["DIARIZATION_UNAVAILABLE"]] * 4
+        await become(lambda: stage.state is State.FAILED)
+        assert stage.failed
+        assert processes("diarization") <= {stage.spare_pid}
+        assert house.stage("asr").deaths == 0
