@@ -45,6 +45,9 @@ MARGIN_S = 1.0
 RING_S = 72.0
 """Just above the least that the settings allow: a hundred rings of the default length would take 1.2 GB."""
 
+QUICK = [1, 5], 4.0
+"""Numbers of streams, and seconds for each."""
+
 MOST_STREAMS = 50
 MOST_CORES = 1.0
 """Wanted of front and ingest together at MOST_STREAMS."""
@@ -181,8 +184,9 @@ class Speech:
 
 
 def main() -> None:
-    args = _options().parse_args(namespace=argparse.Namespace())
-    plans = [Streaming(streams, args.seconds, args.chunk_ms) for streams in args.streams]
+    args = _options().parse_args()
+    numbers, seconds = QUICK if args.quick else (args.streams, args.seconds)
+    plans = [Streaming(streams, seconds, args.chunk_ms) for streams in numbers]
     if args.clients_of:
         asyncio.run(stream_to(args.clients_of, plans[0]))
         return
@@ -192,7 +196,7 @@ def main() -> None:
         f"Ingest: CPU seconds per second, {args.chunk_ms} ms chunks", COLUMNS, (row(*cost) for cost in costs.items())
     )
     streams = {str(count): asdict(cost) for count, cost in costs.items()}
-    report.save(args.json, {"streams": streams, "seconds": args.seconds, "chunk_ms": args.chunk_ms})
+    report.save(args.json, {"streams": streams, "seconds": seconds, "chunk_ms": args.chunk_ms})
 
 
 def _options() -> argparse.ArgumentParser:
@@ -200,6 +204,7 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--streams", type=int, nargs="+", default=[1, 5, 20, MOST_STREAMS], help="how many at a time")
     options.add_argument("--seconds", type=float, default=15.0, help="in which CPU time is taken, for each number")
     options.add_argument("--chunk-ms", type=int, default=100, help="audio in a WebSocket frame")
+    options.add_argument("--quick", action="store_true", help="few streams, not long: whether it works, not its cost")
     options.add_argument("--clients-of", metavar="URL", help=argparse.SUPPRESS)
     return options
 

@@ -47,6 +47,9 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         return exit_code(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:  # `wernicke export last | head`: whoever reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
 
 
 def _any_script_on_pipes() -> None:

@@ -87,8 +87,8 @@ class RuntimeSettings(Section, frozen=True):
     credit: Annotated[int, Meta(ge=1, le=8)] = 2
     max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
     asr_down_limit_s: Seconds = 120.0
-    job_timeout_s: Seconds = 120.0
-    job_timeout_per_audio_s: Annotated[float, Meta(ge=0, le=1000)] = 20.0
+    job_timeout_s: Seconds = 60.0
+    job_timeout_per_audio_s: Annotated[float, Meta(ge=0, le=1000)] = 4.0
     shed_after_s: Seconds = 20.0
     resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
     standby: tuple[StageName, ...] = ()
@@ -249,8 +249,6 @@ def _check_together(config: Config) -> None:
             f"runtime.backoff_max_s: expected at least runtime.backoff_first_s ({runtime.backoff_first_s:g}), "
             f"got {runtime.backoff_max_s:g}"
         )
-
-
     if bool(config.security.certificate_file) != bool(config.security.key_file):
         raise ConfigError("security.certificate_file: goes together with security.key_file; give both or neither")
 

@@ -272,13 +272,24 @@ def serve(config: Config, *, announce: Callable[[str], None]) -> int:
 async def _serve(config: Config, announce: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    async with running(config, announce) as daemon:
-        if config.runtime.profile == "embedded":
-            announce("The embedded engines are in use: English only.")
-        scheme = "wss" if config.tls_files else "ws"
-        announce(f"Ready: {scheme}://{config.host}:{daemon.port}/transcribe (Ctrl-C ends it)")
-        await stop.wait()
+    stopped = asyncio.create_task(stop.wait())
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(running(config, announce)))
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():  # models may take minutes to load: nobody waits for that to stop
+            starting.cancel()
+            await asyncio.wait({starting})
+            return
+        _announce_ready(config, starting.result().port, announce)
+        await stopped
         announce("Stopping: sending what is under way...")
+
+
+def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
+    if config.runtime.profile == "embedded":
+        announce("The embedded engines are in use: English only.")
+    scheme = "wss" if config.tls_files else "ws"
+    announce(f"Ready: {scheme}://{config.host}:{port}/transcribe (Ctrl-C ends it)")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

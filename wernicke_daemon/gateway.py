@@ -202,7 +202,7 @@ class Gateway:
         options = options_from(first, self._options(start))
         if first.session is not None:
             start = first
-        session = self._sessions.waiting_for(start.session, start.resume_token)
+        session = self._sessions.find(start.session, start.resume_token)
         if refusal := self._refusal(session):
             await self._refuse(socket, refusal)
             return
@@ -270,8 +270,11 @@ class Gateway:
             previous.evict()
         self._connections[session] = connection
         async with session.audio_lock:  # what the connection before was still taking in is in by then
-            session.attach(connection.send, last_sequence)
+            self._sessions.came_back(session)
+            session.attach(connection.send)
             greeter.greet()
+            if last_sequence is not None:
+                session.replay(last_sequence)
         await connection.run(session)
         if self._connections.get(session) is connection:
             del self._connections[session]

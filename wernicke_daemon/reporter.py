@@ -31,6 +31,7 @@ class Reporter:
         self._store = store
         self._journal = journal
         self._log_text = log_text
+        self._peers: dict[str, str] = {}
         self._journalled: set[str] = set()
 
     def began(self, session: Session, peer: str) -> None:
@@ -45,21 +46,30 @@ class Reporter:
             glossary_terms=len(options.glossary),
             events=sorted(options.events),
         )
-        self._store.session_started(session.id, time.time(), options.language, peer)
+        self._peers[session.id] = peer
+
+    def _open_records(self, session: Session) -> None:
+        """With its first audio: until then its options may change."""
+        options = session.options
+        self._store.session_started(session.id, time.time(), options.language, self._peers[session.id])
         if self._journal is not None:
             self._journalled.add(session.id)
             meta = SessionMeta(options.language, options.glossary, time.time(), options.words)
             self._journal.begin(session.id, meta)
+        del self._peers[session.id]
 
     def over(self, session: Session) -> None:
         """A session that had to be abandoned keeps its journal: the next start finishes it."""
         _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned)
-        self._store.session_ended(session.id, time.time())
+        if self._peers.pop(session.id, None) is None:
+            self._store.session_ended(session.id, time.time())
         if self._journal is not None and session.id in self._journalled and not session.abandoned:
             self._journal.end(session.id)
         self._journalled.discard(session.id)
 
     def audio(self, session: Session, start: int, samples: Audio) -> None:
+        if session.id in self._peers:
+            self._open_records(session)
         if self._journal is not None and session.id in self._journalled:
             self._journal.append(session.id, start, samples)
 

@@ -152,13 +152,16 @@ class Session:
 
     # --- its client ---
 
-    def attach(self, send: Send, last_sequence: int | None = None) -> None:
-        """A client listens. One that came back has what it missed since `last_sequence` sent again, in order."""
+    def attach(self, send: Send) -> None:
+        """A client listens, perhaps one that came back over another connection."""
         self._send = send
         self._idle.hold(time.monotonic())
         self._decoder.forget_partial_sample()
-        for message in self._history if last_sequence is not None else ():
-            if message.sequence is not None and last_sequence is not None and message.sequence > last_sequence:
+
+    def replay(self, after: int) -> None:
+        """Send the results again that a client missed since that sequence, in order."""
+        for message in self._history:
+            if message.sequence is not None and message.sequence > after:
                 self._deliver(message)
 
     def detach(self) -> None:

@@ -56,10 +56,13 @@ class Sessions:
             session.tell(event, message)
 
     def new(self, options: Options, peer: str) -> Session | None:
-        """For a client. None if there is no place."""
+        """For a client. None if there is no place; the session that waits longest for its client then waits no more."""
         session = self._make(secrets.token_hex(8), options, None)
         if session is not None:
             self._reporter.began(session, peer)
+        elif (oldest := next(iter(self._windows), None)) is not None:
+            self._windows[oldest].cancel()
+            self._run(self._give_up(self._sessions[oldest]))
         return session
 
     @asynccontextmanager
@@ -88,14 +91,18 @@ class Sessions:
         self._run(self._outlive(session))
         return session
 
-    def waiting_for(self, session_id: str | None, resume_token: str | None) -> Session | None:
+    def find(self, session_id: str | None, resume_token: str | None) -> Session | None:
         """The session that this client may take up again."""
         session = self._sessions.get(session_id or "")
-        if session is None or not hmac.compare_digest(session.resume_token, resume_token or ""):
+        presented = (resume_token or "").encode("utf-8", "surrogatepass")
+        if session is None or not hmac.compare_digest(session.resume_token.encode(), presented):
             return None
+        return session
+
+    def came_back(self, session: Session) -> None:
+        """It has its client again."""
         if (window := self._windows.pop(session.id, None)) is not None:
             window.cancel()
-        return session
 
     async def left(self, session: Session, may_return: bool) -> None:
         """Its client is gone. may_return: it knows how to come back."""

@@ -18,6 +18,7 @@ from enum import StrEnum
 import structlog
 
 from ipc.messages import Cancel, Done, Failed, FromStage, Incoming, Job, Ready, StageName, Started, Unusable
+from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.incarnation import Incarnation, StageSetup
 from wernicke_daemon.links import Links
 from wernicke_daemon.restart_policy import RestartPolicy
@@ -50,7 +51,7 @@ class SupervisedStage:
     ) -> None:
         self.stage = stage
         self.state = State.STARTING
-        self.epoch = 0
+        self._started = 0
         self.deaths = 0
         self.ready: Ready | None = None
         self.unusable: str | None = None
@@ -80,6 +81,11 @@ class SupervisedStage:
             self._working.send_order(Cancel(job_id))
 
     # --- what is known of it ---
+
+    @property
+    def epoch(self) -> int:
+        """Of the process that works, 0 while there is none."""
+        return self._working.epoch if self._working else 0
 
     @property
     def pid(self) -> int | None:
@@ -114,8 +120,8 @@ class SupervisedStage:
             self._spare = self._new()
 
     def _new(self) -> Incarnation:
-        self.epoch += 1
-        epoch = self.epoch
+        self._started += 1
+        epoch = self._started
         return Incarnation(
             self.stage,
             epoch,
@@ -195,8 +201,10 @@ class SupervisedStage:
         self._after(self._note_death(incarnation, code, self._spare_policy), self._start_spare)
 
     def _give_up_first_start(self) -> None:
+        """Without an optional stage that keeps crashing the daemon starts all the same; slow tries go on."""
         if self.state is State.FAILED and not self.decided.is_set():
-            self.unusable = f"The {self.stage} stage can't be started ({self.doing}); the log says why."
+            if self.stage in REQUIRED:
+                self.unusable = f"The {self.stage} stage can't be started ({self.doing}); the log says why."
             self.decided.set()
 
     def check(self, now: float) -> None:

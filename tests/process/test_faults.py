@@ -149,6 +149,27 @@ async def test_a_second_connection_takes_the_session_over(correcting: Daemon) ->
             assert wire.finals(await wire.until(second, "session_ended"))[0]["text"]
 
 
+async def test_a_place_is_free_again_when_nobody_comes_back(tmp_path: Path) -> None:
+    """Refused while the places are full, the client that lost its line is waited for no longer than the window; a
+    token that is no text harms nobody."""
+    config = replace(embedded(tmp_path, runtime={"resume_window_s": 1.0}), max_connections=1)
+    async with started(config) as daemon:
+        async with wire.open_socket(daemon.port, f"{wire.MONO}&events=session") as socket:
+            hello = await wire.receive(socket)
+            socket.transport.abort()
+        (session,) = daemon.sessions
+        while session.attached:
+            await asyncio.sleep(0.01)
+        async with wire.open_socket(daemon.port, f"{wire.MONO}&events=session&session={session.id}") as other:
+            assert (await wire.receive(other))["session_id"] != session.id
+            for token in (hello["resume_token"], "%E3%81%82"):
+                query = f"{wire.MONO}&session={session.id}&resume_token={token}"
+                async with wire.open_socket(daemon.port, query) as late:
+                    assert (await wire.receive(late))["code"] == "SERVER_OVERLOADED"
+            await asyncio.wait_for(session.done.wait(), 20)
+        assert session.ended == "disconnect"
+
+
 async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_start(tmp_path: Path) -> None:
     """kill -9 of the front in mid-utterance: the next start finds the audio in the journal, the result in the store."""
     audio = np.concatenate([wire.turn(5, after_s=2.6), wire.turn(2)]).astype("<f4").tobytes()

@@ -14,8 +14,9 @@ import pytest
 
 from ipc import segment
 from tests import wire
-from tests.process.conftest import command, serving, settings
+from tests.process.conftest import command, embedded, serving, settings
 from wernicke_daemon import cli
+from wernicke_daemon.daemon import Daemon, serve
 
 
 def stage_processes(parent: int) -> list[psutil.Process]:
@@ -36,6 +37,30 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) 
         assert await asyncio.to_thread(process.wait, 20) == 0
         assert len(children) == 4 and not psutil.wait_procs(children, timeout=0)[1]
         assert not list(Path("/dev/shm").glob(f"{segment.PREFIX}{process.pid}_*"))
+
+
+def test_a_signal_while_models_load_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to wait for a model that takes minutes, and what was started is stopped."""
+    stopped: list[bool] = []
+
+    async def load_for_ever(self: Daemon, progress: Callable[[str], None]) -> None:
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+        await asyncio.Event().wait()
+
+    async def stop(self: Daemon) -> None:
+        stopped.append(True)
+        await pipeline_stop(self)
+
+    pipeline_stop = Daemon.stop
+    monkeypatch.setattr(Daemon, "start", load_for_ever)
+    monkeypatch.setattr(Daemon, "stop", stop)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    try:
+        assert serve(embedded(tmp_path), announce=lambda line: None) == 0
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert stopped == [True]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX; Windows has the job object")
