@@ -1,10 +1,13 @@
 """The shared-memory arena: one ring of 16 kHz mono float32 per slot, written by the front, read by stages.
 
-Layout: a header of two int64 per slot (generation, floor), then the rings one after another. Sample number n of a
+Layout: one int64 per stage (the job it is at), a header of two int64 per slot (generation, floor), then the rings one
+after another. Sample number n of a
 connection lies at n modulo the ring's length. *floor* is the first sample that is still kept; the writer raises it
 before it overwrites anything, and a reader checks it (and the generation) after it has copied: what it then holds is
 either exactly the samples asked for, or a StaleHandle error, never old or mixed audio.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +15,26 @@ from numpy.typing import NDArray
 from ipc import segment
 from ipc.audio_handle import AudioHandle
 from ipc.errors import StaleHandle
+from ipc.messages import STAGES, StageName
 
 _HEADER = np.dtype([("generation", np.int64), ("floor", np.int64)])
 
 
-def _views(buffer: memoryview, slots: int, ring_samples: int) -> tuple[NDArray[np.void], NDArray[np.float32]]:
-    header = np.frombuffer(buffer, _HEADER, slots)
-    rings = np.frombuffer(buffer, np.float32, slots * ring_samples, offset=_HEADER.itemsize * slots)
-    return header, rings.reshape(slots, ring_samples)
+_MARKS_BYTES = 8 * len(STAGES)
+NO_JOB = 0
+
+
+class _Views(NamedTuple):
+    marks: NDArray[np.int64]
+    header: NDArray[np.void]
+    rings: NDArray[np.float32]
+
+
+def _views(buffer: memoryview, slots: int, ring_samples: int) -> _Views:
+    marks = np.frombuffer(buffer, np.int64, len(STAGES))
+    header = np.frombuffer(buffer, _HEADER, slots, offset=_MARKS_BYTES)
+    rings = np.frombuffer(buffer, np.float32, slots * ring_samples, offset=_MARKS_BYTES + _HEADER.itemsize * slots)
+    return _Views(marks, header, rings.reshape(slots, ring_samples))
 
 
 def _place(ring: NDArray[np.float32], start: int, count: int) -> tuple[slice, slice, int]:
@@ -34,10 +49,10 @@ class Arena:
 
     def __init__(self, slots: int, ring_samples: int) -> None:
         """Raises OSError where the machine's shared memory is too small."""
-        self._segment = segment.create(_HEADER.itemsize * slots + 4 * slots * ring_samples)
+        self._segment = segment.create(_MARKS_BYTES + _HEADER.itemsize * slots + 4 * slots * ring_samples)
         buffer = self._segment.buf
         assert buffer is not None
-        self._header, self._rings = _views(buffer, slots, ring_samples)
+        self._marks, self._header, self._rings = _views(buffer, slots, ring_samples)
         self._free = list(range(slots))
         self._writers: dict[int, RingWriter] = {}
         self.name = self._segment.name
@@ -55,6 +70,13 @@ class Arena:
         self._writers[slot] = writer
         return writer
 
+    def take_mark(self, stage: StageName) -> int | None:
+        """The job that a stage was at when it died, whatever of its last words was lost. Asked once per death."""
+        at = STAGES.index(stage)
+        job_id = int(self._marks[at])
+        self._marks[at] = NO_JOB
+        return job_id if job_id != NO_JOB else None
+
     def release(self, writer: "RingWriter") -> None:
         """The slot may be used again; handles to it turn stale at once."""
         self._header["generation"][writer.slot] += 1
@@ -65,7 +87,7 @@ class Arena:
         """Remove and unmap; writers are of no use any more."""
         for writer in self._writers.values():
             writer.detach()
-        del self._header, self._rings
+        del self._marks, self._header, self._rings
         self._segment.unlink()
         self._segment.close()
 
@@ -124,7 +146,7 @@ class ArenaReader:
         self._segment = segment.attach(name)
         buffer = self._segment.buf
         assert buffer is not None
-        self._header, self._rings = _views(buffer, int(slots), int(ring_samples))
+        self._marks, self._header, self._rings = _views(buffer, int(slots), int(ring_samples))
         self._name = name
 
     def read(self, handle: AudioHandle) -> NDArray[np.float32]:
@@ -139,6 +161,10 @@ class ArenaReader:
             raise StaleHandle("the audio is no longer in shared memory")
         return copy
 
+    def mark(self, stage: StageName, job_id: int) -> None:
+        """This stage is at that job now, or at NO_JOB. Outlives the process, even where it is killed at once."""
+        self._marks[STAGES.index(stage)] = job_id
+
     def close(self) -> None:
-        del self._header, self._rings
+        del self._marks, self._header, self._rings
         self._segment.close()

@@ -48,7 +48,7 @@ class Control:
         self._to_thread.send(codec.encode(message))
 
     def job_started(self, job_id: int, limit_s: float) -> None:
-        """Returns once it is told: a job that ends the process at once must have counted as begun."""
+        """Returns once it is told: the job may hold the GIL from its beginning, and this thread's messages with it."""
         self._busy = (job_id, time.monotonic())
         self._told.clear()
         self.report(Started(job_id, limit_s))

@@ -17,7 +17,7 @@ import structlog
 import zmq
 
 from ipc import channels, codec
-from ipc.arena import ArenaReader
+from ipc.arena import NO_JOB, ArenaReader
 from ipc.channels import Boot
 from ipc.errors import EngineUnavailable, WernickeError
 from ipc.messages import Done, Failed, Init, Job, Loading, Ready, StageName, Unusable
@@ -47,7 +47,7 @@ def run(record: bytes) -> None:
         engine = start_engine(stage, init, control, faults)
     if engine is not None:
         arena = ArenaReader(init.arena)
-        serve(Worker(engine, arena, control, faults), control.stop_signal, work, results)
+        serve(Worker(stage, engine, arena, control, faults), control.stop_signal, work, results)
         engine.close()
     leave()
 
@@ -116,12 +116,16 @@ def serve(worker: "Worker", stop: Socket, work: Socket, results: Socket) -> None
             return
         job = codec.decode_job(work.recv())
         results.send(codec.encode(worker.do(job)))
+        worker.rest()
 
 
 class Worker:
     """Does one job at a time."""
 
-    def __init__(self, engine: Engine, arena: ArenaReader, control: Control, faults: Faults) -> None:
+    def __init__(
+        self, stage: StageName, engine: Engine, arena: ArenaReader, control: Control, faults: Faults
+    ) -> None:
+        self._stage = stage
         self._engine = engine
         self._arena = arena
         self._control = control
@@ -131,6 +135,7 @@ class Worker:
         """An engine's exception is an answer too."""
         if self._control.was_cancelled(job.job_id):
             return Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0)
+        self._arena.mark(self._stage, job.job_id)
         self._control.job_started(job.job_id, job.limit_s)
         began = time.perf_counter()
         try:
@@ -145,6 +150,10 @@ class Worker:
             return Failed(job.job_id, WernickeError.code, f"{type(error).__name__}: {error}", elapsed_ms(began))
         finally:
             self._control.job_finished(job.job_id)
+
+    def rest(self) -> None:
+        """The answer is on its way."""
+        self._arena.mark(self._stage, NO_JOB)
 
 
 def elapsed_ms(began: float) -> float:

@@ -72,8 +72,9 @@ class JobQueue:
         return row
 
     def started(self, job_id: int) -> JobRow | None:
+        """May be said twice of one attempt."""
         row = self._out.get(job_id)
-        if row is not None:
+        if row is not None and not row.running:
             row.attempts += 1
             row.running = True
         return row

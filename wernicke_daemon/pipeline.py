@@ -43,8 +43,15 @@ class Pipeline:
         self.arena = Arena(slots, round(config.audio.ring_seconds * SAMPLE_RATE))
         self.dispatcher = Dispatcher(_policy(config), on_job, on_status, on_shed)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
-        standby = runtime.standby
-        self.supervisor = Supervisor(setup, lambda: _restarts(runtime), self.dispatcher, on_line, names, standby)
+        self.supervisor = Supervisor(
+            setup,
+            lambda: _restarts(runtime),
+            self.dispatcher,
+            on_line,
+            self.arena.take_mark,
+            names,
+            runtime.standby,
+        )
         self.dispatcher.connect(self.supervisor.stages)
         self._deadlines: asyncio.Task[None] | None = None
 

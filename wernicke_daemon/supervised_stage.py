@@ -47,8 +47,10 @@ class SupervisedStage:
         policy: RestartPolicy,
         listener: StageListener,
         on_line: Callable[[StageName, bytes], None],
+        job_at_death: Callable[[], int | None],
         standby: bool = False,
     ) -> None:
+        """job_at_death: the job that the process which died last was at."""
         self.stage = stage
         self.state = State.STARTING
         self._started = 0
@@ -63,6 +65,7 @@ class SupervisedStage:
         self._spare_policy = copy.deepcopy(policy)  # a spare that can't run is no fault of the process that works
         self._listener = listener
         self._on_line = on_line
+        self._job_at_death = job_at_death
         self._standby = standby
         self._loop = asyncio.get_running_loop()
         self._working: Incarnation | None = None
@@ -145,12 +148,19 @@ class SupervisedStage:
             self._spare = None
         else:
             self._working = None
+            self._count_last_job()
         if self.state is State.STOPPED:
             self._stopped()
         elif self._working is None:
             self._died(incarnation, code)
         else:
             self._spare_died(incarnation, code)
+
+    def _count_last_job(self) -> None:
+        """That it began may not have been heard: what a dying process says last is often lost."""
+        job_id = self._job_at_death()
+        if job_id is not None:
+            self._listener.job_started(self.stage, job_id)
 
     def _by_epoch(self, epoch: int) -> Incarnation | None:
         return next((i for i in (self._working, self._spare) if i is not None and i.epoch == epoch), None)

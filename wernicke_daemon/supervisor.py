@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -36,6 +37,7 @@ class Supervisor:
         new_policy: Callable[[], RestartPolicy],
         listener: StageListener,
         on_line: Callable[[StageName, bytes], None],
+        job_at_death: Callable[[StageName], int | None],
         names: tuple[StageName, ...] = STAGES,
         standby: tuple[StageName, ...] = (),
     ) -> None:
@@ -44,7 +46,9 @@ class Supervisor:
         self._links = Links(self._from_links)
         self._checking: asyncio.Task[None] | None = None
         self.stages: dict[StageName, SupervisedStage] = {
-            name: SupervisedStage(name, setup, self._links, new_policy(), listener, on_line, name in standby)
+            name: SupervisedStage(
+                name, setup, self._links, new_policy(), listener, on_line, partial(job_at_death, name), name in standby
+            )
             for name in names
         }
 

@@ -53,24 +53,27 @@ def told(messages: list[dict[str, Any]], kind: str) -> list[str]:
 
 async def test_what_is_left_out_comes_in_order_and_every_utterance_has_its_final(tmp_path: Path) -> None:
     """Partials first, then correction, then speakers; said to clients, in results and on /health; then all is back."""
-    async with sleeping(embedded(tmp_path, runtime={"shed_after_s": 1.0}), asr_ms=400) as daemon:
-        async with wire.open_socket(daemon.port, f"{wire.MONO}&events=partial,status") as socket:
-            await say(socket, 12)
-            messages = await until_told(socket, "degraded")
-            await say(socket, 3)
-            assert (await health(daemon))[1]["overload"] == len(SHED)
-            messages += await until_told(socket, "restored")
-            assert len(wire.finals(messages)) == 15 and daemon.health()[1]["overload"] == 0
-            await say(socket, 1)
-            messages += await wire.until(socket, "final")
+    config = embedded(tmp_path, runtime={"shed_after_s": 1.5})
+    async with (
+        sleeping(config, asr_ms=400) as daemon,
+        wire.open_socket(daemon.port, f"{wire.MONO}&events=partial,status") as socket,
+    ):
+        await say(socket, 14)
+        messages = await until_told(socket, "degraded")
+        await say(socket, 3)
+        assert (await health(daemon))[1]["overload"] == len(SHED)
+        messages += await until_told(socket, "restored")
+        assert len(wire.finals(messages)) == 17 and (await health(daemon))[1]["overload"] == 0
+        await say(socket, 1)
+        messages += await wire.until(socket, "final")
     assert told(messages, "degraded") == told(messages, "restored") == SHED
     finals = wire.finals(messages)
-    assert [final["sequence"] for final in finals] == list(range(1, 17))
-    assert len({final["text"] for final in finals}) == 16
-    first, last_waiting, after = finals[0], finals[14], finals[15]
+    assert [final["sequence"] for final in finals] == list(range(1, 19))
+    assert len({final["text"] for final in finals}) == 18
+    first, last_waiting, after = finals[0], finals[16], finals[17]
     assert first["warnings"] == after["warnings"] == [] and last_waiting["warnings"] == ["OVERLOADED"]
     assert uses(first) == uses(after) == {"diarization", "llm"} and uses(last_waiting) == set()
-    assert {1, 16} <= with_partial(messages) and 15 not in with_partial(messages)
+    assert {1, 18} <= with_partial(messages) and 17 not in with_partial(messages)
 
 
 async def until_told(socket: ClientConnection, kind: str) -> list[dict[str, Any]]:
@@ -140,22 +143,24 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
 ) -> None:
     """What waits and what comes then is answered with its sequence; the connection lives to see the recovery."""
     runtime = {"asr_down_limit_s": 1.5, "restarts_max": 1, "backoff_first_s": 0.1, "backoff_max_s": 0.3}
-    async with sleeping(embedded(tmp_path, runtime=runtime), asr_ms=50) as daemon:
-        async with wire.open_socket(daemon.port, f"{wire.MONO}&events=status") as socket:
-            with monkeypatch.context() as patch:
-                break_for_good(daemon, "asr", patch)
-                await say(socket, 3)
-                errors = [(await wire.until(socket, "error"))[-1] for _ in range(3)]
-                await say(socket, 1)
-                errors += [(await wire.until(socket, "error"))[-1]]
-                status, page = await health(daemon)
-                assert (status, page["status"], page["stages"]["asr"]["state"]) == (503, "failed", "failed")
-            await wire.until(socket, "restored")
-            assert (await health(daemon))[0] == 200
+    async with (
+        sleeping(embedded(tmp_path, runtime=runtime), asr_ms=50) as daemon,
+        wire.open_socket(daemon.port, f"{wire.MONO}&events=status") as socket,
+    ):
+        with monkeypatch.context() as patch:
+            break_for_good(daemon, "asr", patch)
+            await say(socket, 3)
+            errors = [(await wire.until(socket, "error"))[-1] for _ in range(3)]
             await say(socket, 1)
-            final = (await wire.until(socket, "final"))[-1]
-            await socket.send(json.dumps({"type": "stop"}))
-            assert [message["type"] for message in await wire.until(socket, "session_ended")] == ["session_ended"]
+            errors += [(await wire.until(socket, "error"))[-1]]
+            status, page = await health(daemon)
+            assert (status, page["status"], page["stages"]["asr"]["state"]) == (503, "failed", "failed")
+        await wire.until(socket, "restored")
+        assert (await health(daemon))[0] == 200
+        await say(socket, 1)
+        final = (await wire.until(socket, "final"))[-1]
+        await socket.send(json.dumps({"type": "stop"}))
+        assert [message["type"] for message in await wire.until(socket, "session_ended")] == ["session_ended"]
     assert [error["sequence"] for error in errors] == [1, 2, 3, 4]
     assert {error["code"] for error in errors} == {"TRANSCRIPTION_FAILED"}
     assert "recogniser" in errors[0]["message"] and final["sequence"] == 5
