@@ -4,7 +4,7 @@ import asyncio
 import enum
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
-from ssl import SSLContext, SSLError
+from ssl import SSLCertVerificationError, SSLContext, SSLError
 from types import TracebackType
 from typing import Any, NoReturn, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -196,13 +196,16 @@ async def _open(url: str, options: dict[str, str], token: str | None, cafile: Pa
             ping_timeout=_PING_TIMEOUT_S,
             max_size=_MAX_MESSAGE_BYTES,
         )
+    except SSLCertVerificationError as error:  # a ValueError, too
+        sentence = f"The certificate of {url} is not trusted ({error.verify_message}); name it with --cafile."
+        raise ClientError(sentence, Exit.UNREACHABLE) from error
+    except SSLError as error:
+        raise ClientError(f"No secure connection to {url}: {error}.", Exit.UNREACHABLE) from error
     except (InvalidURI, ValueError) as error:
         sentence = f"{url!r} is not the address of a server; write it like {DEFAULT_URL}."
         raise ClientError(sentence, Exit.USAGE) from error
     except InvalidStatus as error:
         raise _refused(url, error.response.status_code) from error
-    except SSLError as error:
-        raise ClientError(f"No secure connection to {url}: {error}.", Exit.UNREACHABLE) from error
     except InvalidHandshake as error:
         raise _not_wernicke(url, str(error)) from error
     except OSError as error:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import msgspec
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
@@ -139,21 +140,31 @@ def _shown(url: str, health_page: dict[str, Any], stats_page: dict[str, Any]) ->
         raise _foreign(url) from None
     parts: list[RenderableType] = [
         f"{url}: {health.status}, {health.active_connections} connected",
-        _stages(health, stats),
+        _processes(health, stats),
+        _work(stats),
     ]
     return Group(*parts, *_sentences(health, stats), _sessions(stats.sessions) if stats.sessions else "No sessions.")
 
 
-def _stages(health: Health, stats: Stats) -> Table:
-    table = Table("stage", "state", "pid", "epoch", "restarts", "spare", "engine", "queue")
-    for column in ("queued", "run"):
-        table.add_column(f"{column} ms\np50 / p95", justify="right")
+def _processes(health: Health, stats: Stats) -> Table:
+    table = _table("stage", "state", "pid", "epoch", "restarts", "spare", "engine")
     for name, stage in stats.stages.items():
         engine = health.stages[name].engine if name in health.stages else None
         numbers = (_number(stage.pid), str(stage.epoch), str(stage.restarts), _number(stage.spare_pid))
-        times = (str(stage.queued_ms), str(stage.run_ms))
-        table.add_row(name, stage.state, *numbers, engine or "-", str(stage.queue), *times)
+        table.add_row(name, stage.state, *numbers, engine or "-")
     return table
+
+
+def _work(stats: Stats) -> Table:
+    table = _table("stage", "jobs in queue", "queued ms p50 / p95", "at work ms p50 / p95")
+    for name, stage in stats.stages.items():
+        table.add_row(name, str(stage.queue), str(stage.queued_ms), str(stage.run_ms))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    """Narrow enough for a terminal of 80 columns."""
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def _number(value: int | None) -> str:
@@ -169,7 +180,7 @@ def _sentences(health: Health, stats: Stats) -> Iterator[str]:
 
 
 def _sessions(sessions: list[SessionFigures]) -> Table:
-    table = Table("session", "client", "received s", "results", "under way", "reading")
+    table = _table("session", "client", "received s", "results", "under way", "reading")
     for one in sessions:
         client, reading = "attached" if one.attached else "gone", "paused" if one.paused else "on"
         table.add_row(one.session, client, f"{one.received_s:.1f}", str(one.results), str(one.under_way), reading)

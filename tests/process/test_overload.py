@@ -154,7 +154,7 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
             await say(socket, 1)
             errors += [(await wire.until(socket, "error"))[-1]]
             status, page = await health(daemon)
-            assert (status, page["status"], page["stages"]["asr"]["state"]) == (503, "failed", "failed")
+            assert (status, page["status"]) == (503, "failed")
         await wire.until(socket, "restored")
         assert (await health(daemon))[0] == 200
         await say(socket, 1)
