@@ -67,8 +67,8 @@ class Policy(msgspec.Struct, frozen=True):
 class Owner(Protocol):
     """Whose utterances they are: the session."""
 
-    def recognised(self, utterance: Utterance) -> None:
-        """The text is there; speakers and correction are not."""
+    def recognised(self, utterance: Utterance, shed: bool) -> None:
+        """The text is there; speakers and correction are not. shed: nobody need be told now."""
 
     def audio_released(self, utterance: Utterance) -> None:
         """No stage will read its audio any more."""
@@ -287,8 +287,7 @@ class Dispatcher:
         if not any(segment.text for segment in result.segments):
             self._settle(utterance, owner)
             return
-        if not self._available.shedding.level:
-            owner.recognised(utterance)
+        owner.recognised(utterance, shed=self._available.shedding.level > 0)
         if "diarization" in utterance.open_jobs:
             due = self._clock.read(time.monotonic()) + self._policy.diarization_s
             self._deadlines[utterance.open_jobs["diarization"]] = due

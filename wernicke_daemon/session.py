@@ -134,7 +134,8 @@ class Session:
         self._voices = Voices()
         self._finals: InOrder[Utterance] = InOrder(left.sequence)
         self._history: deque[Outcome] = deque(maxlen=HISTORY)
-        self._said: deque[tuple[int, str]] = deque(maxlen=context_lines)
+        self._said: dict[int, str] = {}
+        self._context_lines = context_lines
         self._room = asyncio.Event()
         self._marks: deque[Mark] = deque()
         self._reached: Mark | None = None
@@ -382,17 +383,18 @@ class Session:
 
     # --- results: the dispatcher's Owner ---
 
-    def recognised(self, utterance: Utterance) -> None:
-        self._said.append((utterance.sequence, results.recognised_text(utterance)))
-        partial = results.recognised(utterance, self.options.words, time.monotonic())
-        self.tell("partial", partial)
+    def recognised(self, utterance: Utterance, shed: bool) -> None:
+        self._said[utterance.sequence] = results.recognised_text(utterance)
+        if not shed:
+            self.tell("partial", results.recognised(utterance, self.options.words, time.monotonic()))
 
     def audio_released(self, utterance: Utterance) -> None:
         self._leases.pop(utterance.sequence, None)
         self._free()
 
     def context(self, utterance: Utterance) -> tuple[str, ...]:
-        return tuple(text for sequence, text in self._said if sequence < utterance.sequence)
+        before = sorted(sequence for sequence in self._said if sequence < utterance.sequence)
+        return tuple(self._said[sequence] for sequence in before[-self._context_lines :] if self._context_lines)
 
     def settled(self, utterance: Utterance) -> None:
         if self.done.is_set():
@@ -411,6 +413,7 @@ class Session:
         self._history.append(message)
         self._deliver(message)
         del self._not_final[utterance.sequence]
+        self._said.pop(utterance.sequence - self._context_lines, None)
         self._free()
 
     def _deliver(self, message: Outcome) -> None:

@@ -116,23 +116,32 @@ class SupervisedStage:
     def start(self) -> None:
         """A process that is to work. None other is left by now."""
         self.state = State.STARTING
-        self._working = self._new()
+        self._working = self._new(self.start)
 
     def _start_spare(self) -> None:
         if self._spare is None and self.state is not State.STOPPED:
-            self._spare = self._new()
+            self._spare = self._new(self._start_spare)
 
-    def _new(self) -> Incarnation:
+    def _new(self, again: Callable[[], None]) -> Incarnation | None:
+        """None where the machine has no room for another process: `again` is called later."""
         self._started += 1
         epoch = self._started
-        return Incarnation(
-            self.stage,
-            epoch,
-            self._setup,
-            self._links,
-            on_exit=lambda code: self._hand_over(epoch, code),
-            on_line=lambda line: self._on_line(self.stage, line),
-        )
+        try:
+            return Incarnation(
+                self.stage,
+                epoch,
+                self._setup,
+                self._links,
+                on_exit=lambda code: self._hand_over(epoch, code),
+                on_line=lambda line: self._on_line(self.stage, line),
+            )
+        except OSError as error:
+            self._links.close((self.stage, epoch))
+            delay_s = self._policy.died(time.monotonic())
+            self.why_down = f"its process could not be started ({error.strerror})"
+            _log.error("stage_not_started", stage=self.stage, epoch=epoch, reason=error.strerror)
+            self._after(delay_s, again)
+            return None
 
     def _hand_over(self, epoch: int, code: int) -> None:
         """Called on the child's waiter thread. At exit the loop may be gone first; then nobody needs to know."""

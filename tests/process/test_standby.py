@@ -95,7 +95,7 @@ class House:
 
     # --- the Owner of all utterances ---
 
-    def recognised(self, utterance: Utterance) -> None:
+    def recognised(self, utterance: Utterance, shed: bool) -> None:
         """Nobody listens."""
 
     def audio_released(self, utterance: Utterance) -> None:

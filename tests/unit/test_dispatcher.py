@@ -95,9 +95,10 @@ class Client:
         self.released: list[int] = []
         self.results: list[Utterance] = []
 
-    def recognised(self, utterance: Utterance) -> None:
+    def recognised(self, utterance: Utterance, shed: bool) -> None:
         assert utterance.asr is not None
-        self.texts.append(utterance.sequence)
+        if not shed:
+            self.texts.append(utterance.sequence)
 
     def audio_released(self, utterance: Utterance) -> None:
         self.released.append(utterance.sequence)
