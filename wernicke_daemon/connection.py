@@ -19,11 +19,11 @@ from websockets.exceptions import ConnectionClosed
 from ipc.errors import WernickeError
 from wernicke_daemon import protocol
 from wernicke_daemon.protocol import Flush, Keepalive, ServerMessage, Start, Stop
-from wernicke_daemon.session import Options, Session
+from wernicke_daemon.session import HISTORY, Options, Session
 
 _log = structlog.get_logger()
 
-MOST_WAITING = 1000
+MOST_WAITING = 2 * HISTORY
 """Messages kept for a client that does not read; then it is cut off and its results are kept elsewhere."""
 
 SEND_TIMEOUT_S = 20.0

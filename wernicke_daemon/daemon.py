@@ -35,6 +35,7 @@ from wernicke_daemon.supervised_stage import State
 _log = structlog.get_logger()
 
 PROGRESS_EVERY_S = 0.5
+GPU_EVERY_S = 5.0
 SHED_IN_ORDER = ("partials", "correction", "diarization")
 
 
@@ -53,6 +54,9 @@ class Daemon:
         self._config = config
         self._stats = Stats()
         self._degraded: dict[tuple[str, str], str] = {}
+        self._gpu: dict[str, Any] | None = None
+        self.store = _open_store(config)
+        self._journal = _open_journal(config)
         try:
             self.pipeline = Pipeline(
                 config,
@@ -68,14 +72,13 @@ class Daemon:
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None
-        self.store = _open_store(config)
-        self._journal = _open_journal(config)
         reporter = Reporter(self._stats, self.store, self._journal, config.logging.log_text)
         feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
         self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline.submit, reporter)
         self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines)
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None
+        self._watching_gpu: asyncio.Task[None] | None = None
         self.recovery: asyncio.Task[None] | None = None
 
     @property
@@ -94,7 +97,10 @@ class Daemon:
         self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
             self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
+        self._watching_gpu = asyncio.create_task(self._watch_gpu())
         self.gateway.ready = True
+        for name, stage in self.pipeline.supervisor.stages.items():
+            self._quality(name, protocol.DOWN, lacking=stage.state is not State.READY, waiting=0)
         _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
 
     async def stop(self) -> None:
@@ -102,13 +108,20 @@ class Daemon:
             self.recovery.cancel()  # what it is at stays in the journal for the next start
             await asyncio.wait([self.recovery])
         await self.gateway.close(self._config.runtime.drain_timeout_s)
-        if self._feeding is not None:
-            self._feeding.cancel()
+        for task in (self._feeding, self._watching_gpu):
+            if task is not None:
+                task.cancel()
         await self.pipeline.stop()
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
         await self.store.close()
         _log.info("stopped")
+
+    async def _watch_gpu(self) -> None:
+        """In a thread, and not when somebody asks: a driver that hangs must not hang the daemon."""
+        while (figures := await asyncio.to_thread(gpu.figures)) is not None:
+            self._gpu = figures
+            await asyncio.sleep(GPU_EVERY_S)
 
     async def _tell(self, progress: Callable[[str], None]) -> None:
         """What the stages are doing while they start, whenever it changes, and once more at the end."""
@@ -159,7 +172,7 @@ class Daemon:
         """HTTP status and the /health page."""
         stages = self.pipeline.supervisor.stages
         status = self._status()
-        card = gpu.figures()
+        card = self._gpu
         page = {
             "status": status,
             "stages": {
@@ -222,7 +235,7 @@ class Daemon:
                 }
                 for name, stage in self.pipeline.supervisor.stages.items()
             },
-            "gpu_stats": gpu.figures(),
+            "gpu_stats": self._gpu,
         }
 
 

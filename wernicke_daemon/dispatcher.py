@@ -306,11 +306,16 @@ class Dispatcher:
 
     def _correct(self, utterance: Utterance, owner: Owner) -> None:
         assert utterance.asr is not None
+        due = utterance.served_from + self._policy.correction_s
+        if self._clock.read(time.monotonic()) >= due:  # too late already, by no fault of the LLM
+            utterance.warn(TOO_LATE["correction"])
+            self._settle(utterance, owner)
+            return
         texts = tuple(line.segment.text for line in utterance.lines)
         context = owner.context(utterance)
         work = CorrectionWork(texts, utterance.asr.language, utterance.glossary, context)
         self._add_for(utterance, owner, "correction", work)
-        self._deadlines[utterance.open_jobs["correction"]] = utterance.served_from + self._policy.correction_s
+        self._deadlines[utterance.open_jobs["correction"]] = due
 
     def _corrected(self, utterance: Utterance, owner: Owner, result: CorrectionResult) -> None:
         utterance.correction = result

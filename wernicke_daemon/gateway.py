@@ -11,27 +11,26 @@ from urllib.parse import parse_qsl, urlsplit
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from ipc.errors import WernickeError
 from wernicke_daemon import access, protocol
 from wernicke_daemon.config import Config
 from wernicke_daemon.connection import Connection, options_from
+from wernicke_daemon.door import SMALL_FRAME, Door
 from wernicke_daemon.protocol import Start
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.sessions import Sessions
 
 PATH = "/transcribe"
-RETRY_AFTER_S = 10.0
-MOST_STRANGERS = 32
-"""Connections beyond the limit that may wait at a time to bring their token or to be turned away."""
-
 GOODBYE_S = 1.0
 """Seconds for last results and the close after the drain."""
 
-FRAMES_AHEAD = 8
+MOST_SOCKETS = 200
+"""Beyond, a connection is cut without a word: nobody honest comes in such numbers."""
+
+FRAMES_AHEAD = 2
 """Frames read ahead of a session; beyond, TCP pushes back."""
 
 
@@ -39,15 +38,6 @@ class PortTaken(WernickeError):
     """The address can't be listened on."""
 
     code = "PORT_TAKEN"
-
-
-class Unauthorized(WernickeError):
-    """A first message without a token that is known."""
-
-    code = access.UNAUTHORIZED
-
-    def __init__(self) -> None:
-        super().__init__(access.REFUSALS[access.Verdict.REFUSED_TOKEN].message)
 
 
 class Gateway:
@@ -72,6 +62,7 @@ class Gateway:
         }
         self._engines = engines
         self._connections: dict[Session, Connection] = {}
+        self._door = Door(config.security, lambda start: options_from(start, self._options(Start())), reporter.refused)
         self._sockets: set[ServerConnection] = set()
         self._server: Server | None = None
         self.ready = False
@@ -131,7 +122,10 @@ class Gateway:
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answers what is no session; None lets the WebSocket begin."""
-        address = urlsplit(request.path)
+        try:
+            address = urlsplit(request.path)
+        except ValueError:
+            return self._json(400, {"error": "The address is not one."}, request)
         query = dict(parse_qsl(address.query))
         if address.path in self._pages:
             return self._page(address.path, request, query)
@@ -185,6 +179,10 @@ class Gateway:
     # --- sessions ---
 
     async def _handle(self, socket: ServerConnection) -> None:
+        if len(self._sockets) >= MOST_SOCKETS:
+            socket.transport.abort()
+            return
+        socket.protocol.max_message_size = SMALL_FRAME  # until it is let in
         self._sockets.add(socket)
         try:
             await self._receive(socket)
@@ -192,52 +190,25 @@ class Gateway:
             self._sockets.discard(socket)
 
     async def _receive(self, socket: ServerConnection) -> None:
+        if (first := await self._door.admit(socket)) is None:
+            return
         assert socket.request is not None
         start = self._start(socket.request.path)
-        if len(self._sockets) > self._config.max_connections + MOST_STRANGERS:
-            await self._refuse(socket, "Too many connections are waiting to be let in")
-            return
-        if (first := await self._introduced(socket)) is None:
-            return
         options = options_from(first, self._options(start))
         if first.session is not None:
             start = first
         session = self._sessions.find(start.session, start.resume_token)
-        if refusal := self._refusal(session):
-            await self._refuse(socket, refusal)
-            return
         resumed = session is not None
-        if session is None:
+        refusal = self._refusal(session)
+        if refusal is None and session is None:
             session = self._sessions.new(options, str(socket.remote_address))
-        if session is None:
-            await self._refuse(socket, "All places are taken by sessions whose results are still under way")
+        if refusal is not None or session is None:
+            why = refusal or "All places are taken by sessions whose results are still under way"
+            await self._door.refuse(socket, why)
             return
+        socket.protocol.max_message_size = self._config.audio.max_frame_mib * 1024 * 1024
         with structlog.contextvars.bound_contextvars(session=session.id):
             await self._serve(socket, session, start.last_sequence or 0 if resumed else None)
-
-    async def _introduced(self, socket: ServerConnection) -> Start | None:
-        """What a first message said, where one was needed for its token; None where the client was turned away."""
-        assert socket.request is not None
-        query = dict(parse_qsl(urlsplit(socket.request.path).query))
-        if access.request(self._config.security, socket.request.headers, query) is access.Verdict.ALLOWED:
-            return Start()
-        try:
-            return self._first(await asyncio.wait_for(socket.recv(), access.FIRST_MESSAGE_S))
-        except (TimeoutError, ConnectionClosed):
-            refusal: WernickeError = Unauthorized()
-        except WernickeError as error:
-            refusal = error
-        await self._turn_away(socket, protocol.error(refusal.code, str(refusal)), protocol.CLOSE_POLICY)
-        return None
-
-    def _first(self, frame: str | bytes) -> Start:
-        """A first message that brings a known token. Raises Unauthorized, and what its options may raise."""
-        if access.first_message(self._config.security, frame) is not access.Verdict.ALLOWED:
-            raise Unauthorized
-        start = protocol.parse(frame if isinstance(frame, str) else "")
-        assert isinstance(start, Start)  # access has seen its type
-        options_from(start, self._options(Start()))
-        return start
 
     def _refusal(self, resumed: Session | None) -> str | None:
         if not self.ready:
@@ -245,20 +216,6 @@ class Gateway:
         if self.active >= self._config.max_connections and not (resumed and resumed.attached):
             return f"All {self._config.max_connections} places are taken"
         return None
-
-    async def _refuse(self, socket: ServerConnection, why: str) -> None:
-        """An HTTP refusal would keep today's clients from ever coming back."""
-        text = f"{why}; try again in {RETRY_AFTER_S:.0f} s."
-        message = protocol.error("SERVER_OVERLOADED", text, retry_after_s=RETRY_AFTER_S)
-        await self._turn_away(socket, message, protocol.CLOSE_TRY_AGAIN)
-
-    async def _turn_away(self, socket: ServerConnection, message: protocol.Error, code: int) -> None:
-        self._reporter.refused(message)
-        try:
-            await socket.send(protocol.encode(message))
-            await socket.close(code)
-        except ConnectionClosed:
-            return
 
     async def _serve(self, socket: ServerConnection, session: Session, last_sequence: int | None) -> None:
         """last_sequence: of a client that came back, None for a new one."""
@@ -269,18 +226,20 @@ class Gateway:
         if (previous := self._connections.get(session)) is not None:
             previous.evict()
         self._connections[session] = connection
-        async with session.audio_lock:  # what the connection before was still taking in is in by then
-            self._sessions.came_back(session)
-            session.attach(connection.send)
-            greeter.greet()
-            if last_sequence is not None:
-                session.replay(last_sequence)
-        await connection.run(session)
-        if self._connections.get(session) is connection:
-            del self._connections[session]
-            session.detach()
-            if session.ended is None:
-                await self._sessions.left(session, may_return=greeter.greeted)
+        try:
+            async with session.audio_lock:  # what the connection before was still taking in is in by then
+                self._sessions.came_back(session)
+                session.attach(connection.send)
+                greeter.greet()
+                if last_sequence is not None:
+                    session.replay(last_sequence)
+            await connection.run(session)
+        finally:
+            if self._connections.get(session) is connection:
+                del self._connections[session]
+                session.detach()
+                if session.ended is None:
+                    await self._sessions.left(session, may_return=greeter.greeted)
 
 
 class Greeter:

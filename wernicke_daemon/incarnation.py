@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from ipc import channels
 from ipc.channels import Boot
@@ -37,6 +38,23 @@ class StageSetup(msgspec.Struct, frozen=True):
     settings: StageSettings
     limits: Limits
     heartbeat_s: float
+
+    def pinned(self, stage: StageName, before: Ready | None) -> "StageSetup":
+        """For a restart: the engine that `auto` chose once, or a moment's trouble would mean a worse one for good."""
+        if before is None or stage in self.settings.sleep_ms:
+            return self
+        return replace(self, settings=_pinned(self.settings, stage, before.engine))
+
+
+def _pinned(settings: StageSettings, stage: StageName, engine: str) -> StageSettings:
+    match stage:
+        case "asr":
+            return replace(settings, asr=replace(settings.asr, engine=engine))
+        case "diarization":
+            return replace(settings, diarization=replace(settings.diarization, engine=engine))
+        case "correction":
+            return replace(settings, correction=replace(settings.correction, engine=engine))
+    return settings
 
 
 class Incarnation:

@@ -4,8 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from ipc.messages import IngestResult, IngestTask, IngestWork
+import structlog
+
+from ipc.messages import IngestOutcome, IngestResult, IngestTask, IngestWork
 from wernicke_daemon.session import Session
+
+_log = structlog.get_logger()
 
 
 class IngestFeed:
@@ -25,15 +29,33 @@ class IngestFeed:
         self._sessions.pop(session.id, None)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Nothing that goes wrong with one tick may end it: nobody would be heard any more."""
         while True:
             await asyncio.sleep(self._tick_s)
-            now = time.monotonic()
-            news = (session.take_news(now) for session in list(self._sessions.values()))
-            tasks = tuple(task for task in news if task is not None)
-            if tasks and not await self._examined(tasks) and len(tasks) > 1:
-                for task in tasks:  # one session's audio may be at fault: the others need not suffer with it
-                    await self._examined((task,))
+            try:
+                await self._tick()
+            except Exception:
+                _log.exception("ingest_feed_failed")
+
+    async def _tick(self) -> None:
+        now = time.monotonic()
+        news = (self._news_of(session, now) for session in list(self._sessions.values()))
+        tasks = tuple(task for task in news if task is not None)
+        if tasks and not await self._examined(tasks) and len(tasks) > 1:
+            for task in tasks:  # one session's audio may be at fault: the others need not suffer with it
+                await self._examined((task,))
+
+    def _news_of(self, session: Session, now: float) -> IngestTask | None:
+        try:
+            return session.take_news(now)
+        except Exception:
+            self._give_up(session)
+            return None
+
+    def _give_up(self, session: Session) -> None:
+        """One session that can't be served must not keep the others from it. Its audio stays in the journal."""
+        _log.exception("session_failed", session=session.id)
+        session.abandon()
 
     async def _examined(self, tasks: tuple[IngestTask, ...]) -> bool:
         """Have the tasks examined and commit what was found. False if several could not be examined together."""
@@ -44,6 +66,13 @@ class IngestFeed:
             return False
         outcomes = {outcome.session: outcome for outcome in result.outcomes} if result else {}
         for task in tasks:
-            if task.session in self._sessions:
-                self._sessions[task.session].commit(task, outcomes.get(task.session))
+            session = self._sessions.get(task.session)
+            if session is not None:
+                self._commit(session, task, outcomes.get(task.session))
         return True
+
+    def _commit(self, session: Session, task: IngestTask, outcome: IngestOutcome | None) -> None:
+        try:
+            session.commit(task, outcome)
+        except Exception:
+            self._give_up(session)

@@ -62,6 +62,13 @@ class Liveness:
         else:
             self._finished_early.append(job_id)
 
+    def pardon(self, seconds: float) -> None:
+        """So long nobody here could hear anything: the machine slept, or this process was held up."""
+        if self._deadline is not None:
+            self._deadline += seconds
+        if self._heard is not None:
+            self._heard += seconds
+
     def verdict(self, now: float) -> str | None:
         """Why the process must be replaced, or None."""
         if self._deadline is not None and now > self._deadline:

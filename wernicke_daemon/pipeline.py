@@ -7,6 +7,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import structlog
+
 from ipc.arena import Arena
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES, StageName
@@ -18,6 +20,8 @@ from wernicke_daemon.liveness import Limits
 from wernicke_daemon.restart_policy import RestartPolicy
 from wernicke_daemon.supervisor import Supervisor
 from wernicke_daemon.utterance import StageTiming, Utterance
+
+_log = structlog.get_logger()
 
 DEADLINE_TICK_S = 0.05
 HELLO_S = 30.0
@@ -70,7 +74,10 @@ class Pipeline:
     async def _check_deadlines(self) -> None:
         while True:
             await asyncio.sleep(DEADLINE_TICK_S)
-            self.dispatcher.check_deadlines(time.monotonic())
+            try:
+                self.dispatcher.check_deadlines(time.monotonic())
+            except Exception:  # whatever it is: without this loop utterances wait for ever
+                _log.exception("deadlines_failed")
 
     async def stop(self) -> None:
         """Every process is gone, and the shared memory with them."""

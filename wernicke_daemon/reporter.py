@@ -79,8 +79,10 @@ class Reporter:
 
     def outcome(self, session: Session, utterance: Utterance, message: Outcome, kept: Callable[[], None]) -> None:
         def stored() -> None:
-            self._settled(session, utterance, message)
-            kept()
+            try:
+                self._settled(session, utterance, message)
+            finally:  # a figure that can't be taken must not hold up a result
+                kept()
 
         self._store.keep(session.id, utterance.sequence, message, stored)
 

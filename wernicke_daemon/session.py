@@ -40,6 +40,10 @@ MOST_PER_TASK = 30 * SAMPLE_RATE
 """Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
 
 ACK_EVERY_S = 1.0
+GAP_EVERY_S = 5.0
+"""Gaps that follow on one another are told as one, but not later than that."""
+
+MOST_MARKS = 100
 
 LONGEST_TAIL = SAMPLE_RATE // 4
 """Samples; more than the resampler ever holds back (33 ms at 48 kHz)."""
@@ -50,6 +54,8 @@ WINDOW = 512
 
 HISTORY = 1000
 """Results kept in memory for a client that comes back; a resume window is minutes, so this is days of speech."""
+
+UNSPEAKABLE = "This utterance could not be put into words; the daemon's log says why. The next ones are not affected."
 
 Send = Callable[[ServerMessage], None]
 Outcome = protocol.Final | protocol.Error | protocol.Suppressed
@@ -150,6 +156,8 @@ class Session:
         self._leases: dict[int, int] = {}
         self._acked = protocol.AudioReceived(0, 0)
         self._acked_at = 0.0
+        self._gap: tuple[int, int] | None = None
+        self._gap_told = 0.0
 
     # --- its client ---
 
@@ -211,8 +219,10 @@ class Session:
         async with self.audio_lock:
             self._note_pause(time.monotonic())
             self._feeding = True
-            refused = await self._feed_pieces(data)
-            self._feeding = False
+            try:
+                refused = await self._feed_pieces(data)
+            finally:
+                self._feeding = False
             self._arrived(len(data))
         if refused is not None:
             raise refused
@@ -252,7 +262,7 @@ class Session:
         if len(samples):
             self._records.audio(self, self.ring.written, samples)
             self.ring.append(samples)
-        self._wall.arrived(self.ring.written, self._time_of_day())
+            self._wall.arrived(self.ring.written, self._time_of_day())
 
     def _time_of_day(self) -> float:
         """Of the last sample received."""
@@ -273,9 +283,17 @@ class Session:
         """End the open utterance after all that was received; but for `flush`, the session too."""
         async with self.audio_lock:
             await self._append(self._decoder.drain())
-            self._marks.append(Mark(self.ring.written, trigger, 0.0))
+            await self._mark(Mark(self.ring.written, trigger, 0.0))
             if trigger != "flush":
                 self.ended = trigger
+
+    async def _mark(self, mark: Mark) -> None:
+        """A client that flushes without end waits, as one that sends too much audio does; twice at once is once."""
+        while len(self._marks) >= MOST_MARKS and not self.done.is_set():
+            self._room.clear()
+            await self._room.wait()
+        if mark.trigger != "flush" or not self._marks or self._marks[-1] != mark:
+            self._marks.append(mark)
 
     def configure(self, options: Options) -> None:
         """A `start` message. Raises InvalidMessage once audio has come."""
@@ -308,6 +326,7 @@ class Session:
         if unexamined or self._speaking or self._reached.trigger:
             return True
         self._marks.popleft()  # a pause between utterances
+        self._room.set()
         return False
 
     def _note_pause(self, now: float) -> None:
@@ -323,12 +342,13 @@ class Session:
         if outcome is None or outcome.stale:
             self._lose(task)
         else:
+            self._tell_gap()
             self._state = outcome.state
             self._examined = outcome.examined_to
-            self._retained = outcome.retain_from
             self._speaking = outcome.speaking
             for boundary in outcome.boundaries:
                 self._begin(boundary)
+            self._retained = outcome.retain_from
             if outcome.dropped_samples:
                 self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
         if self._reached is not None:
@@ -337,13 +357,23 @@ class Session:
 
     def _lose(self, task: IngestTask) -> None:
         """Cut the session's audio at the task's end: what was open can't be trusted to be whole any more."""
-        start_s, end_s = self._retained / SAMPLE_RATE, task.audio.end / SAMPLE_RATE
-        _log.error("audio_lost", session=self.id, start_s=start_s, end_s=end_s)
-        gap = protocol.Gap(start_s, end_s, "INTERNAL_ERROR")
-        self.send(gap if "status" in self.options.events else _gap_as_error(gap))
+        start = self._gap[0] if self._gap else self._retained
+        self._gap = (start, task.audio.end)
+        if time.monotonic() - self._gap_told >= GAP_EVERY_S:
+            self._tell_gap()
         self._state = b""
         self._examined = self._retained = task.audio.end
         self._speaking = False
+
+    def _tell_gap(self) -> None:
+        if self._gap is None:
+            return
+        start_s, end_s = (sample / SAMPLE_RATE for sample in self._gap)
+        self._gap = None
+        self._gap_told = time.monotonic()
+        _log.error("audio_lost", session=self.id, start_s=start_s, end_s=end_s)
+        gap = protocol.Gap(start_s, end_s, "INTERNAL_ERROR")
+        self.send(gap if "status" in self.options.events else _gap_as_error(gap))
 
     def _begin(self, boundary: Boundary) -> None:
         self._sequence += 1
@@ -379,6 +409,7 @@ class Session:
         final = min(self._retained, *self._not_final.values()) if self._not_final else self._retained
         self._records.final_before(self, final, min(self._not_final, default=self._sequence + 1))
         if self.ended and not self._marks and not self._not_final:
+            self._tell_gap()
             self.done.set()
 
     # --- results: the dispatcher's Owner ---
@@ -405,7 +436,11 @@ class Session:
 
     def _release(self, utterance: Utterance) -> None:
         """Voices are named here, in the order of speech."""
-        message = self._outcome(utterance)
+        try:
+            message = self._outcome(utterance)
+        except Exception:  # whatever it is: every sequence ends in something, and the next ones wait for it
+            _log.exception("result_failed", session=self.id, sequence=utterance.sequence)
+            message = _failure("INTERNAL_ERROR", UNSPEAKABLE, utterance)
         self._records.outcome(self, utterance, message, lambda: self._kept(utterance, message))
 
     def _kept(self, utterance: Utterance, message: Outcome) -> None:
@@ -424,12 +459,7 @@ class Session:
 
     def _outcome(self, utterance: Utterance) -> Outcome:
         if utterance.failure is not None:
-            return protocol.error(
-                "TRANSCRIPTION_FAILED",
-                protocol.sentence(utterance.failure),
-                buffer_id=utterance.buffer_id,
-                sequence=utterance.sequence,
-            )
+            return _failure("TRANSCRIPTION_FAILED", protocol.sentence(utterance.failure), utterance)
         if not utterance.lines:
             return protocol.Suppressed(utterance.sequence, utterance.buffer_id, "no speech was recognised")
         return results.final(utterance, self._names(utterance), self.options.words, time.monotonic())
@@ -450,3 +480,7 @@ def _pieces(data: bytes) -> Iterator[memoryview]:
 def _gap_as_error(gap: protocol.Gap) -> protocol.Error:
     text = f"The audio from {gap.start:.1f} s to {gap.end:.1f} s could not be examined and is lost to a fault."
     return protocol.error(gap.reason, text, details={"from": gap.start, "to": gap.end})
+
+
+def _failure(code: str, text: str, utterance: Utterance) -> protocol.Error:
+    return protocol.error(code, text, buffer_id=utterance.buffer_id, sequence=utterance.sequence)

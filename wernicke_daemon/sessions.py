@@ -116,7 +116,7 @@ class Sessions:
 
     async def _give_up(self, session: Session) -> None:
         self._windows.pop(session.id, None)
-        if session.ended is None:
+        if session.ended is None and not session.attached:
             await session.end_utterance("disconnect")
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:

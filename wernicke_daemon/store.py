@@ -261,6 +261,9 @@ class Store:
             self._commit()
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
+        except Exception as error:  # this thread must live: no result leaves without it
+            _log.exception("store_writer_failed")
+            self._failed(error)
         else:
             self._succeeded()
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 import structlog
+import zmq
 
 from ipc.messages import Cancel, Done, Failed, FromStage, Incoming, Job, Ready, StageName, Started, Unusable
 from wernicke_daemon.availability import REQUIRED
@@ -25,6 +26,9 @@ from wernicke_daemon.restart_policy import RestartPolicy
 from wernicke_daemon.stage_port import StageListener
 
 _log = structlog.get_logger()
+
+
+KILL_S = 2.0
 
 
 class State(StrEnum):
@@ -115,6 +119,8 @@ class SupervisedStage:
 
     def start(self) -> None:
         """A process that is to work. None other is left by now."""
+        if self.state is State.STOPPED or self._working is not None:
+            return
         self.state = State.STARTING
         self._working = self._new(self.start)
 
@@ -130,17 +136,16 @@ class SupervisedStage:
             return Incarnation(
                 self.stage,
                 epoch,
-                self._setup,
+                self._setup.pinned(self.stage, self.ready),
                 self._links,
                 on_exit=lambda code: self._hand_over(epoch, code),
                 on_line=lambda line: self._on_line(self.stage, line),
             )
-        except OSError as error:
+        except (OSError, zmq.ZMQError) as error:
             self._links.close((self.stage, epoch))
-            delay_s = self._policy.died(time.monotonic())
-            self.why_down = f"its process could not be started ({error.strerror})"
-            _log.error("stage_not_started", stage=self.stage, epoch=epoch, reason=error.strerror)
-            self._after(delay_s, again)
+            self.why_down = f"its process could not be started ({error})"
+            _log.error("stage_not_started", stage=self.stage, epoch=epoch, reason=str(error))
+            self._after(self._policy.died(time.monotonic()), again)
             return None
 
     def _hand_over(self, epoch: int, code: int) -> None:
@@ -249,7 +254,20 @@ class SupervisedStage:
             _log.warning("stage_killed_at_stop", stage=self.stage)
             for incarnation in running:
                 incarnation.kill()
-            await self._none_left.wait()
+            await self._reaped()
+
+    async def _reaped(self) -> None:
+        """A process that is stuck in a driver can't even be killed; then the daemon ends without it."""
+        try:
+            await asyncio.wait_for(self._none_left.wait(), KILL_S)
+        except TimeoutError:
+            _log.error("stage_not_reaped", stage=self.stage, pid=self.pid)
+
+    def pardon(self, seconds: float) -> None:
+        """This process slept for so long, not the stage."""
+        for incarnation in (self._working, self._spare):
+            if incarnation is not None:
+                incarnation.liveness.pardon(seconds)
 
     def _stopped(self) -> None:
         if self._working is None and self._spare is None:
@@ -279,6 +297,8 @@ class SupervisedStage:
                 self._log_ready(incarnation, message)
                 if incarnation is self._spare:
                     self._spare_policy.ready(time.monotonic())
+                    if self.state in (State.BACKOFF, State.FAILED):
+                        self._after(0.0, self._start_or_wait)
                 elif self.state is State.STARTING:
                     self._is_ready()
             case Unusable(reason):
