@@ -297,7 +297,7 @@ class SupervisedStage:
                 self._log_ready(incarnation, message)
                 if incarnation is self._spare:
                     self._spare_policy.ready(time.monotonic())
-                    if self.state in (State.BACKOFF, State.FAILED):
+                    if self.state is State.BACKOFF:
                         self._after(0.0, self._start_or_wait)
                 elif self.state is State.STARTING:
                     self._is_ready()

@@ -210,7 +210,7 @@ async def test_everything_over_tls_with_the_daemons_own_certificate(
             with pytest.raises(ClientError, match=r"is not trusted|is not a Wernicke server") as refused:
                 await said(other)
             assert refused.value.exit_code == Exit.UNREACHABLE
-        options = ["--url", url, "--token", TOKEN]
+        options = ["--url", url, f"--token={TOKEN}"]
         assert await status(*options) == Exit.UNREACHABLE
         assert "--cafile" in capsys.readouterr().err
         assert await status(*options, "--cafile", str(certificate)) == Exit.OK

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -346,3 +347,28 @@ async def test_many_connections_a_second(strict: Daemon) -> None:
 async def test_many_connections_at_once(strict: Daemon) -> None:
     """1,000 as fast as they are taken; whoever was there before keeps its place."""
     await survives(strict, connects(1000, per_second=1e6))
+
+
+async def test_sessions_that_wait_for_their_clients_give_way(tmp_path: Path) -> None:
+    """Clients that could come back and do not can't keep newcomers out for as long as they are waited for."""
+    async with started(embedded(tmp_path, runtime={"resume_window_s": 600.0})) as daemon:
+        while (code := await session_that_waits(daemon.port)) is None:
+            pass
+        assert code == "SERVER_OVERLOADED"
+        await eventually_served(daemon.port)
+
+
+async def session_that_waits(port: int) -> str | None:
+    """Its client is cut off in mid-speech. The code of the refusal where there was no place for it."""
+    async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:
+        hello = await wire.receive(socket)
+        if hello["type"] == "error":
+            return str(hello["code"])
+        await socket.send(SPEECH[:64_000])
+        socket.transport.abort()
+    return None
+
+
+async def eventually_served(port: int) -> None:
+    while await session_that_waits(port):
+        await asyncio.sleep(0.2)

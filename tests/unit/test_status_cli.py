@@ -82,15 +82,10 @@ def test_everything_that_one_wants_to_know(capsys: pytest.CaptureFixture[str]) -
         assert cli.main(["status", "--url", url]) == Exit.OK
     shown = capsys.readouterr().out
     rows = [line.split() for line in shown.splitlines()]
-    assert ["ingest", "ready", "4711", "1", "0", "-", "silero"] in rows and ["ingest", "0", "-", "-"] in rows
-    assert ["asr", "backoff", "-", "3", "2", "4713", "pocketsphinx"] in rows and [
-        "asr",
-        "7",
-        "12",
-        "/",
-        "100",
-        "-",
-    ] in rows
+    assert ["ingest", "ready", "4711", "1", "0", "-", "silero"] in rows
+    assert ["ingest", "0", "-", "-"] in rows
+    assert ["asr", "backoff", "-", "3", "2", "4713", "pocketsphinx"] in rows
+    assert ["asr", "7", "12", "/", "100", "-"] in rows
     assert ["8f14", "gone", "61.3", "9", "2", "paused"] in rows
     assert f"{url}: degraded, 1 connected" in shown
     assert "last death of asr: its process ended with -9; started again in 0.5 s" in shown
