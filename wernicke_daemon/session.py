@@ -2,17 +2,17 @@
 every stage.
 
 Life: OPEN (audio comes in; a client is attached, or may come back) → ENDING (no more audio; utterances are still under
-way) → over (`done` is set). Audio is appended to the ring by `feed`, examined by ingest jobs that `take_news` and
-`commit` make and close, cut into utterances, and kept until the utterance needs it no more. A result is kept in the
-transcript store before it is sent.
+way) → over (`done` is set). Audio goes through the intake, is cut into utterances, and is kept until its utterance
+needs it no more. A result is kept in the transcript store before it is sent.
 """
 
 import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -22,35 +22,19 @@ from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
 from wernicke_daemon import protocol, results
-from wernicke_daemon.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
+from wernicke_daemon.audio import Audio, AudioFormat
+from wernicke_daemon.intake import Intake, Left
 from wernicke_daemon.ordering import InOrder
 from wernicke_daemon.protocol import ServerMessage
-from wernicke_daemon.rate_watch import RateWatch
 from wernicke_daemon.speaker_assignment import seconds_by_speaker
-from wernicke_daemon.timeline import IdleClock, WallClock
 from wernicke_daemon.utterance import Utterance
 from wernicke_daemon.voices import Voices
 
 _log = structlog.get_logger()
 
-PIECE_BYTES = 1 << 20
-"""A larger frame is decoded in pieces, between which other connections get their turn."""
-
-MOST_PER_TASK = 30 * SAMPLE_RATE
-"""Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
-
 ACK_EVERY_S = 1.0
 GAP_EVERY_S = 5.0
 """Gaps that follow on one another are told as one, but not later than that."""
-
-MOST_MARKS = 100
-
-LONGEST_TAIL = SAMPLE_RATE // 4
-"""Samples; more than the resampler ever holds back (33 ms at 48 kHz)."""
-
-WINDOW = 512
-"""Samples that voice activity detection looks at together; fewer are no news."""
-
 
 HISTORY = 1000
 """Results kept in memory for a client that comes back; a resume window is minutes, so this is days of speech."""
@@ -69,23 +53,6 @@ class Options(msgspec.Struct, frozen=True):
     glossary: tuple[str, ...] = ()
     events: frozenset[str] = frozenset()
     words: bool = True
-
-
-class Left(msgspec.Struct, frozen=True):
-    """Where a session goes on: sample number, sequence of the next utterance, and the time of day of that sample
-    (None: samples are heard as they come in)."""
-
-    sample: int = 0
-    sequence: int = 1
-    wall: float | None = None
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """What happened after sample number `sample`: the utterance is to end (trigger), or nothing came for idle_s."""
-
-    sample: int
-    trigger: Trigger | None
-    idle_s: float
 
 
 class Records(Protocol):
@@ -118,40 +85,25 @@ class Session:
         left: Left | None = None,
     ) -> None:
         """submit: gives an utterance to the dispatcher. left: what it goes on from, None for a new session."""
-        now = time.monotonic()
         left = left or Left()
-        ring.begin_at(left.sample)
         self.id = session_id
         self.resume_token = secrets.token_urlsafe(16)
         self.options = options
-        self.paused = False
         self.abandoned = False
         self.ended: Trigger | None = None
         self.done = asyncio.Event()
         self.ring = ring
         self.audio_lock = asyncio.Lock()
+        self._intake = Intake(session_id, ring, options.audio, left, partial(records.audio, self))
         self._send: Send | None = None
         self._submit = submit
         self._records = records
-        self._decoder = PcmDecoder(options.audio)
-        self._rate_watch = RateWatch(options.audio)
-        self._idle = IdleClock(now)
-        self._wall = WallClock()
         self._voices = Voices()
         self._finals: InOrder[Utterance] = InOrder(left.sequence)
         self._history: deque[Outcome] = deque(maxlen=HISTORY)
         self._said: dict[int, str] = {}
         self._context_lines = context_lines
-        self._room = asyncio.Event()
-        self._marks: deque[Mark] = deque()
-        self._reached: Mark | None = None
-        self._state = b""
-        self._examined = left.sample
-        self._retained = left.sample
-        self._speaking = False
-        self._feeding = False
         self._sequence = left.sequence - 1
-        self._left = left
         self._not_final: dict[int, int] = {}
         self._leases: dict[int, int] = {}
         self._acked = protocol.AudioReceived(0, 0)
@@ -164,8 +116,8 @@ class Session:
     def attach(self, send: Send) -> None:
         """A client listens, perhaps one that came back over another connection."""
         self._send = send
-        self._idle.hold(time.monotonic())
-        self._decoder.forget_partial_sample()
+        self._intake.hold()
+        self._intake.decoder.forget_partial_sample()
 
     def replay(self, after: int) -> None:
         """Send the results again that a client missed since that sequence, in order."""
@@ -181,11 +133,16 @@ class Session:
         """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
         self.abandoned = not self.done.is_set()
         self.done.set()
-        self._room.set()
+        self._intake.close()
 
     @property
     def attached(self) -> bool:
         return self._send is not None
+
+    @property
+    def paused(self) -> bool:
+        """Reading waits for room in the ring."""
+        return self._intake.paused
 
     def send(self, message: ServerMessage) -> None:
         """To the client, if there is one."""
@@ -199,7 +156,8 @@ class Session:
 
     def received(self) -> protocol.AudioReceived:
         """How far audio came in; a client that comes back goes on there."""
-        return protocol.AudioReceived(self._decoder.bytes_received, self._decoder.samples_received)
+        decoder = self._intake.decoder
+        return protocol.AudioReceived(decoder.bytes_received, decoder.samples_received)
 
     def summary(self) -> dict[str, Any]:
         """For /stats."""
@@ -217,125 +175,32 @@ class Session:
     async def feed(self, data: bytes) -> None:
         """One frame. Waits while the ring is full. Raises InvalidAudio; what was refused is out, the rest is in."""
         async with self.audio_lock:
-            self._note_pause(time.monotonic())
-            self._feeding = True
-            try:
-                refused = await self._feed_pieces(data)
-            finally:
-                self._feeding = False
-            self._arrived(len(data))
-        if refused is not None:
-            raise refused
+            warning = await self._intake.feed(data)
+        if warning is not None:
+            self.tell("status", protocol.Warned("INVALID_AUDIO_FORMAT", warning))
 
     async def feed_recovered(self, samples: Audio) -> None:
         """16 kHz mono from a journal. Waits while the ring is full."""
-        await self._append(samples)
-
-    async def _feed_pieces(self, data: bytes) -> InvalidAudio | None:
-        refused: InvalidAudio | None = None
-        for piece in _pieces(data):
-            try:
-                await self._append(self._decoder.decode(piece))
-            except InvalidAudio as error:
-                refused = error
-            if len(data) > PIECE_BYTES:
-                await asyncio.sleep(0)
-        return refused
-
-    def _arrived(self, count: int) -> None:
-        now = time.monotonic()
-        self._idle.arrived(count / self.options.audio.bytes_per_second, now)
-        if warning := self._rate_watch.arrived(count, now):
-            _log.warning("wrong_rate", session=self.id, reason=warning)
-            self.tell("status", protocol.Warned("INVALID_AUDIO_FORMAT", warning))
-
-    async def _append(self, samples: Audio) -> None:
-        while not self.done.is_set() and len(samples) > self.ring.room:
-            fits = samples[: self.ring.room]
-            samples = samples[len(fits) :]
-            self._write(fits)
-            await self._wait_for_room()
-        if not self.done.is_set():
-            self._write(samples)
-
-    def _write(self, samples: Audio) -> None:
-        if len(samples):
-            self._records.audio(self, self.ring.written, samples)
-            self.ring.append(samples)
-            self._wall.arrived(self.ring.written, self._time_of_day())
-
-    def _time_of_day(self) -> float:
-        """Of the last sample received."""
-        if self._left.wall is None:
-            return time.time()
-        return self._left.wall + (self.ring.written - self._left.sample) / SAMPLE_RATE
-
-    async def _wait_for_room(self) -> None:
-        self.paused = True
-        try:
-            while not self.done.is_set() and not self.ring.room:
-                self._room.clear()
-                await self._room.wait()
-        finally:
-            self.paused = False
+        await self._intake.append(samples)
 
     async def end_utterance(self, trigger: Trigger) -> None:
         """End the open utterance after all that was received; but for `flush`, the session too."""
         async with self.audio_lock:
-            await self._append(self._decoder.drain())
-            await self._mark(Mark(self.ring.written, trigger, 0.0))
+            await self._intake.end(trigger)
             if trigger != "flush":
                 self.ended = trigger
 
-    async def _mark(self, mark: Mark) -> None:
-        """A client that flushes without end waits, as one that sends too much audio does; twice at once is once."""
-        while len(self._marks) >= MOST_MARKS and not self.done.is_set():
-            self._room.clear()
-            await self._room.wait()
-        if mark.trigger != "flush" or not self._marks or self._marks[-1] != mark:
-            self._marks.append(mark)
-
     def configure(self, options: Options) -> None:
         """A `start` message. Raises InvalidMessage once audio has come."""
-        if self._decoder.bytes_received:
+        if self._intake.decoder.bytes_received:
             raise protocol.InvalidMessage("A start message has to come before the first audio; open a new connection.")
         self.options = options
-        self._decoder = PcmDecoder(options.audio)
-        self._rate_watch = RateWatch(options.audio)
-
-    # --- ingest: where are the utterances? ---
+        self._intake.configure(options.audio)
 
     def take_news(self, now: float) -> IngestTask | None:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`."""
         self._acknowledge(now)
-        if not self._marks:
-            self._note_pause(now)
-        mark = self._marks[0] if self._marks else None
-        end = mark.sample if mark else self.ring.written
-        upto = min(end, self._examined + MOST_PER_TASK)
-        self._reached = mark if upto == end else None
-        if not self._is_news(upto - self._examined):
-            return None
-        audio = self.ring.handle(self._examined, upto)
-        trigger, idle_s = (self._reached.trigger, self._reached.idle_s) if self._reached else (None, 0.0)
-        return IngestTask(self.id, audio, self._state, trigger, idle_s)
-
-    def _is_news(self, unexamined: int) -> bool:
-        if self._reached is None:
-            return unexamined >= WINDOW
-        if unexamined or self._speaking or self._reached.trigger:
-            return True
-        self._marks.popleft()  # a pause between utterances
-        self._room.set()
-        return False
-
-    def _note_pause(self, now: float) -> None:
-        """Marks time in which nothing came, with the resampler's tail before it, or the last phoneme stays inside."""
-        if self._feeding or not self.attached or self.ring.room < LONGEST_TAIL:
-            self._idle.hold(now)
-        elif idle_s := self._idle.take(now):
-            self._write(self._decoder.drain())
-            self._marks.append(Mark(self.ring.written, None, idle_s))
+        return self._intake.take_news(now, listening=self.attached)
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
         """What an ingest job found; None where it can't be had: that audio becomes a gap."""
@@ -343,27 +208,18 @@ class Session:
             self._lose(task)
         else:
             self._tell_gap()
-            self._state = outcome.state
-            self._examined = outcome.examined_to
-            self._speaking = outcome.speaking
-            for boundary in outcome.boundaries:
+            for boundary in self._intake.found(outcome):
                 self._begin(boundary)
-            self._retained = outcome.retain_from
+            self._intake.retained = outcome.retain_from
             if outcome.dropped_samples:
                 self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
-        if self._reached is not None:
-            self._marks.popleft()
         self._free()
 
     def _lose(self, task: IngestTask) -> None:
-        """Cut the session's audio at the task's end: what was open can't be trusted to be whole any more."""
-        start = self._gap[0] if self._gap else self._retained
-        self._gap = (start, task.audio.end)
+        self._gap = (self._gap[0] if self._gap else self._intake.retained, task.audio.end)
         if time.monotonic() - self._gap_told >= GAP_EVERY_S:
             self._tell_gap()
-        self._state = b""
-        self._examined = self._retained = task.audio.end
-        self._speaking = False
+        self._intake.lost(task)
 
     def _tell_gap(self) -> None:
         if self._gap is None:
@@ -388,7 +244,7 @@ class Session:
             language=self.options.language,
             glossary=self.options.glossary,
             triggered=time.monotonic(),
-            wall_start=self._wall.at(boundary.start),
+            wall_start=self._intake.time_of_day(boundary.start),
         )
         self._submit(utterance, self)
 
@@ -402,13 +258,11 @@ class Session:
         """Give up what nobody needs any more; is the session over?"""
         if self.done.is_set():
             return
-        floor = min(self._retained, *self._leases.values()) if self._leases else self._retained
-        self.ring.raise_floor(floor)
-        self._wall.forget(floor)
-        self._room.set()
-        final = min(self._retained, *self._not_final.values()) if self._not_final else self._retained
+        retained = self._intake.retained
+        self._intake.free(min(retained, *self._leases.values()) if self._leases else retained)
+        final = min(retained, *self._not_final.values()) if self._not_final else retained
         self._records.final_before(self, final, min(self._not_final, default=self._sequence + 1))
-        if self.ended and not self._marks and not self._not_final:
+        if self.ended and self._intake.settled and not self._not_final:
             self._tell_gap()
             self.done.set()
 
@@ -470,11 +324,6 @@ class Session:
             return []
         seconds = seconds_by_speaker(found.turns, len(found.embeddings))
         return self._voices.assign(found.embeddings, seconds, found.same_voice)
-
-
-def _pieces(data: bytes) -> Iterator[memoryview]:
-    view = memoryview(data)
-    return (view[at : at + PIECE_BYTES] for at in range(0, len(view), PIECE_BYTES))
 
 
 def _gap_as_error(gap: protocol.Gap) -> protocol.Error:

@@ -16,10 +16,11 @@ import structlog
 from ipc.arena import Arena
 from wernicke_daemon.config import Config
 from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.intake import Left
 from wernicke_daemon.journal_files import Leftover
 from wernicke_daemon.protocol import ServerMessage
 from wernicke_daemon.reporter import Reporter
-from wernicke_daemon.session import Left, Options, Session
+from wernicke_daemon.session import Options, Session
 from wernicke_daemon.utterance import Utterance
 
 _log = structlog.get_logger()

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from ipc.arena import Arena, ArenaReader
 from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Trigger, Turn
 from wernicke_daemon import protocol
+from wernicke_daemon import intake
 from wernicke_daemon import session as module
 from wernicke_daemon.audio import AudioFormat, InvalidAudio
+from wernicke_daemon.intake import LONGEST_TAIL, WINDOW, Left
 from wernicke_daemon.protocol import AudioReceived, Final, Partial, ServerMessage, Suppressed
-from wernicke_daemon.session import ACK_EVERY_S, LONGEST_TAIL, WINDOW, Left, Options, Outcome, Session
+from wernicke_daemon.session import ACK_EVERY_S, Options, Outcome, Session
 from wernicke_daemon.utterance import SpokenLine, Utterance
 
 RATE = 16_000
@@ -57,7 +59,8 @@ class House:
 
     def __init__(self, patch: pytest.MonkeyPatch, options: Options, left: Left | None = None) -> None:
         self.now = 1000.0
-        patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: 1e9 + self.now))
+        for each in (module, intake):
+            patch.setattr(each, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: 1e9 + self.now))
         self.arena = Arena(1, RING)
         self.reader = ArenaReader(self.arena.geometry)
         self.records = Notebook()
@@ -210,7 +213,7 @@ async def test_the_same_news_until_they_are_committed(house: House) -> None:
 
 async def test_much_audio_is_examined_in_portions(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a file that is sent at once does not hold up others; its end comes with the last portion."""
-    monkeypatch.setattr(module, "MOST_PER_TASK", RATE)
+    monkeypatch.setattr(intake, "MOST_PER_TASK", RATE)
     await house.speak(2.5)
     await house.session.end_utterance("flush")
     ends: list[tuple[int, Trigger | None]] = []
@@ -368,7 +371,7 @@ async def test_an_utterance_that_is_not_read_yet_keeps_the_ring_full(house: Hous
 
 async def test_bad_samples_cost_their_piece_alone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client is told; what was before and after them in the same frame is in, and the next frame too."""
-    monkeypatch.setattr(module, "PIECE_BYTES", 4000)
+    monkeypatch.setattr(intake, "PIECE_BYTES", 4000)
     samples = ramp(0, 3000)
     samples[1500] = np.nan
     with pytest.raises(InvalidAudio):

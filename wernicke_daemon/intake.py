@@ -1,0 +1,256 @@
+"""A session's audio on its way in: bytes of a client → samples in the ring → ingest tasks, and what they found.
+
+Samples are appended by `feed`, which waits while the ring is full. *Marks* stand between samples where something
+happened that is no sound: an utterance is to end, or nothing came for a while. `take_news` makes an ingest task of what
+is not examined yet, up to the next mark; `commit` closes it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import msgspec
+import structlog
+
+from ipc.arena import RingWriter
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
+from wernicke_daemon.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
+from wernicke_daemon.rate_watch import RateWatch
+from wernicke_daemon.timeline import IdleClock, WallClock
+
+_log = structlog.get_logger()
+
+PIECE_BYTES = 1 << 20
+"""A larger frame is decoded in pieces, between which other connections get their turn."""
+
+MOST_PER_TASK = 30 * SAMPLE_RATE
+"""Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
+
+MOST_MARKS = 100
+
+LONGEST_TAIL = SAMPLE_RATE // 4
+"""Samples; more than the resampler ever holds back (33 ms at 48 kHz)."""
+
+WINDOW = 512
+"""Samples that voice activity detection looks at together; fewer are no news."""
+
+
+class Left(msgspec.Struct, frozen=True):
+    """Where a session goes on: sample number, sequence of the next utterance, and the time of day of that sample
+    (None: samples are heard as they come in)."""
+
+    sample: int = 0
+    sequence: int = 1
+    wall: float | None = None
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What happened after sample number `sample`: the utterance is to end (trigger), or nothing came for idle_s."""
+
+    sample: int
+    trigger: Trigger | None
+    idle_s: float
+
+
+class Intake:
+    """decoder: its counters say how far audio came in. retained: first sample that ingest still needs.
+    paused: reading waits for room in the ring. keep: is given all samples, with the number of the first."""
+
+    def __init__(
+        self, session: str, ring: RingWriter, audio: AudioFormat, left: Left, keep: Callable[[int, Audio], None]
+    ) -> None:
+        ring.begin_at(left.sample)
+        self.ring = ring
+        self.decoder = PcmDecoder(audio)
+        self.paused = False
+        self.retained = left.sample
+        self._session = session
+        self._left = left
+        self._keep = keep
+        self._rate_watch = RateWatch(audio)
+        self._idle = IdleClock(time.monotonic())
+        self._wall = WallClock()
+        self._marks: deque[Mark] = deque()
+        self._reached: Mark | None = None
+        self._room = asyncio.Event()
+        self._closed = False
+        self._feeding = False
+        self._state = b""
+        self._examined = left.sample
+        self._speaking = False
+
+    def configure(self, audio: AudioFormat) -> None:
+        """Before the first audio."""
+        self.decoder = PcmDecoder(audio)
+        self._rate_watch = RateWatch(audio)
+
+    # --- in ---
+
+    async def feed(self, data: bytes) -> str | None:
+        """One frame. Waits while the ring is full. Returns a warning where it comes at a wrong rate, once.
+
+        Raises InvalidAudio; what was refused is out, the rest is in.
+        """
+        self._note_pause(time.monotonic())
+        self._feeding = True
+        try:
+            refused = await self._feed_pieces(data)
+        finally:
+            self._feeding = False
+        warning = self._arrived(len(data))
+        if refused is not None:
+            raise refused
+        return warning
+
+    async def _feed_pieces(self, data: bytes) -> InvalidAudio | None:
+        refused: InvalidAudio | None = None
+        for piece in _pieces(data):
+            try:
+                await self.append(self.decoder.decode(piece))
+            except InvalidAudio as error:
+                refused = error
+            if len(data) > PIECE_BYTES:
+                await asyncio.sleep(0)
+        return refused
+
+    def _arrived(self, count: int) -> str | None:
+        now = time.monotonic()
+        self._idle.arrived(count / self.decoder.format.bytes_per_second, now)
+        warning = self._rate_watch.arrived(count, now)
+        if warning is not None:
+            _log.warning("wrong_rate", session=self._session, reason=warning)
+        return warning
+
+    async def append(self, samples: Audio) -> None:
+        """16 kHz mono. Waits while the ring is full."""
+        while not self._closed and len(samples) > self.ring.room:
+            fits = samples[: self.ring.room]
+            samples = samples[len(fits) :]
+            self._write(fits)
+            await self._wait_for_room()
+        if not self._closed:
+            self._write(samples)
+
+    def _write(self, samples: Audio) -> None:
+        if len(samples):
+            self._keep(self.ring.written, samples)
+            self.ring.append(samples)
+            self._wall.arrived(self.ring.written, self._time_of_day())
+
+    def _time_of_day(self) -> float:
+        """Of the last sample received."""
+        if self._left.wall is None:
+            return time.time()
+        return self._left.wall + (self.ring.written - self._left.sample) / SAMPLE_RATE
+
+    async def _wait_for_room(self) -> None:
+        self.paused = True
+        try:
+            while not self._closed and not self.ring.room:
+                self._room.clear()
+                await self._room.wait()
+        finally:
+            self.paused = False
+
+    async def end(self, trigger: Trigger) -> None:
+        """The open utterance ends after all that was received, the resampler's tail included.
+
+        A client that flushes without end waits, as one that sends too much audio does; twice at once is once.
+        """
+        await self.append(self.decoder.drain())
+        while len(self._marks) >= MOST_MARKS and not self._closed:
+            self._room.clear()
+            await self._room.wait()
+        mark = Mark(self.ring.written, trigger, 0.0)
+        if trigger != "flush" or not self._marks or self._marks[-1] != mark:
+            self._marks.append(mark)
+
+    def hold(self) -> None:
+        """Time up to now is no silence of the client's."""
+        self._idle.hold(time.monotonic())
+
+    def close(self) -> None:
+        """Nothing more is taken in; whoever waits for room waits no longer."""
+        self._closed = True
+        self._room.set()
+
+    # --- to be examined ---
+
+    @property
+    def settled(self) -> bool:
+        """Nothing waits to be examined up to a mark."""
+        return not self._marks
+
+    def take_news(self, now: float, listening: bool) -> IngestTask | None:
+        """An ingest task if there is anything to examine; the next is asked for after this one's `commit`.
+
+        listening: a client is there, so that it is its silence when nothing comes.
+        """
+        if not self._marks:
+            if listening:
+                self._note_pause(now)
+            else:
+                self._idle.hold(now)
+        mark = self._marks[0] if self._marks else None
+        end = mark.sample if mark else self.ring.written
+        upto = min(end, self._examined + MOST_PER_TASK)
+        self._reached = mark if upto == end else None
+        if not self._is_news(upto - self._examined):
+            return None
+        audio = self.ring.handle(self._examined, upto)
+        trigger, idle_s = (self._reached.trigger, self._reached.idle_s) if self._reached else (None, 0.0)
+        return IngestTask(self._session, audio, self._state, trigger, idle_s)
+
+    def _is_news(self, unexamined: int) -> bool:
+        if self._reached is None:
+            return unexamined >= WINDOW
+        if unexamined or self._speaking or self._reached.trigger:
+            return True
+        self._marks.popleft()  # a pause between utterances
+        self._room.set()
+        return False
+
+    def _note_pause(self, now: float) -> None:
+        """Marks time in which nothing came, with the resampler's tail before it, or the last phoneme stays inside."""
+        if self._feeding or self.ring.room < LONGEST_TAIL:
+            self._idle.hold(now)
+        elif idle_s := self._idle.take(now):
+            self._write(self.decoder.drain())
+            self._marks.append(Mark(self.ring.written, None, idle_s))
+
+    def found(self, outcome: IngestOutcome) -> tuple[Boundary, ...]:
+        """Commit what an ingest task found."""
+        self._state = outcome.state
+        self._examined = outcome.examined_to
+        self._speaking = outcome.speaking
+        self._pass_mark()
+        return outcome.boundaries
+
+    def lost(self, task: IngestTask) -> None:
+        """Cut the audio at the task's end: what was open can't be trusted to be whole any more."""
+        self._state = b""
+        self._examined = self.retained = task.audio.end
+        self._speaking = False
+        self._pass_mark()
+
+    def _pass_mark(self) -> None:
+        if self._reached is not None:
+            self._marks.popleft()
+            self._reached = None
+
+    def free(self, before: int) -> None:
+        """Samples before that one are needed by nobody."""
+        self.ring.raise_floor(before)
+        self._wall.forget(before)
+        self._room.set()
+
+    def time_of_day(self, sample: int) -> float:
+        """Seconds since 1970 at which that sample was heard."""
+        return self._wall.at(sample)
+
+
+def _pieces(data: bytes) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[at : at + PIECE_BYTES] for at in range(0, len(view), PIECE_BYTES))
