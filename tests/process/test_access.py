@@ -108,7 +108,7 @@ async def test_a_token_in_the_first_message_lets_in(closed: Daemon) -> None:
         json.dumps({"type": "start"}),
         json.dumps({"type": "flush", "token": TOKEN}),
         TOKEN,
-        SPEECH,
+        SPEECH[:6400],
     ],
     ids=["another", "none", "not start", "no message", "audio"],
 )
@@ -117,6 +117,15 @@ async def test_any_other_first_message_is_turned_away(closed: Daemon, first: str
     async with knock(closed) as socket:
         await socket.send(first)
         assert await turned_away(socket) == ("UNAUTHORIZED", 1008)
+
+
+async def test_a_stranger_may_not_send_much(closed: Daemon) -> None:
+    """A first message as large as a file is not even read."""
+    async with knock(closed) as socket:
+        await socket.send(bytes(1 << 20))
+        with pytest.raises(ConnectionClosed) as closing:
+            await socket.recv()
+    assert closing.value.rcvd is not None and closing.value.rcvd.code == 1009
 
 
 async def test_whoever_says_nothing_is_turned_away(closed: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +138,7 @@ async def test_whoever_says_nothing_is_turned_away(closed: Daemon, monkeypatch: 
 async def test_a_token_in_the_address_does_not_count_where_it_may_not(closed: Daemon) -> None:
     """It is as if none had been brought."""
     async with knock(closed, f"{wire.MONO}&token={TOKEN}") as socket:
-        await socket.send(SPEECH)
+        await socket.send(SPEECH[:6400])
         assert await turned_away(socket) == ("UNAUTHORIZED", 1008)
 
 
