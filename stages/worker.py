@@ -122,9 +122,7 @@ def serve(worker: "Worker", stop: Socket, work: Socket, results: Socket) -> None
 class Worker:
     """Does one job at a time."""
 
-    def __init__(
-        self, stage: StageName, engine: Engine, arena: ArenaReader, control: Control, faults: Faults
-    ) -> None:
+    def __init__(self, stage: StageName, engine: Engine, arena: ArenaReader, control: Control, faults: Faults) -> None:
         self._stage = stage
         self._engine = engine
         self._arena = arena

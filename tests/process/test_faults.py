@@ -263,9 +263,11 @@ async def test_a_silent_client_is_closed_after_the_timeout(tmp_path: Path) -> No
 
 async def test_a_quiet_client_that_answers_pings_stays(tmp_path: Path) -> None:
     """A long pause with a live client is no reason to close."""
-    async with started(replace(embedded(tmp_path), timeout=0.5)) as daemon:
-        async with wire.open_socket(daemon.port, wire.MONO) as socket:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(socket.recv(), 1.5)
-            await socket.send('{"type": "stop"}')
-            assert (await wire.receive(socket))["type"] == "session_ended"
+    async with (
+        started(replace(embedded(tmp_path), timeout=0.5)) as daemon,
+        wire.open_socket(daemon.port, wire.MONO) as socket,
+    ):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 1.5)
+        await socket.send('{"type": "stop"}')
+        assert (await wire.receive(socket))["type"] == "session_ended"

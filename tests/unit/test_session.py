@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from ipc.arena import Arena, ArenaReader
 from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Trigger, Turn
-from wernicke_daemon import protocol
-from wernicke_daemon import intake
+from wernicke_daemon import intake, protocol
 from wernicke_daemon import session as module
 from wernicke_daemon.audio import AudioFormat, InvalidAudio
 from wernicke_daemon.intake import LONGEST_TAIL, WINDOW, Left
