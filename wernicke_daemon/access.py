@@ -72,8 +72,8 @@ _start = msgspec.json.Decoder(_Start)
 
 
 def new_token() -> str:
-    """256 random bits, 43 characters of A-Z a-z 0-9 - _."""
-    return secrets.token_urlsafe(32)
+    """256 random bits, 64 hexadecimal digits: no command line takes it for an option."""
+    return secrets.token_hex(32)
 
 
 def hash_of(token: str) -> str:

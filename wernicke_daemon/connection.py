@@ -119,6 +119,7 @@ class Connection:
                 self._receiving = False
                 self._alive = time.monotonic()
                 await self._take(frame, session)
+                await asyncio.sleep(0)  # thousands of tiny frames may be here already: the others get their turn
         except ConnectionClosed:
             self._gone = True
 

@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 PIECE_BYTES = 1 << 20
 """A larger frame is decoded in pieces, between which other connections get their turn."""
 
-MOST_PER_TASK = 30 * SAMPLE_RATE
+MOST_PER_TASK = 5 * SAMPLE_RATE
 """Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
 
 MOST_MARKS = 100

@@ -277,5 +277,5 @@ def test_token_prints_a_token_and_its_hash(capsys: pytest.CaptureFixture[str]) -
     assert run("token") == 0
     printed = capsys.readouterr().out
     token = printed.split("\n\n")[1].strip()
-    assert len(token) == 43 and printed.count(token) == 1
+    assert len(token) == 64 and printed.count(token) == 1
     assert toml_in(printed)["clients"] == [access.hash_of(token)]
