@@ -185,7 +185,6 @@ class Failed(Message, frozen=True):
     run_ms: float
 
 
-Outgoing = Job
 Incoming = Done | Failed
 
 # --- the control channel ---------------------------------------------------------------------------
@@ -239,10 +238,8 @@ class Started(Message, frozen=True):
 
 
 class Heartbeat(Message, frozen=True):
-    """busy_job: job at work, None when idle. busy_ms: how long it has been at work."""
+    """rss_mb: resident memory of the process."""
 
-    busy_job: int | None
-    busy_ms: float
     rss_mb: float
 
 

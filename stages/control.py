@@ -25,7 +25,6 @@ class Control:
         self._context = context
         self._boot = boot
         self._pid = pid
-        self._busy: tuple[int, float] | None = None
         self._cancelled: set[int] = set()
         self._told = threading.Event()
         self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
@@ -49,13 +48,11 @@ class Control:
 
     def job_started(self, job_id: int, limit_s: float) -> None:
         """Returns once it is told: the job may hold the GIL from its beginning, and this thread's messages with it."""
-        self._busy = (job_id, time.monotonic())
         self._told.clear()
         self.report(Started(job_id, limit_s))
         self._told.wait()
 
     def job_finished(self, job_id: int) -> None:
-        self._busy = None
         self._cancelled.discard(job_id)
 
     def was_cancelled(self, job_id: int) -> bool:
@@ -96,8 +93,4 @@ class Control:
                 self._stop.send(b"")
 
     def _heartbeat(self) -> Heartbeat:
-        busy = self._busy
-        rss_mb = self._process.memory_info().rss / 1e6
-        if busy is None:
-            return Heartbeat(None, 0.0, rss_mb)
-        return Heartbeat(busy[0], (time.monotonic() - busy[1]) * 1000, rss_mb)
+        return Heartbeat(self._process.memory_info().rss / 1e6)

@@ -53,8 +53,7 @@ FROM_STAGE: list[Message] = [
     messages.Ready("faster_whisper", "large-v3", "as configured", 900.0),
     messages.Unusable("install it"),
     messages.Started(5, 140.0),
-    messages.Heartbeat(None, 0.0, 120.5),
-    messages.Heartbeat(5, 30.0, 120.5),
+    messages.Heartbeat(120.5),
 ]
 LINKS: list[tuple[Decode, list[Message]]] = [
     (codec.decode_job, JOBS),

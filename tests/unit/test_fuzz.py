@@ -165,7 +165,7 @@ SENT = {
     ),
     codec.decode_incoming: (messages.Done(1, RESULT, 1.0), messages.Done(2, messages.IngestResult((OUTCOME,)), 1.0)),
     codec.decode_to_stage: (messages.Cancel(1), messages.Stop()),
-    codec.decode_from_stage: (messages.Heartbeat(5, 30.0, 120.5), messages.Loading("loading")),
+    codec.decode_from_stage: (messages.Heartbeat(120.5), messages.Loading("loading")),
 }
 LINKS = [(decode, codec.encode(message)) for decode, sent in SENT.items() for message in sent]
 EDITS = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 3), st.binary(max_size=6)), min_size=1, max_size=4)
