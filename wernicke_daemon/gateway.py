@@ -27,8 +27,8 @@ PATH = "/transcribe"
 GOODBYE_S = 1.0
 """Seconds for last results and the close after the drain."""
 
-MOST_SOCKETS = 200
-"""Beyond, a connection is cut without a word: nobody honest comes in such numbers."""
+MOST_OTHERS = 200
+"""Connections besides those with a place; beyond, one is cut without a word: nobody honest comes in such numbers."""
 
 FRAMES_AHEAD = 2
 """Frames read ahead of a session; beyond, TCP pushes back."""
@@ -179,7 +179,7 @@ class Gateway:
     # --- sessions ---
 
     async def _handle(self, socket: ServerConnection) -> None:
-        if len(self._sockets) >= MOST_SOCKETS:
+        if len(self._sockets) >= self._config.max_connections + MOST_OTHERS:
             socket.transport.abort()
             return
         socket.protocol.max_message_size = SMALL_FRAME  # until it is let in
