@@ -98,8 +98,8 @@ class Client:
 
     async def stop(self) -> None:
         """End the session: the remaining results come, then the iteration over messages ends."""
-        self._stopped = True
         await self._send('{"type":"stop"}')
+        self._stopped = True  # only now: a close that came before it is no good end
 
     async def _send(self, data: bytes | str) -> None:
         try:

@@ -235,6 +235,15 @@ async def test_an_early_end_is_a_loss(behaviour: Behaviour, results: int) -> Non
     assert len(received) == results
 
 
+async def test_a_close_before_stop_is_a_loss_however_late_it_is_noticed() -> None:
+    """The sender may see it first, and tries to stop then; that makes it no good end."""
+    with server(goes_idle) as fake, pytest.raises(ClientError) as failed:
+        async with Client(fake.url) as client:
+            await client._socket.wait_closed()
+            await exchange(client, silence(), lambda message: None)
+    assert failed.value.exit_code is Exit.LOST
+
+
 async def test_input_that_breaks_off_still_brings_its_results() -> None:
     """The session is stopped in good order before the failure is raised."""
 
