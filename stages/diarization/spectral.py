@@ -151,7 +151,7 @@ def clustered(points: Vector, most: int) -> Labels:
     labels = fcluster(tree, 1 - SAME_WINDOW, criterion="distance")
     if labels.max() > most:
         labels = fcluster(tree, most, criterion="maxclust")
-    return labels.astype(np.intp)
+    return np.asarray(labels, dtype=np.intp)
 
 
 def within(frames: Frames, chosen: list[slice]) -> Mask:
