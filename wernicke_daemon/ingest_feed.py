@@ -7,9 +7,12 @@ from collections.abc import Callable
 import structlog
 
 from ipc.messages import IngestOutcome, IngestResult, IngestTask, IngestWork
+from wernicke_daemon import protocol
 from wernicke_daemon.session import Session
 
 _log = structlog.get_logger()
+
+FAILED = "This session can't be served any more; the daemon's log says why. Connect again to go on."
 
 
 class IngestFeed:
@@ -55,6 +58,7 @@ class IngestFeed:
     def _give_up(self, session: Session) -> None:
         """One session that can't be served must not keep the others from it. Its audio stays in the journal."""
         _log.exception("session_failed", session=session.id)
+        session.send(protocol.error("INTERNAL_ERROR", FAILED))
         session.abandon()
 
     async def _examined(self, tasks: tuple[IngestTask, ...]) -> bool:

@@ -93,6 +93,8 @@ class Intake:
 
         Raises InvalidAudio; what was refused is out, the rest is in.
         """
+        if self._closed:
+            return None
         self._note_pause(time.monotonic())
         self._feeding = True
         try:

@@ -132,6 +132,7 @@ class Session:
     def abandon(self) -> None:
         """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
         self.abandoned = not self.done.is_set()
+        self.ended = self.ended or "disconnect"
         self.done.set()
         self._intake.close()
 
