@@ -23,3 +23,9 @@ class EngineFailed(WernickeError):
     """An engine failed on one job and stays usable for the next."""
 
     code = "ENGINE_FAILED"
+
+
+class OutOfGpuMemory(WernickeError):
+    """A job does not fit into GPU memory, even with half the batch; the stage is restarted."""
+
+    code = "CUDA_OUT_OF_MEMORY"

@@ -95,11 +95,13 @@ class Segment(Message, frozen=True):
 
 
 class AsrWork(Message, frozen=True):
-    """language: ISO 639-1 code or "auto". glossary: terms the client expects to hear."""
+    """language: ISO 639-1 code or "auto". glossary: terms the client expects to hear. context: the end of what was said
+    before, "" for none."""
 
     audio: AudioHandle
     language: str
     glossary: tuple[str, ...] = ()
+    context: str = ""
 
 
 class AsrResult(Message, frozen=True):
@@ -215,13 +217,23 @@ class Loading(Message, frozen=True):
     doing: str
 
 
+class GpuMemory(Message, frozen=True):
+    """GPU memory of one stage in MiB. allocated: in use by PyTorch. reserved: that and what PyTorch keeps for later.
+    process: all that the driver counts for the process, None where it does not say (Windows)."""
+
+    allocated: int
+    reserved: int
+    process: int | None = None
+
+
 class Ready(Message, frozen=True):
-    """engine: registry name. model: what `models_used` shows. why: how it came to be chosen."""
+    """engine: registry name. model: what `models_used` shows. why: how it came to be chosen. gpu: memory it holds."""
 
     engine: str
     model: str
     why: str
     load_ms: float
+    gpu: GpuMemory | None = None
 
 
 class Unusable(Message, frozen=True):
@@ -238,9 +250,10 @@ class Started(Message, frozen=True):
 
 
 class Heartbeat(Message, frozen=True):
-    """rss_mb: resident memory of the process."""
+    """rss_mb: resident memory of the process. gpu: as it was after loading or after the last job."""
 
     rss_mb: float
+    gpu: GpuMemory | None = None
 
 
 ToStage = Init | Cancel | Stop

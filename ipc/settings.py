@@ -38,38 +38,61 @@ class VadSettings(Section, frozen=True):
     tick_ms: Annotated[int, Meta(ge=10, le=1000)] = 50
 
 
+Device = Literal["auto", "cuda", "cpu"]
+
+
 class AsrSettings(Section, frozen=True):
     """engine: "auto" takes the best that is usable. model: a Whisper size, hub id or local directory.
-    language: ISO 639-1 code or "auto". compute_type: of CTranslate2."""
+    language: ISO 639-1 code or "auto". compute_type: of CTranslate2, the best one wanted. temperatures: of decoding,
+    the next one where the text is improbable or repeats itself by the thresholds: log_prob_threshold (mean log
+    probability of its tokens) and compression_ratio_threshold (of gzip). no_speech_threshold: probability from which an improbable
+    text is taken for silence. context_chars: how much of the text before is given to the model; 0 is none."""
 
     engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"
     model: Text = "large-v3"
     language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] = "ja"
-    device: Literal["auto", "cuda", "cpu"] = "auto"
+    device: Device = "auto"
     compute_type: Text = "float16"
     beam_size: Annotated[int, Meta(ge=1, le=20)] = 5
+    temperatures: Annotated[tuple[Fraction, ...], Meta(min_length=1)] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    no_speech_threshold: Fraction = 0.6
+    log_prob_threshold: Annotated[float, Meta(le=0)] = -1.0
+    compression_ratio_threshold: Annotated[float, Meta(gt=1)] = 2.4
+    context_chars: Annotated[int, Meta(ge=0, le=200)] = 0
     cpu_threads: Annotated[int, Meta(ge=0)] = 0
 
 
 class AlignmentSettings(Section, frozen=True):
-    """engine: "whisper" keeps the recogniser's own word times."""
+    """engine: "whisperx" times words with a wav2vec2 model, "whisper" keeps the recogniser's own times, "auto" is the
+    first where it is usable. model: "auto" for the one that is known for the language, else a hub id or directory."""
 
-    engine: Literal["auto", "whisper"] = "auto"
+    engine: Literal["auto", "whisperx", "whisper"] = "auto"
+    model: Text = "auto"
+    device: Device = "auto"
 
 
 class DiarizationSettings(Section, frozen=True):
-    """deadline_s: how long a result waits for its speakers after the text is there."""
+    """model: of pyannote, a hub id or directory. min_speakers, max_speakers: in one utterance. embedding_batch_size:
+    of pyannote, what memory depends on. same_voice: cosine similarity from which pyannote's voices of two utterances
+    are one. deadline_s: how long a result waits for its speakers after the text is there."""
 
-    engine: Literal["auto", "spectral", "none"] = "auto"
+    engine: Literal["auto", "pyannote", "spectral", "none"] = "auto"
+    model: Text = "pyannote/speaker-diarization-community-1"
+    device: Device = "auto"
+    min_speakers: Annotated[int, Meta(ge=1, le=20)] = 1
     max_speakers: Annotated[int, Meta(ge=1, le=20)] = 8
+    embedding_batch_size: Annotated[int, Meta(ge=1, le=64)] = 8
+    same_voice: Fraction = 0.5
     deadline_s: Seconds = 10.0
 
 
 class CorrectionSettings(Section, frozen=True):
-    """deadline_s: seconds after the trigger at which the recognised text goes out uncorrected.
-    segments_per_request: texts sent to the LLM at once. context_lines: earlier utterances sent along."""
+    """prompts: directory with prompt files that replace those of the package, "" for none. deadline_s: seconds after
+    the trigger at which the recognised text goes out uncorrected. segments_per_request: texts sent to the LLM at once.
+    context_lines: earlier utterances sent along."""
 
     engine: Literal["auto", "ollama", "none"] = "auto"
+    prompts: str = ""
     deadline_s: Seconds = 5.0
     segments_per_request: Annotated[int, Meta(ge=1, le=20)] = 5
     context_lines: Annotated[int, Meta(ge=0, le=50)] = 3
@@ -107,9 +130,10 @@ class Fault(msgspec.Struct, frozen=True):
 class StageSettings(msgspec.Struct, frozen=True):
     """What a stage is told at start.
 
+    release_after_utterance: whether cached GPU memory is given back after each job.
     sleep_ms: for each stage, how long the `sleep` engine of benchmarks and fault tests takes; where a stage is
-    named here it runs that engine instead of the configured one. faults: by stage. Neither is reachable from
-    config.toml.
+    named here it runs that engine instead of the configured one. faults: by stage. Neither of these two is reachable
+    from config.toml.
     """
 
     vad: VadSettings = VadSettings()
@@ -118,5 +142,6 @@ class StageSettings(msgspec.Struct, frozen=True):
     diarization: DiarizationSettings = DiarizationSettings()
     correction: CorrectionSettings = CorrectionSettings()
     llm: LlmSettings = LlmSettings()
+    release_after_utterance: bool = True
     sleep_ms: dict[str, float] = {}
     faults: dict[str, tuple[Fault, ...]] = {}

@@ -6,6 +6,7 @@ from typing import cast
 from ipc.errors import EngineUnavailable
 from ipc.messages import StageName
 from ipc.settings import StageSettings
+from stages.asr.aligned import with_alignment
 from stages.stage import Engine
 
 ENGINES: dict[StageName, dict[str, str]] = {
@@ -18,6 +19,7 @@ ENGINES: dict[StageName, dict[str, str]] = {
         "pocketsphinx": "stages.asr.pocketsphinx:PocketSphinx",
     },
     "diarization": {
+        "pyannote": "stages.diarization.pyannote:Pyannote",
         "spectral": "stages.diarization.spectral:Spectral",
         "none": "stages.diarization.none:NoDiarization",
     },
@@ -50,4 +52,5 @@ def create(stage: StageName, name: str, settings: StageSettings) -> Engine:
         factory = getattr(import_module(module), attribute)
     except ImportError as error:
         raise EngineUnavailable(f"{stage} engine {name!r} needs the package {error.name!r}; install it") from error
-    return cast(Engine, factory(stage, settings))
+    engine = cast(Engine, factory(stage, settings))
+    return with_alignment(engine, settings) if stage == "asr" and name != "sleep" else engine

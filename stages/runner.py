@@ -4,10 +4,11 @@ STAGE is for people who look at a list of processes; what counts is the boot rec
 made the null device, before anything else is imported (see `parent_watch.read_boot`).
 """
 
-from stages import parent_watch
+from stages import offline, parent_watch
 
 
 def main() -> None:
+    offline.enforce()
     parent_watch.ignore_interrupts()
     record = parent_watch.read_boot()
     from stages import worker

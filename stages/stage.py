@@ -1,13 +1,13 @@
 """What an engine must do to run in a stage process."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ipc.audio_handle import AudioHandle
-from ipc.messages import Result, Work
+from ipc.messages import GpuMemory, Result, Work
 
 Audio = NDArray[np.float32]
 """Samples of 16 kHz mono audio, shape [n], nominally in [-1, 1]."""
@@ -37,3 +37,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what load() took. Called once, also after a failed load()."""
+
+
+@runtime_checkable
+class GpuEngine(Protocol):
+    """What an engine that may run on a GPU can do besides."""
+
+    def process_smaller(self, work: Work, read_audio: ReadAudio) -> Result:
+        """`process` with half the batch, for a job that has just run out of GPU memory. Later jobs have it whole."""
+
+    def release(self) -> None:
+        """Give cached GPU memory back to the device."""
+
+    def gpu_memory(self) -> GpuMemory | None:
+        """What it holds now; None where it runs on the CPU."""

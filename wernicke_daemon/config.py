@@ -30,7 +30,7 @@ from wernicke_daemon.typed_toml import ConfigError as ConfigError
 DEFAULT_FILE = Path("config.toml")
 """Read from the working directory where no file is named; it need not be there."""
 
-Profile = Literal["auto", "embedded"]
+Profile = Literal["auto", "rtx3090", "small-gpu", "cpu", "embedded"]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
@@ -70,7 +70,8 @@ class RuntimeSettings(Section, frozen=True):
     take its stage down, or fail, before it is given up. asr_down_limit_s: without a working recogniser, until audio is
     given up. job_timeout_s + job_timeout_per_audio_s × seconds of audio: what one job may take. shed_after_s: how far
     behind speech results may be before work is left out. resume_window_s: for how long a session waits for its client.
-    standby: stages with a loaded spare."""
+    standby: stages with a loaded spare. release_after_utterance: whether stages give cached GPU memory back after each
+    job."""
 
     profile: Profile = "auto"
     data_dir: Text = "data"
@@ -92,6 +93,7 @@ class RuntimeSettings(Section, frozen=True):
     shed_after_s: Seconds = 20.0
     resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
     standby: tuple[StageName, ...] = ()
+    release_after_utterance: bool = True
 
 
 class StoreSettings(Section, frozen=True):
@@ -175,7 +177,11 @@ def load(path: Path | None) -> Config:
             certificate_file=str(base / Path(security.certificate_file).expanduser()),
             key_file=str(base / Path(security.key_file).expanduser()),
         )
-    return replace(config, runtime=replace(config.runtime, data_dir=str(data_dir)), security=security)
+    correction = config.correction
+    if correction.prompts:
+        correction = replace(correction, prompts=str(base / Path(correction.prompts).expanduser()))
+    runtime = replace(config.runtime, data_dir=str(data_dir))
+    return replace(config, runtime=runtime, security=security, correction=correction)
 
 
 def parse(text: str, name: str = DEFAULT_FILE.name) -> Config:
@@ -220,6 +226,7 @@ def stage_settings(config: Config) -> StageSettings:
         diarization=config.diarization,
         correction=config.correction,
         llm=config.llm,
+        release_after_utterance=config.runtime.release_after_utterance,
     )
 
 
@@ -248,6 +255,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"runtime.backoff_max_s: expected at least runtime.backoff_first_s ({runtime.backoff_first_s:g}), "
             f"got {runtime.backoff_max_s:g}"
+        )
+    if config.diarization.min_speakers > config.diarization.max_speakers:
+        raise ConfigError(
+            f"diarization.min_speakers: expected at most diarization.max_speakers ({config.diarization.max_speakers}), "
+            f"got {config.diarization.min_speakers}"
         )
     if bool(config.security.certificate_file) != bool(config.security.key_file):
         raise ConfigError("security.certificate_file: goes together with security.key_file; give both or neither")

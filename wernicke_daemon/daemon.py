@@ -14,11 +14,11 @@ from typing import Any
 
 import structlog
 
-from ipc import segment
+from ipc import gpu, segment
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import StageSettings
-from wernicke_daemon import gpu, logs, process_tree, protocol, transcripts
+from wernicke_daemon import logs, process_tree, protocol, transcripts
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config import Config, stage_settings
 from wernicke_daemon.gateway import Gateway

@@ -90,8 +90,11 @@ def test_bad_value_is_refused_by_path(text: str, message: str) -> None:
     [
         ("[asr]\nbeam_sise = 5", "asr.beam_sise: unknown key; did you mean asr.beam_size?"),
         ("[asr]\nport = 1", "asr.port: unknown key; did you mean port?"),
-        ("[vad]\nmodel = 1", "vad.model: unknown key; did you mean asr.model or llm.model?"),
-        ("[alignment]\nxyzzy = 1", "alignment.xyzzy: unknown key; known here: engine"),
+        (
+            "[vad]\nmodel = 1",
+            "vad.model: unknown key; did you mean asr.model or alignment.model or diarization.model or llm.model?",
+        ),
+        ("[alignment]\nxyzzy = 1", "alignment.xyzzy: unknown key; known here: engine, model, device"),
         ("[whisper]\nmodel = 1", f"whisper: unknown key; known here: {', '.join(Config.__struct_fields__)}"),
         ("[llm.host]\nx = 1", "llm.host.x: unknown key; known here: "),
         ('"asr.model" = "x"', '"asr.model": unknown key; did you mean asr.model?'),
@@ -206,7 +209,10 @@ def test_command_line_goes_before_the_file() -> None:
     [
         ({"port": 65_536}, "--port: expected int between 0 and 65535, got 65536"),
         ({"host": ""}, '--host: expected text that is not empty, got ""'),
-        ({"profile": "best"}, '--profile: expected one of "auto", "embedded", got "best"'),
+        (
+            {"profile": "best"},
+            '--profile: expected one of "auto", "rtx3090", "small-gpu", "cpu", "embedded", got "best"',
+        ),
     ],
 )
 def test_bad_option_is_refused(option: dict[str, Any], message: str) -> None:

@@ -1,0 +1,39 @@
+"""Where the Hugging Face hub has the models that config.toml names by size or language. Pure."""
+
+WHISPER_REPOSITORIES = {
+    **{
+        size: f"Systran/faster-whisper-{size}"
+        for size in ("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en")
+    },
+    **{size: f"Systran/faster-whisper-{size}" for size in ("large-v1", "large-v2", "large-v3")},
+    "large": "Systran/faster-whisper-large-v3",
+    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+}
+"""As faster-whisper names them; all for CTranslate2."""
+
+ALIGNMENT_MODELS = {
+    "ja": "jonatasgrosman/wav2vec2-large-xlsr-53-japanese",
+    "en": "facebook/wav2vec2-base-960h",
+    "zh": "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn",
+    "ko": "kresnik/wav2vec2-large-xlsr-korean",
+    "de": "jonatasgrosman/wav2vec2-large-xlsr-53-german",
+    "fr": "jonatasgrosman/wav2vec2-large-xlsr-53-french",
+    "es": "jonatasgrosman/wav2vec2-large-xlsr-53-spanish",
+    "it": "jonatasgrosman/wav2vec2-large-xlsr-53-italian",
+    "pt": "jonatasgrosman/wav2vec2-large-xlsr-53-portuguese",
+    "ru": "jonatasgrosman/wav2vec2-large-xlsr-53-russian",
+    "nl": "jonatasgrosman/wav2vec2-large-xlsr-53-dutch",
+}
+"""wav2vec2 models whose output is characters. whisperx has most of these; for some languages it takes a file from
+PyTorch's server instead, which no hub cache can hold, so those are from the hub here too."""
+
+
+def whisper_repository(model: str) -> str:
+    """model: a size or a hub id."""
+    return WHISPER_REPOSITORIES.get(model, model)
+
+
+def alignment_model(model: str, language: str) -> str | None:
+    """model: `alignment.model`. None where it is "auto" and no model is known for the language."""
+    return ALIGNMENT_MODELS.get(language) if model == "auto" else model
