@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import report
 from tests import misbehaviour, wire
 from tests.misbehaviour import FLOODS, Misbehaviour
-from wernicke_daemon.config import Config, apply_profile, overrides, stage_settings
+from wernicke_daemon.config import Config, overrides, stage_settings
 from wernicke_daemon.daemon import running
+from wernicke_daemon.profiles import applied
 
 GOOD_CLIENTS, BAD_CLIENTS = 2, 2
 TIMES = {"asr": 20.0, "diarization": 10.0, "correction": 10.0}
@@ -48,7 +49,7 @@ Latency = tuple[float, float]
 
 async def measure(kinds: list[str], seconds: float, directory: Path) -> dict[str, Any]:
     """By kind: latency without and with, and their ratios."""
-    config = apply_profile(overrides(Config(), host="127.0.0.1", port=0, profile="embedded"))
+    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
     config = replace(
         config,
         logging=replace(config.logging, console=False),

@@ -42,9 +42,10 @@ from ipc.messages import STAGES, Done, Failed, StageName
 from tests.ollama_server import OllamaServer
 from wernicke_daemon import media
 from wernicke_daemon.client import Client, ClientError, Message, exchange
-from wernicke_daemon.config import Config, apply_profile, overrides, stage_settings
+from wernicke_daemon.config import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import PATH
+from wernicke_daemon.profiles import applied
 from wernicke_daemon.utterance import Utterance
 
 CLIP = Path(media.__file__).parent / "demo" / "clip.flac"
@@ -354,7 +355,7 @@ def check(undisturbed: list[Heard]) -> None:
 
 def configured(clients: int, standby: bool, directory: Path, llm: str) -> Config:
     """As by default with the embedded engines, but for RESTARTS, the deadlines and the LLM."""
-    config = apply_profile(overrides(Config(), host="127.0.0.1", port=0, profile="embedded"))
+    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
     runtime = replace(
         config.runtime,
         data_dir=str(directory),

@@ -44,9 +44,10 @@ from ipc import segment
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon import media
-from wernicke_daemon.config import Config, apply_profile, overrides, stage_settings
+from wernicke_daemon.config import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import PATH
+from wernicke_daemon.profiles import applied
 from wernicke_daemon.supervised_stage import State
 
 CLIP = Path(media.__file__).parent / "demo" / "clip.flac"
@@ -164,7 +165,7 @@ async def soak(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
 
 
 def _config(directory: Path) -> Config:
-    config = apply_profile(overrides(Config(), host="127.0.0.1", port=0, profile="embedded"))
+    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
     return replace(
         config,
         logging=replace(config.logging, console=False),

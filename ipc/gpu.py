@@ -23,6 +23,12 @@ def figures() -> dict[str, Any] | None:
         return None
 
 
+def free_mib() -> int | None:
+    """Of the first card; None without a card or driver."""
+    card = figures()
+    return None if card is None else int(card["free_mib"])
+
+
 def process_mib(pid: int) -> int | None:
     """Memory of one process on the first card; None where the driver does not say, or knows no such process."""
     try:

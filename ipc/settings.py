@@ -45,8 +45,9 @@ class AsrSettings(Section, frozen=True):
     """engine: "auto" takes the best that is usable. model: a Whisper size, hub id or local directory.
     language: ISO 639-1 code or "auto". compute_type: of CTranslate2, the best one wanted. temperatures: of decoding,
     the next one where the text is improbable or repeats itself by the thresholds: log_prob_threshold (mean log
-    probability of its tokens) and compression_ratio_threshold (of gzip). no_speech_threshold: probability from which an improbable
-    text is taken for silence. context_chars: how much of the text before is given to the model; 0 is none."""
+    probability of its tokens) and compression_ratio_threshold (of gzip). no_speech_threshold: probability from which
+    an improbable text is taken for silence. context_chars: how much of the text before the model is given; 0 is
+    none."""
 
     engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"
     model: Text = "large-v3"

@@ -13,15 +13,17 @@ import zmq
 
 from ipc import channels, codec
 from ipc.channels import Boot
-from ipc.messages import Cancel, FromStage, Heartbeat, Hello, Init, Started, Stop, ToStage
+from ipc.messages import Cancel, FromStage, GpuMemory, Heartbeat, Hello, Init, Started, Stop, ToStage
 
 Socket = zmq.Socket[bytes]
 
 
 class Control:
-    """Talks to the supervisor. `orders` arrive from it, `report` tells it things."""
+    """Talks to the supervisor. `orders` arrive from it, `report` tells it things.
+    gpu: what heartbeats say of GPU memory, set by the main thread."""
 
     def __init__(self, context: zmq.Context[Socket], boot: Boot, pid: int) -> None:
+        self.gpu: GpuMemory | None = None
         self._context = context
         self._boot = boot
         self._pid = pid
@@ -93,4 +95,4 @@ class Control:
                 self._stop.send(b"")
 
     def _heartbeat(self) -> Heartbeat:
-        return Heartbeat(self._process.memory_info().rss / 1e6)
+        return Heartbeat(self._process.memory_info().rss / 1e6, self.gpu)

@@ -9,7 +9,7 @@ import faulthandler
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -19,12 +19,13 @@ import zmq
 from ipc import channels, codec
 from ipc.arena import NO_JOB, ArenaReader
 from ipc.channels import Boot
-from ipc.errors import EngineUnavailable, WernickeError
-from ipc.messages import Done, Failed, Init, Job, Loading, Ready, StageName, Unusable
+from ipc.errors import EngineUnavailable, OutOfGpuMemory, WernickeError
+from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Unusable, Work
 from stages import logs, parent_watch, registry
 from stages.control import Control
 from stages.fault import Faults
-from stages.stage import Engine
+from stages.gpu_errors import is_out_of_memory
+from stages.stage import Engine, GpuEngine, ReadAudio
 
 Socket = zmq.Socket[bytes]
 
@@ -47,7 +48,8 @@ def run(record: bytes) -> None:
         engine = start_engine(stage, init, control, faults)
     if engine is not None:
         arena = ArenaReader(init.arena)
-        serve(Worker(stage, engine, arena, control, faults), control.stop_signal, work, results)
+        worker = Worker(stage, engine, arena, control, faults, init.settings.release_after_utterance)
+        serve(worker, control.stop_signal, work, results)
         engine.close()
     leave()
 
@@ -74,7 +76,7 @@ def start_engine(stage: StageName, init: Init, control: Control, faults: Faults)
     refused: list[str] = []
     names = registry.wanted(stage, init.settings)
     for name in names:
-        began = time.monotonic()
+        began = time.perf_counter()
         control.report(Loading(f"loading {name}"))
         try:
             engine = load(stage, name, init, faults)
@@ -82,7 +84,8 @@ def start_engine(stage: StageName, init: Init, control: Control, faults: Faults)
             refused.append(str(error))
             continue
         why = "; ".join(refused) or ("as configured" if len(names) == 1 else "the best there is")
-        control.report(Ready(name, engine.model, why, (time.monotonic() - began) * 1000))
+        control.gpu = gpu_memory(engine)
+        control.report(Ready(name, engine.model, why, elapsed_ms(began), control.gpu))
         return engine
     control.report(Unusable("; ".join(refused)))
     control.stop_signal.recv()
@@ -106,7 +109,7 @@ def load(stage: StageName, name: str, init: Init, faults: Faults) -> Engine:
 
 
 def serve(worker: "Worker", stop: Socket, work: Socket, results: Socket) -> None:
-    """Jobs until STOP."""
+    """Jobs until STOP, or until GPU memory has run out for good."""
     poller = zmq.Poller()
     poller.register(work, zmq.POLLIN)
     poller.register(stop, zmq.POLLIN)
@@ -115,19 +118,32 @@ def serve(worker: "Worker", stop: Socket, work: Socket, results: Socket) -> None
         if stop in ready:
             return
         job = codec.decode_job(work.recv())
-        results.send(codec.encode(worker.do(job)))
+        answer = worker.do(job)
+        results.send(codec.encode(answer))
         worker.rest()
+        if isinstance(answer, Failed) and answer.code == OutOfGpuMemory.code:
+            stop.recv()  # this process has had its chance: what it holds comes back with its end, which is ordered now
+            return
 
 
 class Worker:
     """Does one job at a time."""
 
-    def __init__(self, stage: StageName, engine: Engine, arena: ArenaReader, control: Control, faults: Faults) -> None:
+    def __init__(
+        self,
+        stage: StageName,
+        engine: Engine,
+        arena: ArenaReader,
+        control: Control,
+        faults: Faults,
+        release_after_job: bool,
+    ) -> None:
         self._stage = stage
         self._engine = engine
         self._arena = arena
         self._control = control
         self._faults = faults
+        self._release_after_job = release_after_job
 
     def do(self, job: Job) -> Done | Failed:
         """An engine's exception is an answer too."""
@@ -138,8 +154,7 @@ class Worker:
         began = time.perf_counter()
         try:
             with stacks_after(job.limit_s):
-                self._faults.strike(job)
-                result = self._faults.spoil(job, self._engine.process(job.work, self._arena.read))
+                result = self._faults.spoil(job, self._result(job))
             return Done(job.job_id, result, elapsed_ms(began))
         except WernickeError as error:
             return Failed(job.job_id, error.code, str(error), elapsed_ms(began))
@@ -149,9 +164,43 @@ class Worker:
         finally:
             self._control.job_finished(job.job_id)
 
+    def _result(self, job: Job) -> Result:
+        """Tried a second time, with less at once, where GPU memory did not suffice. Raises OutOfGpuMemory."""
+        try:
+            return self._attempt(job, self._engine.process)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the except block: the exception's traceback held on to everything the failed attempt had allocated.
+        _log.warning("out_of_gpu_memory", job=job.job_id, again=True)
+        self._release()
+        smaller = self._engine.process_smaller if isinstance(self._engine, GpuEngine) else self._engine.process
+        try:
+            return self._attempt(job, smaller)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            _log.warning("out_of_gpu_memory", job=job.job_id, again=False)
+            raise OutOfGpuMemory("The graphics card's memory did not suffice for this job.") from None
+
+    def _attempt(self, job: Job, process: Callable[[Work, ReadAudio], Result]) -> Result:
+        self._faults.strike(job)
+        return process(job.work, self._arena.read)
+
     def rest(self) -> None:
         """The answer is on its way."""
         self._arena.mark(self._stage, NO_JOB)
+        if self._release_after_job:
+            self._release()
+        self._control.gpu = gpu_memory(self._engine)
+
+    def _release(self) -> None:
+        if isinstance(self._engine, GpuEngine):
+            self._engine.release()
+
+
+def gpu_memory(engine: Engine) -> GpuMemory | None:
+    return engine.gpu_memory() if isinstance(engine, GpuEngine) else None
 
 
 def elapsed_ms(began: float) -> float:

@@ -46,7 +46,7 @@ class Request:
 class OllamaServer:
     """mode: how /api/chat and /api/generate behave from the next request on; `next_modes` are used up before it.
     requests: all that came, oldest first.
-    vram_share: what part of the model /api/ps reports in VRAM. context_length: what it reports; None: as asked for.
+    library: what /api/pull finds. vram_share: what part of the model /api/ps reports in VRAM. context_length: what it reports; None: as asked for.
     """
 
     def __init__(self, models: Sequence[str] = (MODEL,), corrections: Mapping[str, str] | None = None) -> None:
@@ -54,6 +54,7 @@ class OllamaServer:
         self.next_modes: list[Mode] = []
         self.models = list(models)
         self.corrections = dict(corrections or {})
+        self.library = {MODEL}
         self.requests: list[Request] = []
         self.load_s = 1.0
         self.vram_share = 1.0
@@ -130,6 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         ollama = self._received(body)
+        if self.path == "/api/pull":
+            self._pull(ollama, body["model"])
+            return
         showing = self.path == "/api/show"
         mode = ollama.next_modes.pop(0) if ollama.next_modes and not showing else ollama.mode
         if body["model"] not in ollama.models or mode == "unknown_model":
@@ -142,6 +146,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _received(self, body: Json) -> OllamaServer:
         self.server.ollama.requests.append(Request(self.path, body))
         return self.server.ollama
+
+    def _pull(self, ollama: OllamaServer, name: str) -> None:
+        """Its steps, a line each, as Ollama streams them; a failure is a line too."""
+        part = {"status": "pulling 0123456789ab", "digest": "sha256:" + "0" * 64, "total": MODEL_BYTES}
+        steps: list[Json] = [{"status": "pulling manifest"}]
+        if name in ollama.library:
+            steps += [part, {**part, "completed": MODEL_BYTES}, {"status": "success"}]
+            ollama.models.append(name)
+        else:
+            steps.append({"error": "pull model manifest: file does not exist"})
+        self._send_bytes(b"".join(json.dumps(step).encode() + b"\n" for step in steps))
 
     def _failed(self, mode: Mode) -> bool:
         """Do what a mode breaks below the model's answer."""

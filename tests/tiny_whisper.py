@@ -10,6 +10,7 @@ piece's own block: so word times are known as well. Token ids are those of OpenA
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ctranslate2.specs import WhisperSpec
@@ -19,6 +20,9 @@ from ctranslate2.specs.transformer_spec import FeedForwardSpec
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from ipc.settings import AsrSettings, Device, StageSettings
+from stages.asr.faster_whisper import FasterWhisper
 
 TEXT = "きょうはきかいがくしゅうについてはなします"
 MELS = 80
@@ -61,6 +65,14 @@ def build_tiny_whisper(directory: Path, text: str = TEXT, multilingual: bool = T
     preprocessor = {"feature_size": mels, "sampling_rate": 16_000, "hop_length": 160, "n_fft": 400, "chunk_length": 30}
     (directory / "preprocessor_config.json").write_text(json.dumps(preprocessor), encoding="utf-8")
     return directory
+
+
+def whisper_engine(
+    model: Path | str, language: str = "ja", device: Device = "cpu", compute_type: str = "float32", **others: Any
+) -> FasterWhisper:
+    """An engine that is not loaded yet. others: of the settings in config.toml's [asr]."""
+    asr = AsrSettings(model=str(model), language=language, device=device, compute_type=compute_type, **others)
+    return FasterWhisper("asr", StageSettings(asr=asr))
 
 
 # --- tokens ----------------------------------------------------------------------------------------

@@ -41,7 +41,6 @@ class Child:
         boot: bytes,
         on_exit: Callable[[int], None],
         on_line: Callable[[bytes], None],
-        pass_hf_token: bool = False,
     ) -> "Child":
         """Start `python ARGUMENTS`, from the main thread: Linux kills a child with the *thread* that started it.
 
@@ -57,7 +56,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=process_tree.environment(pass_hf_token),
+            env=process_tree.environment(),
             **process_tree.popen_options(),
         )
         child = cls(process)

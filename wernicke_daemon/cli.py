@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipc.errors import WernickeError
-from wernicke_daemon import security_cli
+from wernicke_daemon import doctor_cli, models_cli, security_cli
 from wernicke_daemon.client import DEFAULT_URL, Exit
 from wernicke_daemon.exports import FORMATS
 from wernicke_daemon.outputs import ENDINGS, complain, exit_code
 
 if TYPE_CHECKING:
     from wernicke_daemon.config import Config
+    from wernicke_daemon.profiles import Choice
 
 _INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -69,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_export_options(commands.add_parser("export", help="write out one of them"))
     _add_status_options(commands.add_parser("status", help="show what the daemon is doing"))
     security_cli.add_commands(commands)
+    options = argparse.ArgumentParser(add_help=False)
+    _add_config_option(options)
+    _add_profile_option(options)
+    models_cli.add_commands(commands, options, _planned_settings)
+    doctor_cli.add_commands(commands, options, _profile_settings)
     return parser
 
 
@@ -76,13 +82,19 @@ def _add_config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="PATH", help="settings; config.toml where there is one")
 
 
+def _add_profile_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--profile",
+        choices=["auto", "rtx3090", "small-gpu", "cpu", "embedded"],
+        help="which engines and models; embedded: those that need no download, and English",
+    )
+
+
 def _add_serve_options(parser: argparse.ArgumentParser) -> None:
     _add_config_option(parser)
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
-    parser.add_argument(
-        "--profile", choices=["auto", "embedded"], help="embedded: the engines that need no download, and English"
-    )
+    _add_profile_option(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check-config", action="store_true", help="show the settings in force and end")
     what.add_argument("--demo", action="store_true", help="transcribe a bundled clip, with settings of its own")
@@ -140,12 +152,13 @@ def _add_status_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from wernicke_daemon.config import apply_profile, overrides
+    from wernicke_daemon.config import overrides
+    from wernicke_daemon.machine import resolved
 
     if args.demo:
         return _demo(args)
-    config = apply_profile(overrides(_settings(args), args.host, args.port, args.profile))
-    return _show_settings(config) if args.check_config else _start(config)
+    config, choice = resolved(overrides(_settings(args), args.host, args.port, args.profile))
+    return _show_settings(config) if args.check_config else _start(config, choice)
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -164,6 +177,20 @@ def _settings(args: argparse.Namespace) -> "Config":
     return load(args.config or _config_beside_script())
 
 
+def _profile_settings(args: argparse.Namespace) -> "Config":
+    """With the profile named, not applied yet. Raises ConfigError."""
+    from wernicke_daemon.config import overrides
+
+    return overrides(_settings(args), profile=args.profile)
+
+
+def _planned_settings(args: argparse.Namespace) -> "Config":
+    """With the profile applied, whether there is room for it now or not. Raises ConfigError."""
+    from wernicke_daemon.machine import planned
+
+    return planned(_profile_settings(args))
+
+
 def _config_beside_script() -> Path | None:
     """config.toml of a checkout, from wherever run_daemon.py is started; None leaves it to `config.load`."""
     root = Path(__file__).resolve().parent.parent
@@ -171,11 +198,11 @@ def _config_beside_script() -> Path | None:
     return file if file.exists() and (root / "run_daemon.py").exists() else None
 
 
-def _start(config: "Config") -> int:
+def _start(config: "Config", choice: "Choice") -> int:
     from wernicke_daemon.daemon import serve
 
     try:
-        return serve(config, announce=lambda line: print(line, flush=True))
+        return serve(config, choice, announce=lambda line: print(line, flush=True))
     except WernickeError as error:
         complain(error)
         return 1

@@ -1,6 +1,6 @@
 """config.toml → frozen typed settings. What is unknown, mistyped or impossible is refused by name.
 
-Order of use: `load`, then `overrides` (command line), then `apply_profile`.
+Order of use: `load`, then `overrides` (command line), then a profile (`profiles`).
 """
 
 from pathlib import Path
@@ -204,18 +204,6 @@ def overrides(config: Config, host: str | None = None, port: int | None = None, 
     if port is not None:
         config = replace(config, port=typed_toml.convert(port, Port, "--port"))
     return config
-
-
-def apply_profile(config: Config) -> Config:
-    """`embedded` forces the engines that need no download, and with them English; `auto` changes nothing."""
-    if config.runtime.profile != "embedded":
-        return config
-    return replace(
-        config,
-        asr=replace(config.asr, engine="pocketsphinx", language="en"),
-        diarization=replace(config.diarization, engine="spectral"),
-        correction=replace(config.correction, engine="none"),
-    )
 
 
 def stage_settings(config: Config) -> StageSettings:

@@ -17,25 +17,29 @@ import structlog
 from ipc import gpu, segment
 from ipc.errors import WernickeError
 from ipc.messages import StageName
-from ipc.settings import StageSettings
-from wernicke_daemon import logs, process_tree, protocol, transcripts
+from ipc.settings import LlmSettings, StageSettings
+from wernicke_daemon import budget, loading, logs, process_tree, protocol, transcripts
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
+from wernicke_daemon.hardware_watch import HardwareWatch
 from wernicke_daemon.ingest_feed import IngestFeed
 from wernicke_daemon.journal import Journal
+from wernicke_daemon.keep_awake import KeepAwake
+from wernicke_daemon.loading import Loaded, load_in_order
 from wernicke_daemon.pipeline import Pipeline
+from wernicke_daemon.profiles import Choice
 from wernicke_daemon.recovery import finish_leftovers
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.sessions import Sessions
 from wernicke_daemon.stats import Stats
 from wernicke_daemon.store import NoStore, ResultStore, Store
 from wernicke_daemon.supervised_stage import State
+from wernicke_daemon.supervisor import Supervisor
 
 _log = structlog.get_logger()
 
 PROGRESS_EVERY_S = 0.5
-GPU_EVERY_S = 5.0
 SHED_IN_ORDER = ("partials", "correction", "diarization")
 
 
@@ -54,7 +58,7 @@ class Daemon:
         self._config = config
         self._stats = Stats()
         self._degraded: dict[tuple[str, str], str] = {}
-        self._gpu: dict[str, Any] | None = None
+        self._hardware = HardwareWatch()
         self.store = _open_store(config)
         self._journal = _open_journal(config)
         try:
@@ -78,7 +82,8 @@ class Daemon:
         self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines)
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None
-        self._watching_gpu: asyncio.Task[None] | None = None
+        self._awake: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.recovery: asyncio.Task[None] | None = None
 
     @property
@@ -88,27 +93,44 @@ class Daemon:
     async def start(self, progress: Callable[[str], None]) -> None:
         """Sessions are taken from now on. Raises PortTaken or StartFailed."""
         await self.gateway.open()
+        await self._hardware.look_at_card()
         telling = asyncio.create_task(self._tell(progress))
         try:
-            await self.pipeline.start()
+            await self._load(progress)
         finally:
             telling.cancel()
             await asyncio.wait([telling])
         self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
             self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
-        self._watching_gpu = asyncio.create_task(self._watch_gpu())
+        self._watching = asyncio.create_task(self._hardware.run(self._llm_in_use()))
+        self._awake = asyncio.create_task(KeepAwake().run(lambda: self.gateway.active))
         self.gateway.ready = True
         for name, stage in self.pipeline.supervisor.stages.items():
             self._quality(name, protocol.DOWN, lacking=stage.state is not State.READY, waiting=0)
         _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
+
+    async def _load(self, progress: Callable[[str], None]) -> None:
+        """On a graphics card one model after another, or none could be told what it takes."""
+        if self._hardware.card is None:
+            await self.pipeline.start()
+            return
+        loaded: list[Loaded] = []
+
+        async def in_order(supervisor: Supervisor) -> None:
+            loaded.extend(await load_in_order(supervisor, gpu.free_mib, progress))
+
+        await self.pipeline.start(in_order)
+        await self._hardware.look_at_card()
+        for line in loading.table(budget.needs(self._config), loaded, self._hardware.card):
+            progress(line)
 
     async def stop(self) -> None:
         if self.recovery is not None:
             self.recovery.cancel()  # what it is at stays in the journal for the next start
             await asyncio.wait([self.recovery])
         await self.gateway.close(self._config.runtime.drain_timeout_s)
-        for task in (self._feeding, self._watching_gpu):
+        for task in (self._feeding, self._watching, self._awake):
             if task is not None:
                 task.cancel()
         await self.pipeline.stop()
@@ -117,11 +139,13 @@ class Daemon:
         await self.store.close()
         _log.info("stopped")
 
-    async def _watch_gpu(self) -> None:
-        """In a thread, and not when somebody asks: a driver that hangs must not hang the daemon."""
-        while (figures := await asyncio.to_thread(gpu.figures)) is not None:
-            self._gpu = figures
-            await asyncio.sleep(GPU_EVERY_S)
+    def _llm_in_use(self) -> LlmSettings | None:
+        ready = self.pipeline.supervisor.stages["correction"].ready
+        return self._config.llm if ready is not None and ready.engine == "ollama" else None
+
+    def _gpu_stats(self) -> dict[str, Any] | None:
+        stages = self.pipeline.supervisor.stages.values()
+        return self._hardware.stats(stage.gpu for stage in stages if stage.gpu)
 
     async def _tell(self, progress: Callable[[str], None]) -> None:
         """What the stages are doing while they start, whenever it changes, and once more at the end."""
@@ -172,7 +196,7 @@ class Daemon:
         """HTTP status and the /health page."""
         stages = self.pipeline.supervisor.stages
         status = self._status()
-        card = self._gpu
+        card = self._hardware.card
         page = {
             "status": status,
             "stages": {
@@ -209,9 +233,9 @@ class Daemon:
         return "ok" if whole and not self._problems() else "degraded"
 
     def _problems(self) -> list[str]:
-        """What is wrong with the disk; serving goes on all the same."""
+        """What is wrong with the disk or the language model's memory; serving goes on all the same."""
         journal = self._journal.problem if self._journal else None
-        return [problem for problem in (self.store.problem, journal) if problem]
+        return [problem for problem in (self.store.problem, journal, *self._hardware.problems) if problem]
 
     def stats(self) -> dict[str, Any]:
         """The /stats page."""
@@ -231,11 +255,12 @@ class Daemon:
                     "pid": stage.pid,
                     "spare_pid": stage.spare_pid,
                     "rss_mb": round(stage.rss_mb, 1),
+                    "gpu_mib": None if stage.gpu is None else loading.own_mib(stage.gpu),
                     **self._stats.stage(name),
                 }
                 for name, stage in self.pipeline.supervisor.stages.items()
             },
-            "gpu_stats": self._gpu,
+            "gpu_stats": self._gpu_stats(),
         }
 
 
@@ -254,15 +279,20 @@ def _open_journal(config: Config) -> Journal | None:
 
 @contextlib.asynccontextmanager
 async def running(
-    config: Config, progress: Callable[[str], None], settings: StageSettings | None = None
+    config: Config,
+    progress: Callable[[str], None],
+    settings: StageSettings | None = None,
+    choice: Choice | None = None,
 ) -> AsyncIterator[Daemon]:
     """A daemon that takes sessions, until the block ends. progress: told what it does while it starts. settings: for
-    the stages, instead of config's.
+    the stages, instead of config's. choice: how config's profile was chosen, for the log.
 
     Raises WernickeError with one sentence where it can't start.
     """
     listener = logs.start(config.logging, config.log_path)
     try:
+        if choice is not None:
+            _log.info("profile", profile=choice.profile, why=choice.why)
         process_tree.adopt_current_process()
         for name in segment.sweep():
             _log.info("swept", segment=name)
@@ -276,18 +306,21 @@ async def running(
         listener.stop()
 
 
-def serve(config: Config, *, announce: Callable[[str], None]) -> int:
-    """Run until Ctrl-C or a signal to end. Returns the exit status. Raises WernickeError where it can't start."""
-    asyncio.run(_serve(config, announce))
+def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
+    """Run until Ctrl-C or a signal to end. choice: how config's profile was chosen. Returns the exit status.
+
+    Raises WernickeError where it can't start."""
+    asyncio.run(_serve(config, choice, announce))
     return 0
 
 
-async def _serve(config: Config, announce: Callable[[str], None]) -> None:
+async def _serve(config: Config, choice: Choice, announce: Callable[[str], None]) -> None:
+    announce(f"Profile {choice.profile}: {choice.why}")
     stop = asyncio.Event()
     _stop_on_signals(stop)
     stopped = asyncio.create_task(stop.wait())
     async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.create_task(stack.enter_async_context(running(config, announce)))
+        starting = asyncio.create_task(stack.enter_async_context(running(config, announce, choice=choice)))
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():  # models may take minutes to load: nobody waits for that to stop
             starting.cancel()

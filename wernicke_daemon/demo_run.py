@@ -19,9 +19,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from ipc.errors import WernickeError
 from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Message, exchange, problem
-from wernicke_daemon.config import Config, apply_profile, overrides
+from wernicke_daemon.config import Config, overrides
 from wernicke_daemon.exports import cues
 from wernicke_daemon.media import Samples, decode, stream
+from wernicke_daemon.profiles import applied
 from wernicke_daemon.scoring import Score, Spoken, score
 
 _MAC = AudioFormat(48_000, channels=2, encoding="f32le")
@@ -90,7 +91,7 @@ async def _demo(reference: Reference, console: Console) -> tuple[Run, dict[str, 
 
 def _config() -> Config:
     """The defaults, not the user's file: the demo must run anywhere and disturb nothing."""
-    config = apply_profile(overrides(Config(), host="127.0.0.1", port=0, profile="embedded"))
+    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
     return replace(
         config,
         correction=replace(config.correction, engine="none"),

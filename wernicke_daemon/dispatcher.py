@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from ipc.errors import EngineFailed
+from ipc.errors import EngineFailed, OutOfGpuMemory
 from ipc.messages import (
     STAGES,
     AsrResult,
@@ -51,7 +51,8 @@ DOWN = "The recogniser has been down for too long; the daemon's log says why. Th
 class Policy(msgspec.Struct, frozen=True):
     """Seconds: how long an utterance waits for its speakers after its text; when after its trigger it goes out
     uncorrected; how much of an outage of an optional stage counts against neither; how long a required one may be
-    down; from when on results are behind; what a job may take, and that for each second of its audio."""
+    down; from when on results are behind; what a job may take, and that for each second of its audio.
+    asr_context_chars: how much of the text before the recogniser is given."""
 
     diarization_s: float
     correction_s: float
@@ -62,6 +63,7 @@ class Policy(msgspec.Struct, frozen=True):
     job_per_audio_s: float
     credit: int
     max_attempts: int
+    asr_context_chars: int = 0
 
 
 class Owner(Protocol):
@@ -75,6 +77,9 @@ class Owner(Protocol):
 
     def context(self, utterance: Utterance) -> tuple[str, ...]:
         """What was said just before, oldest first."""
+
+    def text_before(self, utterance: Utterance) -> str:
+        """The last thing said before that is recognised by now, "" for none."""
 
     def settled(self, utterance: Utterance) -> None:
         """Nothing more will change."""
@@ -129,9 +134,14 @@ class Dispatcher:
         if self._available.given_up("asr", now):
             self._fail(utterance, owner, DOWN)
             return
-        self._add_for(utterance, owner, "asr", AsrWork(utterance.audio, utterance.language, utterance.glossary))
+        self._add_for(utterance, owner, "asr", self._asr_work(utterance, owner))
         if self._usable("diarization", utterance):
             self._add_for(utterance, owner, "diarization", DiarizationWork(utterance.audio))
+
+    def _asr_work(self, utterance: Utterance, owner: Owner) -> AsrWork:
+        chars = self._policy.asr_context_chars
+        context = owner.text_before(utterance)[-chars:] if chars else ""
+        return AsrWork(utterance.audio, utterance.language, utterance.glossary, context)
 
     def depth(self, stage: StageName) -> int:
         return len(self._queues[stage])
@@ -249,7 +259,15 @@ class Dispatcher:
             retried=again,
         )
         if not again:
+            self._blame(row, answer)
             self._without(stage, row, answer.reason if final else GAVE_UP)
+
+    def _blame(self, row: JobRow, answer: Failed) -> None:
+        """What a client can do something about has a code of its own."""
+        if answer.code == OutOfGpuMemory.code and row.job_id in self._utterances:
+            utterance, _ = self._utterances[row.job_id]
+            utterance.failure_code = answer.code
+            utterance.warn(answer.code)
 
     def _close(self, stage: StageName, job_id: int) -> tuple[Utterance, Owner]:
         utterance, owner = self._utterances.pop(job_id)

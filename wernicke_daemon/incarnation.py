@@ -12,6 +12,7 @@ from ipc import channels
 from ipc.channels import Boot
 from ipc.messages import (
     FromStage,
+    GpuMemory,
     Heartbeat,
     Hello,
     Init,
@@ -58,7 +59,8 @@ def _pinned(settings: StageSettings, stage: StageName, engine: str) -> StageSett
 
 
 class Incarnation:
-    """Started by making one. ready, unusable: what it said of its engine. doing: in plain words. rss_mb: its memory."""
+    """Started by making one. ready: what it said of its engine. why_ended: what it said that keeps it from going on.
+    doing: in plain words. rss_mb, gpu: its memory."""
 
     def __init__(
         self,
@@ -73,9 +75,10 @@ class Incarnation:
         self.stage = stage
         self.epoch = epoch
         self.ready: Ready | None = None
-        self.unusable: str | None = None
+        self.why_ended: str | None = None
         self.doing = "starting"
         self.rss_mb = 0.0
+        self.gpu: GpuMemory | None = None
         self.liveness = Liveness(setup.limits, time.monotonic())
         self._setup = setup
         self._links = links
@@ -113,6 +116,11 @@ class Incarnation:
     def ask_to_stop(self) -> None:
         self.send_order(Stop())
 
+    def replace(self, why: str) -> None:
+        """It takes no more jobs and waits for its end; another takes its place."""
+        self.why_ended = why
+        self.ask_to_stop()
+
     def kill(self) -> None:
         self._child.kill()
 
@@ -130,13 +138,15 @@ class Incarnation:
                 self.send_order(Init(self._setup.arena, self._setup.settings))
             case Loading(doing):
                 self.doing = doing
-            case Heartbeat(rss_mb=rss_mb):
+            case Heartbeat(rss_mb, gpu):
                 self.liveness.heartbeat(now)
                 self.rss_mb = rss_mb
+                self.gpu = gpu
             case Ready():
                 self.liveness.ready(now)
                 self.ready = message
+                self.gpu = message.gpu
                 self.doing = "ready"
             case Unusable(reason):
-                self.unusable = reason
+                self.why_ended = reason
                 self.doing = reason

@@ -37,7 +37,7 @@ def start(settings: LoggingSettings, path: Path) -> QueueListener:
     """Log to `path` and the console from now on. The caller stops the listener last of all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = [_file(settings, path)]
-    if settings.console:
+    if settings.console and sys.stderr is not None:  # pythonw.exe has none
         handlers.append(_console())
     records: queue.SimpleQueue[Any] = queue.SimpleQueue()
     root = logging.getLogger()

@@ -5,7 +5,7 @@ The daemon puts a gateway before it; benchmarks and tests put themselves there.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -59,10 +59,10 @@ class Pipeline:
         self.dispatcher.connect(self.supervisor.stages)
         self._deadlines: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Every stage is ready. Raises StartFailed."""
+    async def start(self, load: Callable[[Supervisor], Awaitable[object]] = Supervisor.start) -> None:
+        """Every stage is ready. load: starts the stages. Raises StartFailed."""
         self._deadlines = asyncio.create_task(self._check_deadlines())
-        await self.supervisor.start()
+        await load(self.supervisor)
 
     def submit(self, utterance: Utterance, owner: Owner) -> None:
         utterance.models = self.models()
@@ -98,6 +98,7 @@ def _policy(config: Config) -> Policy:
         job_per_audio_s=config.runtime.job_timeout_per_audio_s,
         credit=config.runtime.credit,
         max_attempts=config.runtime.max_attempts,
+        asr_context_chars=config.asr.context_chars,
     )
 
 

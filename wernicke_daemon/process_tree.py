@@ -72,15 +72,14 @@ def python() -> str:
     return BASE_INTERPRETER if sys.platform == "win32" else sys.executable
 
 
-def environment(pass_hf_token: bool) -> dict[str, str]:
-    """The child's environment: this process's own, without HF_TOKEN where the stage has no use for it.
+def environment() -> dict[str, str]:
+    """The child's environment: this process's own, without HF_TOKEN, since stages never download anything.
 
     The child finds `ipc` and `stages` wherever it is started, and takes nothing from the working directory; what it
     says arrives at once and in UTF-8, its stacks on a crash in native code included.
     """
     variables = dict(os.environ)
-    if not pass_hf_token:
-        variables.pop("HF_TOKEN", None)
+    variables.pop("HF_TOKEN", None)
     search = [str(PACKAGES), variables.get("PYTHONPATH", "")]
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, search))
     for switch in ("PYTHONSAFEPATH", "PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONFAULTHANDLER"):

@@ -282,6 +282,10 @@ class Session:
         before = sorted(sequence for sequence in self._said if sequence < utterance.sequence)
         return tuple(self._said[sequence] for sequence in before[-self._context_lines :] if self._context_lines)
 
+    def text_before(self, utterance: Utterance) -> str:
+        before = [sequence for sequence in self._said if sequence < utterance.sequence]
+        return self._said[max(before)] if before else ""
+
     def settled(self, utterance: Utterance) -> None:
         if self.done.is_set():
             return
@@ -303,7 +307,7 @@ class Session:
         self._history.append(message)
         self._deliver(message)
         del self._not_final[utterance.sequence]
-        self._said.pop(utterance.sequence - self._context_lines, None)
+        self._said.pop(utterance.sequence - max(1, self._context_lines), None)
         self._free()
 
     def _deliver(self, message: Outcome) -> None:
@@ -314,7 +318,7 @@ class Session:
 
     def _outcome(self, utterance: Utterance) -> Outcome:
         if utterance.failure is not None:
-            return _failure("TRANSCRIPTION_FAILED", protocol.sentence(utterance.failure), utterance)
+            return _failure(utterance.failure_code, protocol.sentence(utterance.failure), utterance)
         if not utterance.lines:
             return protocol.Suppressed(utterance.sequence, utterance.buffer_id, "no speech was recognised")
         return results.final(utterance, self._names(utterance), self.options.words, time.monotonic())

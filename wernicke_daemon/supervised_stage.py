@@ -14,11 +14,13 @@ import copy
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from functools import reduce
 
 import structlog
 import zmq
 
-from ipc.messages import Cancel, Done, Failed, FromStage, Incoming, Job, Ready, StageName, Started, Unusable
+from ipc.errors import OutOfGpuMemory
+from ipc.messages import Cancel, Done, Failed, FromStage, GpuMemory, Incoming, Job, Ready, StageName, Started, Unusable
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.incarnation import Incarnation, StageSetup
 from wernicke_daemon.links import Links
@@ -37,6 +39,11 @@ class State(StrEnum):
     BACKOFF = "backoff"
     FAILED = "failed"
     STOPPED = "stopped"
+
+
+def _together(one: GpuMemory, two: GpuMemory) -> GpuMemory:
+    process = one.process + two.process if one.process is not None and two.process is not None else None
+    return GpuMemory(one.allocated + two.allocated, one.reserved + two.reserved, process)
 
 
 class SupervisedStage:
@@ -105,6 +112,12 @@ class SupervisedStage:
     @property
     def rss_mb(self) -> float:
         return self._working.rss_mb if self._working else 0.0
+
+    @property
+    def gpu(self) -> GpuMemory | None:
+        """What its process, and its spare, hold on the GPU; None for none."""
+        held = [i.gpu for i in (self._working, self._spare) if i is not None and i.gpu is not None]
+        return reduce(_together, held) if held else None
 
     @property
     def doing(self) -> str:
@@ -200,7 +213,7 @@ class SupervisedStage:
         """Seconds until the next start."""
         self.deaths += 1
         delay_s = policy.died(time.monotonic())
-        self.why_down = incarnation.unusable or f"its process ended with {code}; started again in {delay_s:.1f} s"
+        self.why_down = incarnation.why_ended or f"its process ended with {code}; started again in {delay_s:.1f} s"
         _log.warning(
             "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
         )
@@ -286,6 +299,8 @@ class SupervisedStage:
                 self._listener.job_started(self.stage, job_id)
             case Done(job_id) | Failed(job_id):
                 incarnation.liveness.job_finished(job_id, now)
+                if isinstance(message, Failed) and message.code == OutOfGpuMemory.code:
+                    incarnation.replace(message.reason)
                 self._listener.job_answered(self.stage, message)
             case _:
                 incarnation.heard(message, now)

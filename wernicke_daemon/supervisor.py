@@ -1,4 +1,4 @@
-"""All stage processes: started together, watched, stopped together."""
+"""All stage processes: started together or one by one, watched, stopped together."""
 
 import asyncio
 import contextlib
@@ -67,11 +67,21 @@ class Supervisor:
         """Start every stage and wait until each is ready. Raises StartFailed if one has no usable engine."""
         for stage in self.stages.values():
             stage.start()
-        self._checking = asyncio.create_task(self._check())
-        for stage in self.stages.values():
-            await stage.decided.wait()
-            if stage.unusable is not None:
-                raise StartFailed(stage.unusable)
+        for name in self.stages:
+            await self._ready(name)
+
+    async def start_one(self, name: StageName) -> None:
+        """Start this stage and wait until it is ready. Raises StartFailed."""
+        self.stages[name].start()
+        await self._ready(name)
+
+    async def _ready(self, name: StageName) -> None:
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check())
+        stage = self.stages[name]
+        await stage.decided.wait()
+        if stage.unusable is not None:
+            raise StartFailed(stage.unusable)
 
     async def _check(self) -> None:
         last = time.monotonic()

@@ -28,8 +28,8 @@ class StageTiming:
 class Utterance:
     """triggered, settled: seconds of the front's monotonic clock at which the boundary was committed and the result
     complete; served_from: the service clock at its trigger. wall_start: seconds since 1970 of its first sample.
-    failure: why there is no text, for the client. open_jobs: job ids by stage. models: what ran in each stage when it
-    was submitted."""
+    failure, failure_code: why there is no text, for the client. open_jobs: job ids by stage. models: what ran in each
+    stage when it was submitted."""
 
     session: str
     sequence: int
@@ -46,6 +46,7 @@ class Utterance:
     correction: CorrectionResult | None = None
     lines: tuple[SpokenLine, ...] = ()
     failure: str | None = None
+    failure_code: str = "TRANSCRIPTION_FAILED"
     settled: float = 0.0
     open_jobs: dict[StageName, int] = field(default_factory=dict)
     timings: dict[StageName, StageTiming] = field(default_factory=dict)

@@ -1,8 +1,137 @@
-"""Recognition whose words are timed by another model."""
+"""Recognition whose words are words of the language, and timed by another model where there is one."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from ipc.messages import AsrResult, AsrWork, GpuMemory, Result, Work
 from ipc.settings import StageSettings
-from stages.stage import Engine
+from stages.alignment import model_files
+from stages.alignment.whisperx import Alignment, WhisperxAligner, one_line
+from stages.alignment.words import into_words
+from stages.stage import Audio, Engine, GpuEngine, ReadAudio
+
+ALIGNMENT_UNAVAILABLE: Final = "ALIGNMENT_UNAVAILABLE"
+TIMES_WORDS_ITSELF = "pocketsphinx"
+"""By the sounds it heard, which is alignment already."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def with_alignment(engine: Engine, settings: StageSettings) -> Engine:
-    return engine
+    """engine: a recogniser."""
+    if engine.name == TIMES_WORDS_ITSELF and settings.alignment.engine != "whisperx":
+        return engine
+    return Aligned(engine, settings)
+
+
+class Aligned:
+    """A recogniser and, where `alignment.engine` allows it and all is there, whisperx.
+
+    What can't be aligned keeps the recogniser's own times, and the result says so in its warnings. If that is so of a
+    few segments only, `alignment` names the model, which has timed the others.
+    """
+
+    def __init__(self, recogniser: Engine, settings: StageSettings) -> None:
+        self.name = recogniser.name
+        self.model = recogniser.model
+        self._recogniser = recogniser
+        self._settings = settings
+        self._aligner: WhisperxAligner | None = None
+
+    def load(self) -> None:
+        """Raises EngineUnavailable, also where `alignment.engine` is "whisperx" and that is not to be had."""
+        self._recogniser.load()
+        self.model = self._recogniser.model
+        self._aligner, why = choose(self._settings)
+        log.info("alignment_chosen", engine="whisperx" if self._aligner else "whisper", why=why)
+
+    def warm_up(self) -> None:
+        """The aligner is warm: what is chosen depends on whether it works."""
+        self._recogniser.warm_up()
+        if self._settings.asr.language in ("ja", "auto"):
+            into_words((), "ja")  # reads the dictionary
+
+    def process(self, work: Work, read_audio: ReadAudio) -> AsrResult:
+        return self._process(self._recogniser.process, work, read_audio)
+
+    def process_smaller(self, work: Work, read_audio: ReadAudio) -> AsrResult:
+        """Alignment takes segments one at a time anyway."""
+        recogniser = self._recogniser
+        smaller = recogniser.process_smaller if isinstance(recogniser, GpuEngine) else recogniser.process
+        return self._process(smaller, work, read_audio)
+
+    def release(self) -> None:
+        if isinstance(self._recogniser, GpuEngine):
+            self._recogniser.release()
+        if self._aligner is not None:
+            self._aligner.release()
+
+    def gpu_memory(self) -> GpuMemory | None:
+        """The aligner's figures are those of the process, in which the recogniser has no part of PyTorch's."""
+        own = self._aligner.gpu_memory() if self._aligner is not None else None
+        if own is None and isinstance(self._recogniser, GpuEngine):
+            return self._recogniser.gpu_memory()
+        return own
+
+    def close(self) -> None:
+        if self._aligner is not None:
+            self._aligner.close()
+        self._recogniser.close()
+
+    def _process(self, recognise: Callable[[Work, ReadAudio], Result], work: Work, read_audio: ReadAudio) -> AsrResult:
+        read_once = cache(read_audio)  # by the time words are aligned it may be gone
+        result = recognise(work, read_once)
+        if not (isinstance(work, AsrWork) and isinstance(result, AsrResult)):
+            raise TypeError(f"a recogniser made {type(result).__name__} of {type(work).__name__}")
+        return self._timed(in_words(result), read_once(work.audio))
+
+    def _timed(self, result: AsrResult, audio: Audio) -> AsrResult:
+        if self._aligner is None or not result.segments:
+            return result
+        return with_times(result, self._aligner.align(result.segments, audio, result.language))
+
+
+def choose(settings: StageSettings) -> tuple[WhisperxAligner | None, str]:
+    """An aligner that works, None for the recogniser's own times; and why. Raises EngineUnavailable."""
+    alignment = settings.alignment
+    if alignment.engine == "whisper":
+        return None, "as configured"
+    configured = alignment.engine == "whisperx"
+    any_language = settings.asr.language == alignment.model == "auto"
+    if any_language and not configured and not model_files.any_known():
+        return None, "no alignment model is on this machine; `wernicke models pull` fetches one"
+    aligner = WhisperxAligner(settings)
+    try:
+        aligner.load()
+        aligner.warm_up()
+        return aligner, "as configured" if configured else "the best there is"
+    except Exception as error:
+        if configured:
+            raise
+        why = one_line(error)
+    aligner.close()  # outside the except block, where its traceback would hold the model
+    return None, why
+
+
+def in_words(result: AsrResult) -> AsrResult:
+    """Whisper's Japanese words are pieces of its vocabulary; those of other languages are words, or characters."""
+    if result.language != "ja":
+        return result
+    segments = (replace(segment, words=into_words(segment.words, "ja")) for segment in result.segments)
+    return replace(result, segments=tuple(segments))
+
+
+def with_times(result: AsrResult, alignment: Alignment) -> AsrResult:
+    """The result with the segments that were aligned in place of its own."""
+    segments = tuple(new or old for new, old in zip(alignment.segments, result.segments, strict=True))
+    complete = None not in alignment.segments
+    return replace(
+        result,
+        segments=segments,
+        alignment=alignment.model if any(alignment.segments) else result.alignment,
+        warnings=result.warnings if complete else (*result.warnings, ALIGNMENT_UNAVAILABLE),
+    )

@@ -12,13 +12,14 @@ from typing import Any
 import pytest_asyncio
 from msgspec.structs import replace
 
-from wernicke_daemon.config import Config, apply_profile, overrides
+from wernicke_daemon.config import Config, overrides
 from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.profiles import applied
 
 
 def embedded(directory: Path, **changes: Any) -> Config:
     """Embedded engines on a free port of loopback; data goes into `directory`."""
-    config = apply_profile(overrides(Config(), host="127.0.0.1", port=0, profile="embedded"))
+    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
     return replace(
         config,
         logging=replace(config.logging, console=False),

@@ -261,7 +261,7 @@ async def test_audio_that_is_poison_to_ingest_becomes_a_gap(tmp_path: Path, whol
 # --- failures of a stage that lives on ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["raise", "out_of_memory", "wrong"])
+@pytest.mark.parametrize("kind", ["raise", "wrong"])
 async def test_a_job_that_fails_is_tried_once_more(tmp_path: Path, whole: list[Message], kind: str) -> None:
     """An exception or an answer to another question costs neither the process nor the next utterance anything."""
     async with broken(tmp_path, fault_at(whole[1], "asr", kind)) as daemon:
@@ -270,6 +270,32 @@ async def test_a_job_that_fails_is_tried_once_more(tmp_path: Path, whole: list[M
     assert by_sequence(messages)[2]["code"] == "TRANSCRIPTION_FAILED"
     assert_unharmed(messages, whole, but=2)
     assert [line["retried"] for line in daemon.log("job_failed")] == [True, False]
+
+
+async def test_a_job_too_large_for_the_graphics_card_is_told_from_others(tmp_path: Path, whole: list[Message]) -> None:
+    """Tried twice in each of two processes, then the client knows why; the next utterance has a fresh process."""
+    async with broken(tmp_path, fault_at(whole[1], "asr", "out_of_memory")) as daemon:
+        messages = await daemon.speak()
+        assert daemon.stage("asr").deaths == 2
+    assert by_sequence(messages)[2]["code"] == "CUDA_OUT_OF_MEMORY"
+    assert_unharmed(messages, whole, but=2)
+    assert [line["again"] for line in daemon.log("out_of_gpu_memory")] == [True, False] * 2
+
+
+async def test_a_fresh_process_may_have_the_memory(tmp_path: Path, whole: list[Message]) -> None:
+    """What another process's end gave back is enough: nobody hears of it."""
+    async with broken(tmp_path, fault_at(whole[1], "asr", "out_of_memory", times=1)) as daemon:
+        assert_unharmed(await daemon.speak(), whole)
+        assert daemon.stage("asr").deaths == 1
+        assert daemon.stage("asr").why_down == "The graphics card's memory did not suffice for this job."
+
+
+async def test_speakers_that_need_too_much_memory_are_left_out(tmp_path: Path, whole: list[Message]) -> None:
+    """The text comes all the same, and says why it has no speakers."""
+    async with broken(tmp_path, fault_at(whole[1], "diarization", "out_of_memory")) as daemon:
+        messages = await daemon.speak()
+    assert by_sequence(messages)[2]["warnings"] == ["CUDA_OUT_OF_MEMORY", "DIARIZATION_UNAVAILABLE"]
+    assert_unharmed(messages, whole, but=2)
 
 
 async def test_a_slow_job_within_its_limit_is_waited_for(tmp_path: Path, whole: list[Message]) -> None:

@@ -371,16 +371,14 @@ def test_kill_ends_a_child() -> None:
     child.kill()
 
 
-def test_token_goes_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HF_TOKEN is left out by default; everything else is handed on."""
+def test_stages_do_not_get_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages download nothing, so HF_TOKEN is left out; everything else is handed on."""
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.setenv("SOMETHING", "else")
     code = "import os\nprint(os.environ.get('HF_TOKEN'), os.environ['SOMETHING'])"
     events = Events()
     events.start(code)
     assert events.line() == b"None else"
-    events.start(code, pass_hf_token=True)
-    assert events.line() == b"secret else"
 
 
 def test_start_is_refused_outside_the_main_thread() -> None:

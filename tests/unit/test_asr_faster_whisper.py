@@ -1,46 +1,22 @@
 """The Whisper engine through its real loading and decoding path, on a tiny model that says a known text."""
 
-import os
-import shutil
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ipc.audio_handle import AudioHandle
-from ipc.errors import EngineFailed, EngineUnavailable
+from ipc.errors import EngineFailed
 from ipc.messages import AsrResult, AsrWork, DiarizationWork
-from ipc.settings import AsrSettings, StageSettings
-from stages.asr import faster_whisper
-from stages.asr.faster_whisper import FasterWhisper, FoundWord, choose_compute_type, to_segments
-from stages.stage import Audio
-from tests.tiny_whisper import SECONDS_PER_PIECE, TEXT, build_tiny_whisper, pieces
+from stages.asr.faster_whisper import FasterWhisper
+from stages.asr.whisper_prompt import PROMPT_TOKENS
+from stages.stage import Audio, GpuEngine
+from tests.tiny_whisper import SECONDS_PER_PIECE, TEXT, build_tiny_whisper, pieces, whisper_engine
 
 RATE = 16_000
 SPEECH_S = len(pieces(TEXT)) * SECONDS_PER_PIECE
-
-
-@dataclass
-class Heard:
-    """A word as faster-whisper gives it."""
-
-    start: float
-    end: float
-    word: str
-    probability: float = 0.5
-
-
-@dataclass
-class Line:
-    """A segment as faster-whisper gives it."""
-
-    start: float
-    end: float
-    text: str
-    words: Sequence[FoundWord] | None
 
 
 @pytest.fixture(scope="module")
@@ -53,25 +29,8 @@ def engine(model: Path) -> FasterWhisper:
     return loaded(model)
 
 
-@pytest.fixture
-def damaged(model: Path, tmp_path: Path) -> Path:
-    """A copy of the model to break."""
-    return Path(shutil.copytree(model, tmp_path / "model"))
-
-
-@pytest.fixture
-def empty_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine to which no model was ever downloaded."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-
-
-def engine_of(model: Path | str, language: str = "ja", compute_type: str = "float32") -> FasterWhisper:
-    asr = AsrSettings(model=str(model), language=language, device="cpu", compute_type=compute_type)
-    return FasterWhisper("asr", StageSettings(asr=asr))
-
-
-def loaded(model: Path, language: str = "ja", compute_type: str = "float32") -> FasterWhisper:
-    engine = engine_of(model, language, compute_type)
+def loaded(model: Path, language: str = "ja", **settings: Any) -> FasterWhisper:
+    engine = whisper_engine(model, language, **settings)
     engine.load()
     engine.warm_up()
     return engine
@@ -81,12 +40,32 @@ def noise(seconds: float) -> Audio:
     return np.random.default_rng(0).standard_normal(int(seconds * RATE)).astype(np.float32) * np.float32(0.01)
 
 
-def recognised(
-    engine: FasterWhisper, seconds: float, language: str = "ja", glossary: tuple[str, ...] = ()
-) -> AsrResult:
-    audio = noise(seconds)
-    work = AsrWork(AudioHandle("arena", 0, 1, 0, len(audio)), language, glossary)
-    return engine.process(work, lambda handle: audio)
+def job(seconds: float, language: str = "ja", glossary: tuple[str, ...] = (), context: str = "") -> AsrWork:
+    return AsrWork(AudioHandle("arena", 0, 1, 0, int(seconds * RATE)), language, glossary, context)
+
+
+def read(handle: AudioHandle) -> Audio:
+    return noise(handle.count / RATE)
+
+
+def recognised(engine: FasterWhisper, seconds: float, language: str = "ja") -> AsrResult:
+    return engine.process(job(seconds, language), read)
+
+
+def heard_by(
+    whisper: object, method: str, monkeypatch: pytest.MonkeyPatch, note: Callable[[Any], object]
+) -> list[object]:
+    """Notes of what a method of the real model returns, which goes on to work as it did."""
+    notes: list[object] = []
+    real = getattr(whisper, method)
+
+    def listening(*values: object, **options: object) -> object:
+        result = real(*values, **options)
+        notes.append(note(result))
+        return result
+
+    monkeypatch.setattr(whisper, method, listening)
+    return notes
 
 
 def test_the_models_text_comes_back_with_its_words_and_their_times(engine: FasterWhisper) -> None:
@@ -112,30 +91,17 @@ def test_times_lie_in_order_within_the_audio(engine: FasterWhisper, seconds: flo
 
 
 def test_the_language_is_detected_where_it_is_not_given(engine: FasterWhisper) -> None:
-    """`auto` asks the model, and the result says how sure it is."""
+    """`auto` asks the model, and the result says how sure it is; of a language that is given, it is sure."""
     result = recognised(engine, 2.0, language="auto")
     assert result.language == "ja"
     assert result.language_probability > 0.9
+    assert recognised(engine, 2.0, language="ja").language_probability == 1
 
 
-def test_no_audio_gives_no_segments(engine: FasterWhisper) -> None:
+@pytest.mark.parametrize("language", ["ja", "auto"])
+def test_no_audio_gives_no_segments(engine: FasterWhisper, language: str) -> None:
     """An empty utterance is no error."""
-    assert recognised(engine, 0.0).segments == ()
-
-
-def test_the_glossary_reaches_the_model(engine: FasterWhisper, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its terms go to the model as hot words, and the text still comes back; no terms, no hot words."""
-    given: list[object] = []
-    transcribe = engine._whisper.transcribe
-
-    def listening(audio: Audio, **options: object) -> object:
-        given.append(options["hotwords"])
-        return transcribe(audio, **options)
-
-    monkeypatch.setattr(engine._whisper, "transcribe", listening)
-    assert recognised(engine, 6.0, glossary=("機械学習", "wernicke")).segments[0].text == TEXT
-    recognised(engine, 1.0)
-    assert given == ["機械学習 wernicke", None]
+    assert recognised(engine, 0.0, language).segments == ()
 
 
 def test_an_english_text_keeps_its_blanks(tmp_path: Path) -> None:
@@ -146,170 +112,112 @@ def test_an_english_text_keeps_its_blanks(tmp_path: Path) -> None:
     assert [word.text for word in segment.words] == ["we", " begin", " today."]
 
 
-def test_an_english_model_refuses_japanese(tmp_path: Path) -> None:
-    """By config.toml the start stops, by a client its job fails; the model never writes English for Japanese."""
-    model = build_tiny_whisper(tmp_path / "tiny.en", " hello", multilingual=False)
-    with pytest.raises(EngineUnavailable, match=r"tiny\.en does not know the language 'ja'.*asr\.model"):
-        engine_of(model, "ja").load()
+def test_a_language_that_the_model_does_not_know_fails_the_job(engine: FasterWhisper, tmp_path: Path) -> None:
+    """The model never writes English for Japanese, and an unknown code is called that."""
+    english = build_tiny_whisper(tmp_path / "tiny.en", " hello", multilingual=False)
     with pytest.raises(EngineFailed, match="'ja'"):
-        recognised(loaded(model, "auto"), 1.0, language="ja")
+        recognised(loaded(english, "auto"), 1.0, language="ja")
+    with pytest.raises(EngineFailed, match="'xx'"):
+        recognised(engine, 1.0, language="xx")
 
 
 def test_other_work_is_refused(engine: FasterWhisper) -> None:
     """A job of another stage is a mistake that shows."""
     with pytest.raises(TypeError, match="DiarizationWork"):
-        engine.process(DiarizationWork(AudioHandle("arena", 0, 1, 0, 0)), lambda handle: noise(0.0))
+        engine.process(DiarizationWork(AudioHandle("arena", 0, 1, 0, 0)), read)
 
 
 def test_the_model_is_shown_by_its_last_name() -> None:
     """`models_used` gets no path and no owner."""
-    assert engine_of("Systran/faster-whisper-large-v3").model == "faster-whisper-large-v3"
-    assert engine_of("large-v3").model == "large-v3"
+    assert whisper_engine("Systran/faster-whisper-large-v3").model == "faster-whisper-large-v3"
+    assert whisper_engine("large-v3").model == "large-v3"
 
 
-# --- what keeps it from starting ---------------------------------------------------------------------
+# --- what the model is told --------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("empty_hub")
-@pytest.mark.parametrize(
-    ("model", "repository"),
-    [
-        ("large-v3", "Systran/faster-whisper-large-v3"),
-        ("turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo"),
-        ("someone/some-model", "someone/some-model"),
-    ],
-)
-def test_a_model_that_is_not_here_is_not_downloaded(model: str, repository: str) -> None:
-    """The sentence says how to get it, and the ways to do without."""
-    with pytest.raises(EngineUnavailable, match=rf"`hf download {repository}`.*asr\.model.*--profile embedded"):
-        engine_of(model).load()
+def test_the_glossary_and_the_text_before_reach_the_model(
+    engine: FasterWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terms, then what was said before, stand before the utterance, whose text still comes; without, nothing does."""
+    prompts = heard_by(engine._whisper, "get_prompt", monkeypatch, engine._whisper.hf_tokenizer.decode)
+    result = engine.process(job(6.0, glossary=("機械学習", "wernicke"), context="おはよう"), read)
+    assert result.segments[0].text == TEXT
+    engine.process(job(6.0), read)
+    assert prompts == [" 機械学習 wernicke おはよう", ""]
 
 
-@pytest.mark.parametrize("model", ["large-v33", "/no/such/directory/of/models"])
-def test_a_name_that_no_model_can_have(model: str) -> None:
-    """A mistyped size or path is called that, and the sizes are listed."""
-    with pytest.raises(EngineUnavailable, match=rf"{model}.*no directory.*large-v3.*asr\.model"):
-        engine_of(model).load()
+def test_a_full_glossary_with_much_text_before_leaves_room_for_the_utterance(
+    engine: FasterWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a client and a configuration may ask for together is cut to the half that is there for it."""
+    lengths = heard_by(engine._whisper, "get_prompt", monkeypatch, len)
+    result = engine.process(job(6.0, glossary=("term" * 25,) * 200, context="言" * 200), read)
+    assert result.segments[0].text == TEXT
+    around = len(["<|startofprev|>", "<|startoftranscript|>", "<|ja|>", "<|transcribe|>"])
+    assert lengths == [PROMPT_TOKENS + around]
 
 
-@pytest.mark.parametrize("name", ["model.bin", "config.json", "vocabulary.json", "tokenizer.json"])
-def test_a_missing_file_is_named(damaged: Path, name: str) -> None:
-    """A directory that lacks a file is refused by that file's name."""
-    (damaged / name).unlink()
-    with pytest.raises(EngineUnavailable, match=rf"lacks {name}:"):
-        engine_of(damaged).load()
+# --- how it decodes ----------------------------------------------------------------------------------
 
 
-def test_an_older_models_vocabulary_is_a_text_file(damaged: Path) -> None:
-    """vocabulary.txt serves as well as vocabulary.json."""
-    (damaged / "vocabulary.json").rename(damaged / "vocabulary.txt")
-    assert faster_whisper.model_directory(str(damaged)) == damaged
+def test_decoding_is_as_configured(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each setting reaches the decoder, and the text so far never conditions what comes."""
+    engine = loaded(
+        model,
+        beam_size=3,
+        temperatures=(0.0, 0.3),
+        no_speech_threshold=0.5,
+        log_prob_threshold=-0.8,
+        compression_ratio_threshold=2.0,
+    )
+    (used,) = options_of(engine, monkeypatch, lambda: recognised(engine, 2.0))
+    assert (used.beam_size, used.best_of, tuple(used.temperatures)) == (3, 5, (0.0, 0.3))
+    assert (used.no_speech_threshold, used.log_prob_threshold, used.compression_ratio_threshold) == (0.5, -0.8, 2.0)
+    assert used.condition_on_previous_text is False
 
 
-def test_without_the_preprocessors_file_a_model_of_128_bands_is_refused(tmp_path: Path) -> None:
-    """Where preprocessor_config.json is missing the bands would be wrong, and the text garbage."""
-    model = build_tiny_whisper(tmp_path / "model", mels=128)
-    loaded(model)
-    (model / "preprocessor_config.json").unlink()
-    with pytest.raises(EngineUnavailable, match=r"preprocessor_config\.json.*128"):
-        engine_of(model).load()
+def options_of(engine: FasterWhisper, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list[Any]:
+    """What faster-whisper says it decoded with."""
+    notes = heard_by(engine._whisper, "transcribe", monkeypatch, lambda result: result[1].transcription_options)
+    act()
+    return notes
 
 
-@pytest.mark.parametrize("name", ["model.bin", "tokenizer.json"])
-def test_a_corrupt_file_is_a_sentence(damaged: Path, name: str) -> None:
-    """What the libraries say of a broken file becomes one line with the ways out."""
-    (damaged / name).write_bytes((damaged / name).read_bytes()[:1000])
-    with pytest.raises(EngineUnavailable, match=r"can't be loaded.*download it again.*--profile embedded") as error:
-        engine_of(damaged).load()
-    assert "\n" not in str(error.value)
+def test_a_doubtful_text_where_nothing_may_be_said_is_left_out(model: Path) -> None:
+    """By thresholds that doubt every text and take everything for silence, there is no text."""
+    assert recognised(loaded(model, log_prob_threshold=0.0, no_speech_threshold=0.0), 6.0).segments == ()
+    assert recognised(loaded(model, log_prob_threshold=0.0, no_speech_threshold=1.0), 6.0).segments
 
 
-def test_a_device_that_is_not_there(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`cuda` without a card stops the start; `auto` would have gone on without."""
-    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
-    asr = AsrSettings(model=str(model), device="cuda")
-    with pytest.raises(EngineUnavailable, match=r"no CUDA device.*asr\.device = \"auto\""):
-        FasterWhisper("asr", StageSettings(asr=asr)).load()
+def test_a_job_out_of_memory_is_done_with_half_the_width(
+    engine: FasterWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That job alone: the next has its whole width again. Its text is the same here."""
+    texts: list[str] = []
+
+    def act() -> None:
+        for process in (engine.process_smaller, engine.process):
+            texts.append(process(job(6.0), read).segments[0].text)
+
+    used = options_of(engine, monkeypatch, act)
+    assert [(options.beam_size, options.best_of) for options in used] == [(2, 2), (5, 5)]
+    assert texts == [TEXT, TEXT]
 
 
-def test_a_failed_warm_up_is_a_sentence(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libraries that are missed only at the first computation are named with the way out."""
-    engine = loaded(model)
-    reason = "Library libcublas.so.12 is not found or cannot be loaded"
-
-    def transcribe(*_: object, **__: object) -> None:
-        raise RuntimeError(reason)
-
-    monkeypatch.setattr(engine._whisper, "transcribe", transcribe)
-    with pytest.raises(EngineUnavailable, match=rf"{reason}.*nvidia-cublas-cu12.*asr\.device = \"cpu\""):
-        engine.warm_up()
+def test_the_narrowest_beam_stays_one(model: Path) -> None:
+    """Greedy decoding can't be halved."""
+    assert loaded(model, beam_size=1).process_smaller(job(6.0), read).segments[0].text == TEXT
 
 
-# --- pure parts --------------------------------------------------------------------------------------
-
-
-def test_compute_type_steps_down_to_what_the_device_has() -> None:
-    """The wanted type if it is supported, else the next in order; a type that is not in the order is left alone."""
-    assert choose_compute_type("float16", {"float16", "int8"}) == "float16"
-    assert choose_compute_type("float16", {"int8_float16", "int8", "float32"}) == "int8_float16"
-    assert choose_compute_type("float16", {"int8", "float32", "int8_float32"}) == "int8"
-    assert choose_compute_type("int8", {"float32", "float16"}) == "float32"
-    assert choose_compute_type("auto", {"float32"}) == "auto"
-    assert choose_compute_type("bfloat16", {"float32"}) == "bfloat16"
+def test_on_a_processor_it_holds_no_gpu_memory(engine: FasterWhisper) -> None:
+    """It is a GPU engine all the same, and giving back nothing is no error."""
+    assert isinstance(engine, GpuEngine)
+    assert engine.gpu_memory() is None
+    engine.release()
+    assert recognised(engine, 6.0).segments[0].text == TEXT
 
 
 def test_the_default_compute_type_runs_on_a_processor(model: Path) -> None:
     """float16, as shipped, becomes what a CPU can do, and the text is the same."""
     assert recognised(loaded(model, compute_type="float16"), 6.0).segments[0].text == TEXT
-
-
-def test_half_characters_are_one_with_the_next_word() -> None:
-    """No word holds a replacement character; the text decides what is written, the words when."""
-    words = [Heard(0, 0.2, "�", 0.9), Heard(0.2, 0.4, "�", 0.3), Heard(0.4, 0.6, "日は"), Heard(0.6, 1, "�")]
-    (segment,) = to_segments([Line(0, 1, "今日は�", words)], 2.0)
-    assert segment.text == "今日は"
-    assert [(w.start, w.end, w.text, w.score) for w in segment.words] == [(0, 1, "今日は", 0.3)]
-
-
-def test_text_without_its_word_goes_to_the_last_one() -> None:
-    """Words joined are the text, also where the model timed fewer pieces than it wrote."""
-    (segment,) = to_segments([Line(0, 1, " I see.", [Heard(0, 0.5, " I"), Heard(0.5, 1, " see")])], 2.0)
-    assert [word.text for word in segment.words] == ["I", " see."]
-
-
-def test_times_are_clamped_and_made_to_follow_each_other() -> None:
-    """Neither past the audio's end nor before what came before, within and across segments."""
-    first = Line(0, 3, "ab", [Heard(-0.1, 1.0, "a"), Heard(0.9, 1.5, "b")])
-    second = Line(1.2, 9, "c", [Heard(1.2, 9, "c")])
-    segments = list(to_segments([first, second], 2.0))
-    assert [(w.start, w.end) for s in segments for w in s.words] == [(0, 1.0), (1.0, 1.5), (1.5, 2.0)]
-    assert [(s.start, s.end) for s in segments] == [(0, 1.5), (1.5, 2.0)]
-
-
-def test_segments_without_words_keep_their_own_times() -> None:
-    """A model that times no words gives segments all the same; empty ones are dropped."""
-    lines = [Line(0, 1, " one", None), Line(1, 1.5, "  ", None), Line(1.5, 1.6, "�", []), Line(1.5, 9, "two", [])]
-    segments = list(to_segments(lines, 2.0))
-    assert [(s.start, s.end, s.text, s.words) for s in segments] == [(0, 1, "one", ()), (1.5, 2.0, "two", ())]
-
-
-def test_cublas_is_made_findable_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package's DLLs are put where both ways of searching look."""
-    library = tmp_path / "nvidia" / "cublas" / "bin"
-    library.mkdir(parents=True)
-    added: list[str] = []
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr("os.add_dll_directory", added.append, raising=False)
-    monkeypatch.setenv("PATH", "before")
-    faster_whisper.make_cublas_findable()
-    assert added == [str(library)]
-    assert os.environ["PATH"].startswith(str(library))
-
-
-def test_without_the_package_nothing_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without nvidia-cublas-cu12 may have cuBLAS by other means."""
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr("stages.asr.faster_whisper.find_spec", lambda name: None)
-    monkeypatch.setattr("os.add_dll_directory", None, raising=False)
-    faster_whisper.make_cublas_findable()

@@ -7,7 +7,7 @@ import pytest
 from msgspec import json
 
 from ipc.settings import StageSettings
-from wernicke_daemon.config import Config, ConfigError, apply_profile, load, overrides, parse, stage_settings
+from wernicke_daemon.config import Config, ConfigError, load, overrides, parse, stage_settings
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = json.decode(json.encode(Config()))
@@ -220,15 +220,6 @@ def test_bad_option_is_refused(option: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         overrides(Config(), **option)
     assert str(caught.value) == message
-
-
-def test_embedded_profile_forces_engines_and_english() -> None:
-    """The embedded profile needs no download; what it does not force stays."""
-    config = apply_profile(parse('[runtime]\nprofile = "embedded"\n[diarization]\nmax_speakers = 3\n'))
-    assert (config.asr.engine, config.asr.language) == ("pocketsphinx", "en")
-    assert (config.diarization.engine, config.diarization.max_speakers) == ("spectral", 3)
-    assert config.correction.engine == "none"
-    assert apply_profile(Config()) == Config()
 
 
 def test_stages_get_their_sections() -> None:

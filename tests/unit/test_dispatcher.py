@@ -106,6 +106,9 @@ class Client:
     def context(self, utterance: Utterance) -> tuple[str, ...]:
         return (f"before {utterance.sequence}",)
 
+    def text_before(self, utterance: Utterance) -> str:
+        return f"what was said before {utterance.sequence}"
+
     def settled(self, utterance: Utterance) -> None:
         assert not utterance.open_jobs
         assert utterance.sequence in self.released

@@ -166,7 +166,7 @@ def test_every_field_of_the_http_pages() -> None:
     health = keys_in("wernicke_daemon/daemon.py", "health")
     stats = keys_in("wernicke_daemon/daemon.py", "stats") | keys_in("wernicke_daemon/stats.py", "summary", "stage")
     stats |= keys_in("wernicke_daemon/session.py", "summary")
-    card = keys_in("ipc/gpu.py", "figures")
+    card = keys_in("ipc/gpu.py", "figures") | keys_in("wernicke_daemon/hardware_watch.py", "stats")
     assert set(rows(section(PROTOCOL, "`GET /health`"))) == health
     percentiles = {"p50", "p95", "count"}
     assert set(rows(section(PROTOCOL, "`GET /stats`"))) == (stats | card) - percentiles

@@ -1,0 +1,187 @@
+"""An Ollama server and the one model of it that corrects.
+
+The server is another program, which may be slow, gone, restarted or wrong at any time. Requests go one at a time,
+since it queues them anyway and one given up in its queue costs nothing. A load of the model is another matter: a
+client that hangs up aborts it, and would ask for it again with the next request. So a load gets a time-out of its
+own, and where the model has gone from the server's memory it is loaded again beside the jobs, which do not wait.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import httpx
+import structlog
+from ollama import AsyncClient, ChatResponse, ResponseError
+
+from ipc.errors import EngineUnavailable
+from ipc.settings import LlmSettings
+
+T = TypeVar("T")
+
+QUICK_S = 5.0
+"""Seconds for what takes a running server no inference: to connect, to say what models it has."""
+RETRY_S = 1.0
+"""Between two tries to reach a server that is not there yet."""
+LOAD_AGAIN_AFTER_S = 30.0
+"""After a load that failed: each one may cost a card that is in use many seconds."""
+KEEP_LOADED = -1
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class ModelServer:
+    """Methods are for one thread; requests run in a thread of their own, so that a load can go on between jobs."""
+
+    def __init__(self, settings: LlmSettings) -> None:
+        self._settings = settings
+        self._client: AsyncClient | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ollama", daemon=True)
+        self._loading: Future[None] | None = None
+        self._load_not_before = 0.0
+
+    def connect(self, patience_s: float) -> None:
+        """Check that the server answers and has the model. Raises EngineUnavailable.
+
+        patience_s: for how long a server that refuses connections is asked again.
+        """
+        self._thread.start()
+        host = self._settings.host
+        try:
+            self._client = self._new_client()
+            self._wait_for_server(patience_s)
+        except Exception as error:
+            raise EngineUnavailable(
+                f"no Ollama server answers at {host} ({reason(error)}): start Ollama, correct llm.host, "
+                'or set correction.engine = "none"'
+            ) from error
+        self._check_model()
+
+    def load_model(self) -> None:
+        """Into the server's memory, for good. Raises whatever the client raises, or TimeoutError."""
+        self._run(self._load(), self._settings.load_timeout_s)
+
+    def has_model_loaded(self) -> bool:
+        """Asks the server. Where it has not, loading begins, or goes on, in the background. Raises like load_model."""
+        if self._loading is not None and not self._loading.done():
+            return False
+        running = self._run(self._ready_client.ps(), QUICK_S).models
+        if any(_full_name(model.model or "") == _full_name(self._settings.model) for model in running):
+            return True
+        if time.monotonic() >= self._load_not_before:
+            self._loading = asyncio.run_coroutine_threadsafe(self._load_in_background(), self._loop)
+        return False
+
+    def chat(self, messages: Sequence[dict[str, str]], answer_format: dict[str, Any], tokens: int) -> ChatResponse:
+        """tokens: of the answer, at most. Raises like load_model; within llm.timeout_s."""
+        llm = self._settings
+        request = self._ready_client.chat(
+            llm.model,
+            messages,
+            format=answer_format,
+            options={"temperature": llm.temperature, "num_ctx": llm.num_ctx, "num_predict": tokens},
+            keep_alive=KEEP_LOADED,
+        )
+        return self._run(request, llm.timeout_s)
+
+    def close(self) -> None:
+        """Gives up a load that is going on."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+    def _new_client(self) -> AsyncClient:
+        longest = max(self._settings.timeout_s, self._settings.load_timeout_s)  # _run() sets that of each request
+        return AsyncClient(
+            self._settings.host,
+            timeout=httpx.Timeout(longest, connect=QUICK_S),
+            # A transport of our own: what was said must not travel through a proxy named in the environment.
+            transport=httpx.AsyncHTTPTransport(),
+        )
+
+    def _wait_for_server(self, patience_s: float) -> None:
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                self._run(self._ready_client.list(), QUICK_S)
+                return
+            except ConnectionError:
+                if time.monotonic() + RETRY_S > until:
+                    raise
+            log.info("llm_awaited", host=self._settings.host)
+            time.sleep(RETRY_S)
+
+    def _check_model(self) -> None:
+        host, model = self._settings.host, self._settings.model
+        try:
+            self._run(self._ready_client.show(model), QUICK_S)
+        except Exception as error:
+            missing = isinstance(error, ResponseError) and error.status_code == HTTPStatus.NOT_FOUND
+            raise EngineUnavailable(
+                f"Ollama at {host} does not have the model {model}: run `ollama pull {model}`, "
+                'or set correction.engine = "none"'
+                if missing
+                else f"Ollama at {host} could not describe the model {model} ({reason(error)}): "
+                'restart or update Ollama, or set correction.engine = "none"'
+            ) from error
+
+    async def _load(self) -> None:
+        """An empty prompt loads and generates nothing. num_ctx as in every request: another value reloads."""
+        options = {"num_ctx": self._settings.num_ctx}
+        await self._ready_client.generate(self._settings.model, "", options=options, keep_alive=KEEP_LOADED)
+
+    async def _load_in_background(self) -> None:
+        model, began = self._settings.model, time.monotonic()
+        log.warning("llm_loading", model=model)
+        try:
+            await _within(self._load(), self._settings.load_timeout_s)
+        except Exception as error:
+            self._load_not_before = time.monotonic() + LOAD_AGAIN_AFTER_S
+            log.warning("llm_load_failed", model=model, reason=reason(error))
+        else:
+            log.info("llm_loaded", model=model, seconds=round(time.monotonic() - began, 1))
+
+    async def _close(self) -> None:
+        if self._loading is not None:
+            self._loading.cancel()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()  # type: ignore[no-untyped-call]
+
+    def _run(self, request: Coroutine[Any, Any, T], seconds: float) -> T:
+        """httpx bounds each read; this bounds the request as a whole. Raises TimeoutError."""
+        return asyncio.run_coroutine_threadsafe(_within(request, seconds), self._loop).result()
+
+    @property
+    def _ready_client(self) -> AsyncClient:
+        assert self._client is not None, "connect() comes first"
+        return self._client
+
+
+async def _within(request: Coroutine[Any, Any, T], seconds: float) -> T:
+    async with asyncio.timeout(seconds):
+        return await request
+
+
+def reason(error: Exception) -> str:
+    """A few words on one line. Errors of parsing may quote the answer, which is what was said: not for a log."""
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, ConnectionError):
+        return "no connection"
+    if isinstance(error, ValueError | TypeError):
+        return "not an answer of Ollama's"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _full_name(model: str) -> str:
+    """Ollama's name of a model always has a tag."""
+    return model if ":" in model else f"{model}:latest"

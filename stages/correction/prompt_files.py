@@ -1,0 +1,73 @@
+"""Prompt files: TOML, one for each language, those of the package and those that a user puts over them."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ipc.errors import EngineUnavailable
+
+PACKAGED = Path(__file__).with_name("prompts")
+OTHER = "other"
+"""Name of the file for languages that have none of their own."""
+
+_NAME = re.compile(rf"[a-z]{{2,3}}|{OTHER}")
+
+Text = Annotated[str, Meta(min_length=1)]
+Texts = tuple[str, ...]
+
+
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request and its right answer. heard, corrected: as many texts each. context: said before, oldest first."""
+
+    heard: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    corrected: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    context: Texts = ()
+    glossary: Texts = ()
+
+    def __post_init__(self) -> None:
+        if len(self.heard) != len(self.corrected):
+            raise ValueError("`heard` and `corrected` need as many texts each")
+
+
+class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """system: what the model is told. examples: what it is shown, in this order."""
+
+    system: Text
+    examples: tuple[Example, ...] = ()
+
+
+def load(directory: str) -> dict[str, Prompt]:
+    """By language, OTHER included. A file in `directory` ("" for none) replaces the packaged one of the same name;
+    so a user's other.toml does not speak for Japanese, which has its own.
+
+    Raises EngineUnavailable that names the file and what is wrong with it.
+    """
+    prompts = _read_all(PACKAGED)
+    return {**prompts, **_read_all(Path(directory))} if directory else prompts
+
+
+def for_language(prompts: dict[str, Prompt], language: str) -> Prompt:
+    """language: ISO 639-1 code or "auto"."""
+    return prompts.get(language, prompts[OTHER])
+
+
+def _read_all(directory: Path) -> dict[str, Prompt]:
+    try:
+        files = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
+    except OSError as error:
+        raise EngineUnavailable(
+            f"the prompt directory {directory} can't be read ({error.strerror}): correct correction.prompts"
+        ) from error
+    return {path.stem: _read(path) for path in files}
+
+
+def _read(path: Path) -> Prompt:
+    try:
+        if not _NAME.fullmatch(path.stem):
+            raise ValueError(f"its name must be a language's code, such as ja.toml, or {OTHER}.toml")
+        return msgspec.toml.decode(path.read_bytes(), type=Prompt)
+    except (OSError, ValueError) as error:
+        raise EngineUnavailable(f"the prompt file {path} can't be used, correct it or delete it: {error}") from error

@@ -1,0 +1,136 @@
+"""Whether two Japanese texts sound the same; no I/O.
+
+Without punctuation, blanks and fillers, the words of each text must, one after another, read what the other text
+reads. A word has all readings that the dictionary knows for its spelling.
+
+- One kana in four may be another, so that 方向 (ほうこう) may become 報告 (ほうこく): near, not the same. So words of
+  up to three kana sound exactly the same, and so does, however long, a word whose meaning turns with a kana:
+  particles, auxiliaries (negation, tense), prefixes, numbers, names, and words with 不, 内 or the like.
+- Numbers that were heard stay, in digits or kanji, even if what replaced them sounds the same (五回, 誤解).
+- A term of the glossary may be one kana in three off. One in Latin letters whose reading is not known may stand for
+  about as many kana as it has letters.
+
+That accepts homophones and refuses words that come or go, summaries, turned meanings, answers and refusals. What
+sounds the same and says something else (意思, 医師) is accepted: telling these apart is what a correction is for. So is
+a near word that says something else (契約, 計画). Where the dictionary misreads a text, a right correction may be
+refused; dropping あの is taken for dropping a filler, though it may have said which one.
+"""
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from rapidfuzz.distance import Levenshtein
+
+from stages.correction.readings import Word
+
+TOLERANCE = 1 / 4
+"""Share of a word's kana. Chosen on the examples of tests/unit/test_guard.py, not on a corpus."""
+TERM_TOLERANCE = 1 / 3
+FEWEST_KANA, MOST_KANA = 1 / 2, 2
+"""For each letter of a term: Kubernetes is クーバネティス, nginx is エンジンエックス."""
+
+_FILLER = re.compile(r"え[ーえ]*っ?と[ーお]*|えー+っ?|あー*|あの[ーう]*|そのー+|うー+ん?|んー+|まあ|まー+")
+
+
+class Read(Protocol):
+    """See `readings.Reader`."""
+
+    def __call__(self, text: str) -> list[Word]: ...
+
+    def spelled(self, letters: str) -> str: ...
+
+
+class Piece(NamedTuple):
+    """A word or glossary term. readings: as in Word. tolerance: share of its kana that may be others.
+    replaces: it may stand for words that allow no tolerance themselves; kana: how many of them, whatever they are.
+    number: as in Word."""
+
+    readings: Sequence[str]
+    tolerance: float
+    replaces: bool = False
+    kana: range = range(0)
+    number: str = ""
+
+
+def same_sounds(before: str, after: str, terms: Collection[str], read: Read) -> bool:
+    """All in NFKC and case-folded."""
+    known = {term for term in terms if any(map(str.isalnum, term))}
+    heard = list(_pieces(before, known, known, read))
+    written = list(_pieces(after, known, {term for term in known if term in before}, read))
+    if not written or not _is_subsequence(_numbers(heard), _numbers(written)):
+        return False
+    return _alike(heard, written) or _alike(written, heard)
+
+
+def _pieces(text: str, terms: Collection[str], heard: Collection[str], read: Read) -> Iterator[Piece]:
+    """heard: terms that stand for themselves only, since the original has them."""
+    for index, part in enumerate(_split(text, terms)):
+        if index % 2:
+            yield _term(part, part in heard, read)
+        else:
+            for word in read(part):
+                if not _FILLER.fullmatch(word.surface):
+                    yield Piece(word.readings, 0.0 if word.exact else TOLERANCE, number=word.number)
+
+
+def _split(text: str, terms: Collection[str]) -> list[str]:
+    """Every second part is a term. Terms in Latin letters are whole words: AI is not in MAIL."""
+    patterns = [
+        rf"(?<![a-z0-9]){re.escape(term)}(?![a-z0-9])" if term.isascii() else re.escape(term)
+        for term in sorted(terms, key=lambda term: (-len(term), term))
+    ]
+    return re.split(f"({'|'.join(patterns)})", text) if patterns else [text]
+
+
+def _term(term: str, heard: bool, read: Read) -> Piece:
+    words = read(term)
+    readings = words[0].readings if len(words) == 1 else ("".join(word.readings[0] for word in words),)
+    if heard:
+        return Piece(readings, 0.0)
+    unread = any(character.isascii() for character in readings[0])
+    kana = range(math.ceil(FEWEST_KANA * len(term)), MOST_KANA * len(term) + 1) if unread else range(0)
+    return Piece(readings, TERM_TOLERANCE, True, kana)
+
+
+def _alike(one: Sequence[Piece], other: Sequence[Piece]) -> bool:
+    """Whether `other` can be read as `one` most likely reads, and `one` then as `other` is read."""
+    reading = _fit(other, "".join(piece.readings[0] for piece in one))
+    return reading is not None and _fit(one, reading) is not None
+
+
+def _fit(pieces: Iterable[Piece], sound: str) -> str | None:
+    """How the pieces are read where, one after another, they make up all of `sound`; None where they can't."""
+    reached = {0: (0, "")}
+    for piece in pieces:
+        further: dict[int, tuple[int, str]] = {}
+        for start, (edits, before) in reached.items():
+            for end, more, reading in _fits(piece, sound, start):
+                found = (edits + more, before + reading)
+                further[end] = min(further.get(end, found), found)
+        reached = further
+    return reached[len(sound)][1] if len(sound) in reached else None
+
+
+def _fits(piece: Piece, sound: str, start: int) -> Iterator[tuple[int, int, str]]:
+    """Ends of what the piece may be in `sound` from `start` on, with the edits that takes and its reading there."""
+    for reading in piece.readings:
+        most = int(piece.tolerance * len(reading))
+        longest = min(start + len(reading) + most, len(sound))
+        for end in range(start + len(reading) - most, longest + 1):
+            edits = Levenshtein.distance(reading, sound[start:end], score_cutoff=most)
+            if edits <= most:
+                yield end, edits, sound[start:end] if piece.replaces else reading
+    for kana in piece.kana:
+        if start + kana <= len(sound):
+            yield start + kana, 1, sound[start : start + kana]
+
+
+def _numbers(pieces: Iterable[Piece]) -> list[str]:
+    return [piece.number for piece in pieces if piece.number]
+
+
+def _is_subsequence(wanted: Iterable[str], given: Iterable[str]) -> bool:
+    remaining = iter(given)
+    return all(number in remaining for number in wanted)

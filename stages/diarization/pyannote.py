@@ -1,0 +1,145 @@
+"""Diarization with pyannote.audio: who speaks when, and how each voice sounds. Runs on this machine alone."""
+
+import gc
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipc import gpu
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.errors import EngineUnavailable
+from ipc.messages import DiarizationResult, DiarizationWork, GpuMemory, StageName, Work
+from ipc.settings import StageSettings
+from stages.diarization.pyannote_pipeline import one_line, open_pipeline
+from stages.diarization.pyannote_results import FoundTurn, to_result
+from stages.stage import Audio, ReadAudio
+
+
+class Pyannote:
+    """`pyannote` in config.toml."""
+
+    name = "pyannote"
+
+    def __init__(self, stage: StageName, settings: StageSettings) -> None:
+        self._settings = settings.diarization
+        self.model = Path(self._settings.model).name
+        self._pipeline: Any = None
+
+    def load(self) -> None:
+        """Raises EngineUnavailable where a package, the model or the device is not to be had."""
+        self._pipeline = open_pipeline(self._settings)
+        self._set_batch_size(self._settings.embedding_batch_size)
+
+    def warm_up(self) -> None:
+        """Raises EngineUnavailable. One second of noise; the embedding model hears it as speech, for without speech
+        the pipeline would not come to it."""
+        noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32) * np.float32(0.001)
+        try:
+            self._embed_all(noise)
+            self._diarize(noise)
+        except Exception as error:
+            raise EngineUnavailable(
+                f"the pyannote model {self.model} does not run here ({one_line(error)}): free GPU memory or set "
+                'diarization.device = "cpu", or diarization.engine = "spectral"'
+            ) from error
+
+    def process(self, work: Work, read_audio: ReadAudio) -> DiarizationResult:
+        """Raises StaleHandle, PyTorch's OutOfMemoryError."""
+        if not isinstance(work, DiarizationWork):
+            raise TypeError(f"a diarization engine was given {type(work).__name__}")
+        return self._diarize(read_audio(work.audio))
+
+    def process_smaller(self, work: Work, read_audio: ReadAudio) -> DiarizationResult:
+        """`process` with half the batch."""
+        with self._half_batch_size():
+            return self.process(work, read_audio)
+
+    def release(self) -> None:
+        """Does nothing on the CPU."""
+        if self._on_gpu():
+            import torch
+
+            gc.collect()
+            torch.cuda.empty_cache()
+
+    def gpu_memory(self) -> GpuMemory | None:
+        """None on the CPU."""
+        if not self._on_gpu():
+            return None
+        import torch
+
+        return GpuMemory(
+            allocated=torch.cuda.memory_allocated() // gpu.MIB,
+            reserved=torch.cuda.memory_reserved() // gpu.MIB,
+            process=gpu.process_mib(os.getpid()),
+        )
+
+    def close(self) -> None:
+        self._pipeline = None
+
+    def _diarize(self, audio: Audio) -> DiarizationResult:
+        if not len(audio):
+            return DiarizationResult(turns=(), embeddings=(), same_voice=self._settings.same_voice)
+        output = self._output(audio)
+        tracks = output.exclusive_speaker_diarization.itertracks(yield_label=True)
+        return to_result(
+            [FoundTurn(segment.start, segment.end, label) for segment, _, label in tracks],
+            output.speaker_diarization.labels(),
+            output.speaker_embeddings,
+            len(audio) / SAMPLE_RATE,
+            self._settings.same_voice,
+        )
+
+    def _output(self, audio: Audio) -> Any:
+        """A `DiarizeOutput`."""
+        least = self._settings.min_speakers
+        try:
+            return self._applied(audio, least)
+        except ValueError:  # of community-1's clustering, where there are fewer pieces of speech than speakers wanted
+            if least == 1:
+                raise
+        return self._applied(audio, 1)
+
+    def _applied(self, audio: Audio, min_speakers: int) -> Any:
+        try:
+            with redirect_stdout(io.StringIO()):  # clustering prints remarks
+                return self._pipeline(
+                    in_memory(audio), min_speakers=min_speakers, max_speakers=self._settings.max_speakers
+                )
+        except MemoryError as error:  # what pyannote's segmentation makes of PyTorch's error, by which a GPU's is told
+            raise (error.__context__ or error) from None
+
+    def _embed_all(self, audio: Audio) -> None:
+        """Segmentation, and an embedding for each of its speakers as if all of them spoke all the time."""
+        file = in_memory(audio)
+        segmentations = self._pipeline.get_segmentations(file)
+        segmentations.data = np.ones_like(segmentations.data)
+        self._pipeline.get_embeddings(file, segmentations, self._pipeline.embedding_exclude_overlap)
+
+    @contextmanager
+    def _half_batch_size(self) -> Iterator[None]:
+        whole = self._settings.embedding_batch_size
+        self._set_batch_size(max(1, whole // 2))
+        try:
+            yield
+        finally:
+            self._set_batch_size(whole)
+
+    def _set_batch_size(self, size: int) -> None:
+        self._pipeline.embedding_batch_size = size
+        self._pipeline.segmentation_batch_size = size
+
+    def _on_gpu(self) -> bool:
+        return self._pipeline is not None and self._pipeline.device.type == "cuda"
+
+
+def in_memory(audio: Audio) -> dict[str, Any]:
+    """16 kHz mono audio as pyannote takes it."""
+    import torch
+
+    return {"waveform": torch.from_numpy(audio)[None], "sample_rate": SAMPLE_RATE}

@@ -1,0 +1,139 @@
+"""Which times a recogniser's words have, where no alignment model is needed to see it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+
+from ipc.audio_handle import AudioHandle
+from ipc.errors import EngineUnavailable
+from ipc.messages import AsrResult, AsrWork, Segment, Word
+from ipc.model_names import ALIGNMENT_MODELS
+from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
+from stages import registry
+from stages.alignment import model_files
+from stages.alignment.whisperx import Alignment
+from stages.asr.aligned import choose, with_times
+from stages.asr.pocketsphinx import PocketSphinx
+from stages.stage import Audio
+from tests.tiny_whisper import build_tiny_whisper
+
+TEXT = "きょうはきかいがくしゅうについてはなします"
+WORK = AsrWork(AudioHandle("a", 0, 1, 0, 96_000), "ja")
+
+
+def hear(handle: AudioHandle) -> Audio:
+    return np.random.default_rng(0).standard_normal(handle.count).astype(np.float32) * np.float32(0.1)
+
+
+@pytest.fixture(autouse=True)
+def empty_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Whatever models this machine has."""
+    cache = tmp_path / "hub"
+    cache.mkdir()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    return cache
+
+
+def fetched(cache: Path, model: str) -> Path:
+    """A hub model's directory, as the hub's client lays it out."""
+    repository = cache / f"models--{model.replace('/', '--')}"
+    snapshot = repository / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abcd", encoding="utf-8")
+    return snapshot
+
+
+def configured(engine: str, language: str = "ja", model: str = "auto") -> StageSettings:
+    alignment = {"engine": engine, "model": model}
+    return StageSettings(asr=AsrSettings(language=language), alignment=AlignmentSettings(**alignment))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("engine", "why"), [("whisper", "as configured"), ("auto", "models pull")])
+def test_whispers_own_pieces_are_joined_to_words(tmp_path: Path, engine: str, why: str) -> None:
+    """Where no other model times them, Japanese words are words all the same, and a log line says why."""
+    model = str(build_tiny_whisper(tmp_path / "tiny", TEXT))
+    settings = StageSettings(
+        asr=AsrSettings(engine="faster_whisper", model=model),
+        alignment=AlignmentSettings(engine=engine),  # type: ignore[arg-type]
+    )
+    aligned = registry.create("asr", "faster_whisper", settings)
+    with structlog.testing.capture_logs() as lines:
+        aligned.load()
+    aligned.warm_up()
+    result = aligned.process(WORK, hear)
+    assert isinstance(result, AsrResult)
+    [segment] = result.segments
+    assert [word.text for word in segment.words] == [
+        "きょう",
+        "は",
+        "きかい",
+        "がくしゅう",
+        "に",
+        "ついて",
+        "はなします",
+    ]
+    assert (segment.words[0].start, segment.words[-1].end) == (segment.start, segment.end)
+    assert (aligned.name, aligned.model, result.alignment, result.warnings) == ("faster_whisper", "tiny", "whisper", ())
+    [line] = [line for line in lines if line["event"] == "alignment_chosen"]
+    assert line["engine"] == "whisper" and why in line["why"]
+
+
+def test_pocketsphinx_times_its_words_itself() -> None:
+    """It is wrapped only where whisperx is asked for by name."""
+    assert isinstance(registry.create("asr", "pocketsphinx", configured("auto", "en")), PocketSphinx)
+    assert not isinstance(registry.create("asr", "pocketsphinx", configured("whisperx", "en")), PocketSphinx)
+
+
+@pytest.mark.parametrize(
+    ("settings", "way_out"),
+    [
+        (configured("whisperx"), "wernicke models pull"),
+        (configured("whisperx", model="no/where/at all"), "wernicke models pull"),
+        (configured("whisperx", "eo"), "put a wav2vec2 model for it in alignment.model"),
+    ],
+)
+def test_what_is_asked_for_and_not_there(settings: StageSettings, way_out: str) -> None:
+    """A model that was not fetched, that can't be, and a language without one stop the start with what to do."""
+    with pytest.raises(EngineUnavailable, match=way_out):
+        choose(settings)
+
+
+@pytest.mark.parametrize("language", ["ja", "eo", "auto"])
+def test_the_best_there_is_may_be_whispers_own(language: str) -> None:
+    """No model for the language, or for none of them, is no failure where `alignment.engine` is "auto"."""
+    aligner, why = choose(configured("auto", language))
+    assert aligner is None and "model" in why
+
+
+def test_a_model_is_found_where_the_hub_client_put_it(empty_hub_cache: Path, tmp_path: Path) -> None:
+    """A directory is itself; a hub id is its newest snapshot, which makes a model known."""
+    assert model_files.directory(str(tmp_path)) == tmp_path
+    assert not model_files.any_known()
+    snapshot = fetched(empty_hub_cache, ALIGNMENT_MODELS["ja"])
+    assert model_files.directory(ALIGNMENT_MODELS["ja"]) == snapshot
+    assert model_files.any_known()
+
+
+def test_a_configured_model_is_for_the_configured_language() -> None:
+    """Guests who speak another get the one known for theirs; with "auto", it is for all."""
+    assert model_files.wanted(configured("auto", "ja", "own"), "ja") == "own"
+    assert model_files.wanted(configured("auto", "ja", "own"), "en") == ALIGNMENT_MODELS["en"]
+    assert model_files.wanted(configured("auto", "ja", "own"), "eo") is None
+    assert model_files.wanted(configured("auto", "auto", "own"), "en") == "own"
+    assert model_files.wanted(configured("auto", "auto"), "auto") is None
+
+
+OLD = (Segment(0, 1, "あ", (Word(0, 1, "あ", 0.5),)), Segment(1, 2, "い", (Word(1, 2, "い", 0.5),)))
+NEW = Segment(0.2, 0.8, "あ", (Word(0.2, 0.8, "あ", 0.9),))
+
+
+def test_segments_that_could_not_be_aligned_keep_their_words() -> None:
+    """One of two: the model is named, which timed the other, and a warning given. None: only the warning."""
+    result = AsrResult("ja", 1.0, OLD, "whisper", ("OTHER",))
+    assert with_times(result, Alignment("m", (NEW, NEW))) == AsrResult("ja", 1.0, (NEW, NEW), "m", ("OTHER",))
+    warnings = ("OTHER", "ALIGNMENT_UNAVAILABLE")
+    assert with_times(result, Alignment("m", (NEW, None))) == AsrResult("ja", 1.0, (NEW, OLD[1]), "m", warnings)
+    assert with_times(result, Alignment("", (None, None))) == AsrResult("ja", 1.0, OLD, "whisper", warnings)

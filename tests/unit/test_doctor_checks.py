@@ -1,0 +1,139 @@
+"""What the doctor makes of facts: machines that are not at hand, seen through what they would say."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from wernicke_daemon import budget, doctor
+from wernicke_daemon.config import Config
+from wernicke_daemon.doctor import Check
+from wernicke_daemon.models import Model
+from wernicke_daemon.profiles import applied
+
+LARGE = applied(Config(), "rtx3090")
+CPU = applied(Config(), "cpu")
+CARD = {"name": "RTX 3090", "driver": "570.133.07", "total_mib": 24_576, "free_mib": 23_000}
+TORCH = {"version": "2.8.0+cu128", "cuda": "12.8", "available": True, "device": "RTX 3090"}
+CT2 = {"version": "4.8.5", "devices": 1, "compute_types": ["float16", "int8"]}
+MIB = doctor.MIB
+
+
+@pytest.mark.parametrize(
+    ("version", "bits", "ok"),
+    [((3, 11), 64, True), ((3, 13), 64, True), ((3, 10), 64, False), ((3, 14), 64, False), ((3, 12), 32, False)],
+)
+def test_python(version: tuple[int, int], bits: int, ok: bool) -> None:
+    """3.11 to 3.13, 64 bit."""
+    check = doctor.python(version, bits)
+    assert check.ok is ok and bool(check.fix) is not ok
+
+
+def test_a_large_card_with_everything() -> None:
+    """Nothing needs doing."""
+    checks = [
+        doctor.driver(CARD, LARGE, "win32"),
+        doctor.memory(CARD, LARGE, 0),
+        doctor.cublas({"library": "cublas64_12.dll", "found": "C:"}, LARGE),
+        doctor.ctranslate2(CT2, LARGE),
+        doctor.torch(TORCH, LARGE),
+    ]
+    assert all(check.ok and not check.fix for check in checks)
+
+
+def test_a_machine_without_a_card_that_needs_none() -> None:
+    """All is right, and said to be so because of the profile."""
+    checks = [doctor.driver(None, CPU, "linux"), doctor.memory(None, CPU, 0), doctor.cublas({"error": "no"}, CPU)]
+    assert {(check.ok, check.finding) for check in checks} == {(True, "no NVIDIA card; the profile cpu needs none")}
+    assert doctor.ctranslate2({**CT2, "devices": 0}, CPU).ok and doctor.torch(None, CPU).ok
+
+
+@pytest.mark.parametrize(
+    ("check", "fix"),
+    [
+        (doctor.driver(None, LARGE, "linux"), "install the NVIDIA driver"),
+        (doctor.driver({**CARD, "driver": "516.94"}, LARGE, "win32"), "at least 527.41"),
+        (doctor.driver({**CARD, "driver": "525.60.13"}, LARGE, "win32"), "at least 527.41"),
+        (doctor.memory(None, LARGE, 0), "install the NVIDIA driver"),
+        (doctor.memory({**CARD, "free_mib": 9000}, LARGE, 0), "end what else uses the card"),
+        (doctor.cublas({"error": "cublas64_12.dll not found"}, LARGE), "nvidia-cublas-cu12"),
+        (doctor.ctranslate2({**CT2, "devices": 0}, LARGE), "newer driver"),
+        (doctor.ctranslate2({"error": "DLL load failed"}, CPU), "reinstall ctranslate2"),
+        (doctor.torch(None, LARGE), "--torch-backend=auto"),
+        (doctor.torch({"error": "DLL load failed"}, LARGE), "--torch-backend=auto"),
+        (doctor.torch({**TORCH, "cuda": None, "available": False, "device": None}, LARGE), "--reinstall torch"),
+        (doctor.torch({**TORCH, "available": False, "device": None}, LARGE), "newer driver"),
+        (doctor.packages(["torch is 2.9.0, not <2.9"], 20, gpu=True), ".[gpu]"),
+        (doctor.port(8000, "it is in use", ours=False), "another port"),
+        (doctor.shared_memory(Config(), 64 * MIB), "/dev/shm"),
+        (doctor.data_directory("/x", "Permission denied"), "runtime.data_dir"),
+        (doctor.disk_space(Config(), 100 * MIB), "journal.max_mib"),
+        (doctor.token(["pyannote/x"], False, "https://hub", "https://hub/tokens"), "https://hub/pyannote/x"),
+        (doctor.ollama(LARGE, "no Ollama server answers: start it"), "start it"),
+        (doctor.placement(10_000 * MIB, 6_000 * MIB, card=True), "smaller llm.model"),
+    ],
+)
+def test_what_is_wrong_has_a_way_out(check: Check, fix: str) -> None:
+    """Each fault on its own, with what to do about it."""
+    assert not check.ok and fix in check.fix
+
+
+def test_memory_that_ollama_holds_for_us_counts_as_free() -> None:
+    """The model stays loaded when the daemon ends."""
+    needed = budget.total(LARGE)
+    tight = {**CARD, "free_mib": needed - 10_000}
+    assert doctor.memory(tight, LARGE, 10_000).ok and not doctor.memory(tight, LARGE, 5_000).ok
+
+
+def test_a_card_that_is_a_little_short() -> None:
+    """Whisper steps down to a smaller type: no fault, but advice."""
+    check = doctor.memory({**CARD, "free_mib": budget.least(LARGE)}, LARGE, 0)
+    assert check.ok and "smaller type" in check.finding and check.fix
+
+
+def test_a_model_whose_size_is_not_known_is_named() -> None:
+    """The figure does not claim to be whole."""
+    config = replace(LARGE, llm=replace(LARGE.llm, model="mine:1b"))
+    assert "not counting mine:1b" in doctor.memory(CARD, config, 0).finding
+
+
+@pytest.mark.parametrize(
+    ("instead", "ok"),
+    [("spectral", True), ("", False)],
+)
+def test_a_missing_model(instead: str, ok: bool) -> None:
+    """It is a fault only where nothing runs instead; how to get it is said in any case."""
+    check = doctor.model(Model("speakers", "a/b", instead=instead), "run pull")
+    assert check.ok is ok and check.fix == "run pull" and instead in check.finding
+
+
+def test_a_token_is_wanted_only_for_what_is_missing() -> None:
+    """Nothing is asked of the network: whether the licence is accepted shows at the pull."""
+    assert doctor.token([], False, "h", "t").ok
+    assert doctor.token(["a/b"], True, "h", "t").ok
+
+
+def test_the_daemon_itself_may_hold_the_port() -> None:
+    """Then it is not taken by another."""
+    assert "is running" in doctor.port(8000, "", ours=True).finding
+
+
+def test_a_language_model_in_memory() -> None:
+    """Not loaded yet is no fault; nor is a machine without a card."""
+    assert doctor.placement(0, 0, card=True).finding == "not loaded yet"
+    assert doctor.placement(100 * MIB, 100 * MIB, card=True).ok and doctor.placement(100 * MIB, 0, card=False).ok
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "ok"),
+    [
+        ("llm", {}, True),
+        ("llm", {"load_timeout_s": 900.0}, False),
+        ("llm", {"load_timeout_s": 30.0}, False),
+        ("llm", {"timeout_s": 61.0}, False),
+    ],
+)
+def test_time_outs(section: str, changes: dict[str, Any], ok: bool) -> None:
+    """The stage must not be replaced while it waits for the language model."""
+    config = replace(LARGE, **{section: replace(getattr(LARGE, section), **changes)})
+    assert doctor.time_outs(config).ok is ok

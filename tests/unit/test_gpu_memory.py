@@ -1,0 +1,121 @@
+"""What a stage does when its graphics card has no memory left, and what is told of that memory."""
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+from ipc.arena import Arena, ArenaReader
+from ipc.audio_handle import AudioHandle
+from ipc.messages import AsrResult, AsrWork, Done, Failed, GpuMemory, Job, Result, Work
+from stages.fault import Faults
+from stages.stage import ReadAudio
+from stages.worker import Worker
+
+RESULT = AsrResult("en", 1.0, (), "none")
+JOB = Job(1, AsrWork(AudioHandle("arena", 0, 1, 0, 0), "en"), limit_s=60.0)
+
+
+class Tensor:
+    """Something large that a failed attempt holds."""
+
+
+class Engine:
+    """Runs out of memory in whole and, unless `smaller` says otherwise, in half batches."""
+
+    name = model = "large"
+
+    def __init__(self, error: str, smaller: str | None = None) -> None:
+        self.calls: list[str] = []
+        self._error = error
+        self._smaller = smaller
+        self._held: weakref.ref[Tensor] | None = None
+
+    def load(self) -> None: ...
+    def warm_up(self) -> None: ...
+    def close(self) -> None: ...
+
+    def process(self, work: Work, read_audio: ReadAudio) -> Result:
+        self.calls.append("whole")
+        tensor = Tensor()
+        self._held = weakref.ref(tensor)
+        raise RuntimeError(self._error)
+
+    def process_smaller(self, work: Work, read_audio: ReadAudio) -> Result:
+        self.calls.append("half")
+        if self._smaller is not None:
+            raise RuntimeError(self._smaller)
+        return RESULT
+
+    def release(self) -> None:
+        gc.collect()
+        freed = self._held is not None and self._held() is None
+        self.calls.append("released all" if freed else "released")
+
+    def gpu_memory(self) -> GpuMemory | None:
+        return GpuMemory(100, 200)
+
+
+class Control:
+    """The part of stages.control.Control that a worker uses."""
+
+    gpu: GpuMemory | None = None
+
+    def was_cancelled(self, job_id: int) -> bool:
+        return False
+
+    def job_started(self, job_id: int, limit_s: float) -> None: ...
+    def job_finished(self, job_id: int) -> None: ...
+
+
+def done_by(engine: Engine, release_after_job: bool = False) -> tuple[Done | Failed, Control]:
+    control: Any = Control()
+    arena = Arena(1, 16_000)
+    try:
+        reader = ArenaReader(arena.geometry)
+        worker = Worker("asr", engine, reader, control, Faults("asr", 1, ()), release_after_job)
+        answer = worker.do(JOB)
+        worker.rest()
+        reader.close()
+        return answer, control
+    finally:
+        arena.close()
+
+
+OUT = "CUDA failed with error out of memory"
+
+
+def test_a_job_is_tried_again_with_half_the_batch() -> None:
+    """After everything that the first attempt held has been let go of and given back."""
+    engine = Engine(OUT)
+    answer, _ = done_by(engine)
+    assert isinstance(answer, Done) and answer.result == RESULT
+    assert engine.calls == ["whole", "released all", "half"]
+
+
+def test_a_job_that_does_not_fit_in_halves_either_says_so() -> None:
+    """Once; the front knows what to do about it."""
+    engine = Engine(OUT, smaller=OUT)
+    answer, _ = done_by(engine)
+    assert isinstance(answer, Failed) and answer.code == "CUDA_OUT_OF_MEMORY"
+    assert engine.calls == ["whole", "released all", "half"]
+
+
+@pytest.mark.parametrize("smaller", [False, True])
+def test_other_errors_are_not_taken_for_it(smaller: bool) -> None:
+    """In the first attempt and in the second."""
+    other = "bad weights"
+    engine = Engine(OUT if smaller else other, smaller=other)
+    answer, _ = done_by(engine)
+    assert isinstance(answer, Failed) and answer.code == "INTERNAL_ERROR" and "bad weights" in answer.reason
+    assert engine.calls == (["whole", "released all", "half"] if smaller else ["whole"])
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_memory_is_given_back_after_each_job_where_wanted(wanted: bool) -> None:
+    """And what is held after it goes with the next heartbeat."""
+    engine = Engine("bad weights")
+    _, control = done_by(engine, release_after_job=wanted)
+    assert engine.calls == ["whole", *(["released all"] if wanted else [])]
+    assert control.gpu == GpuMemory(100, 200)

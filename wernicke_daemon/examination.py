@@ -1,0 +1,152 @@
+"""The doctor's round: facts are looked up, judged by `doctor`, and nothing that goes wrong on the way ends it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ipc.gpu import MIB
+from wernicke_daemon import doctor, doctor_facts, hub, models, models_cli, profiles
+from wernicke_daemon.config import Config
+from wernicke_daemon.doctor import Check
+from wernicke_daemon.doctor_facts import OllamaFacts
+from wernicke_daemon.typed_toml import ConfigError
+
+
+class Seen(NamedTuple):
+    """What several checks need. config: with its profile applied. probe: what `stages.probe` said; where it did not
+    answer it is empty, and `problem` says why. running: whether this daemon runs already."""
+
+    config: Config
+    probe: dict[str, Any]
+    problem: str
+    ollama: OllamaFacts
+    running: bool
+
+    @property
+    def card(self) -> dict[str, Any] | None:
+        return _card(self.probe)
+
+    @property
+    def held_mib(self) -> int:
+        return self.ollama.size_vram // MIB
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """All checks, in the order in which they are shown. config: as it was read, without its profile."""
+    hub.prepare(offline=False)
+    seen, profile = _look(config)
+    yield profile
+    for name, look in ROUND.items():
+        yield from _safely(name, look, seen)
+
+
+def _look(config: Config) -> tuple[Seen, Check]:
+    probe, problem = _probe()
+    ollama = doctor_facts.ollama(config)
+    running = doctor_facts.is_daemon(config)
+    seen = Seen(config, probe, problem, ollama, running)
+    applied, profile = _profile(seen)
+    return seen._replace(config=applied), profile
+
+
+def _safely(name: str, look: Callable[[Seen], Iterator[Check]], seen: Seen) -> Iterator[Check]:
+    """What a look finds; where it fails itself, that is a finding."""
+    try:
+        yield from look(seen)
+    except Exception as error:
+        yield Check(name, False, f"could not be looked at ({type(error).__name__}: {error})", "report this as a fault")
+
+
+def _probe() -> tuple[dict[str, Any], str]:
+    try:
+        return doctor_facts.probe(), ""
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        return {}, f"what looks at the graphics card failed: {error}"
+
+
+def _card(probe: dict[str, Any]) -> dict[str, Any] | None:
+    card = probe.get("card")
+    return None if card is None or "error" in card else card
+
+
+def _profile(seen: Seen) -> tuple[Config, Check]:
+    """The settings in force, and how they were chosen. What a running daemon holds of the card is its own."""
+    config, card = seen.config, seen.card
+    if card and seen.running:
+        card = {**card, "free_mib": card["total_mib"]}
+    try:
+        choice = profiles.choose(config, card, seen.held_mib)
+    except ConfigError as error:
+        applied = profiles.applied(config, config.runtime.profile)
+        return applied, Check("profile", False, str(error), 'make room, or set runtime.profile = "auto"')
+    return profiles.applied(config, choice.profile), Check("profile", True, f"{choice.profile}: {choice.why}")
+
+
+def _python(seen: Seen) -> Iterator[Check]:
+    yield doctor.python(sys.version_info[:2], doctor_facts.bits())
+
+
+def _packages(seen: Seen) -> Iterator[Check]:
+    gpu = bool(doctor.torch_devices(seen.config))
+    needed = doctor_facts.requirements(gpu)
+    yield doctor.packages(doctor_facts.package_problems(needed), len(needed), gpu)
+
+
+def _graphics(seen: Seen) -> Iterator[Check]:
+    config, card = seen.config, seen.card
+    if not seen.probe:
+        fix = f"restart the machine; if that does not help, install the driver anew from {doctor.DRIVERS}"
+        yield Check("graphics card", False, seen.problem, fix)
+        return
+    yield doctor.driver(card, config, sys.platform)
+    if seen.running and card:
+        yield Check("GPU memory", True, f"the daemon is running; {card['free_mib']} MiB are left")
+    else:
+        yield doctor.memory(card, config, seen.held_mib)
+    yield doctor.cublas(seen.probe["cublas"], config)
+    yield doctor.ctranslate2(seen.probe["ctranslate2"], config)
+    yield doctor.torch(seen.probe["torch"], config)
+
+
+def _models(seen: Seen) -> Iterator[Check]:
+    config = seen.config
+    absent = {model: models_cli.absence(model, config) for model in models.named(config)}
+    for model, absence in absent.items():
+        yield doctor.model(model, absence)
+    gated = [model.name for model, absence in absent.items() if absence and model.gated]
+    yield doctor.token(gated, hub.has_token(), hub.HUB, hub.TOKENS)
+
+
+def _ollama(seen: Seen) -> Iterator[Check]:
+    yield doctor.ollama(seen.config, seen.ollama.problem)
+    if seen.config.correction.engine != "none" and not seen.ollama.problem:
+        yield doctor.placement(seen.ollama.size, seen.ollama.size_vram, card=seen.card is not None)
+
+
+def _port(seen: Seen) -> Iterator[Check]:
+    problem = "" if seen.running else doctor_facts.port_problem(seen.config)
+    yield doctor.port(seen.config.port, problem, seen.running)
+
+
+def _machine(seen: Seen) -> Iterator[Check]:
+    path = seen.config.data_path
+    yield doctor.shared_memory(seen.config, doctor_facts.shared_memory_size())
+    yield doctor.data_directory(str(path), doctor_facts.write_problem(path))
+    yield doctor.disk_space(seen.config, doctor_facts.free_space(path))
+
+
+def _settings(seen: Seen) -> Iterator[Check]:
+    yield doctor.time_outs(seen.config)
+    yield doctor.microphone()
+
+
+ROUND: dict[str, Callable[[Seen], Iterator[Check]]] = {
+    "Python": _python,
+    "packages": _packages,
+    "graphics card": _graphics,
+    "models": _models,
+    "Ollama": _ollama,
+    "port": _port,
+    "machine": _machine,
+    "settings": _settings,
+}

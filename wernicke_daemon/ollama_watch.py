@@ -1,0 +1,104 @@
+"""Where Ollama has the model that corrects: wholly in graphics memory, with how much context, or not at all."""
+
+import httpx
+import msgspec
+
+_TIMEOUT_S = 2.0
+"""Answering takes a running server a few milliseconds."""
+_MIB = 1024 * 1024
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """loaded: the server has the model in memory; the figures are for that. size_mib: all of it, with its context;
+    vram_mib: what of that is on the graphics card. context_length: tokens, None where the server does not say.
+    expires_at: when it will be unloaded if not used, as the server writes it, "" where it does not say."""
+
+    model: str
+    loaded: bool
+    size_mib: int = 0
+    vram_mib: int = 0
+    context_length: int | None = None
+    expires_at: str = ""
+
+
+class _Running(msgspec.Struct, frozen=True):
+    """One model in the answer of /api/ps. size, size_vram: bytes."""
+
+    model: str
+    size: int = 0
+    size_vram: int = 0
+    context_length: int | None = None
+    expires_at: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    models: tuple[_Running, ...] = ()
+
+
+async def placement(host: str, model: str) -> Placement | None:
+    """None where no Ollama server answers at `host`. Takes up to _TIMEOUT_S."""
+    try:
+        answer = msgspec.json.decode(await _get(host.rstrip("/") + "/api/ps"), type=_Answer)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None
+    running = next((one for one in answer.models if _full_name(one.model) == _full_name(model)), None)
+    if running is None:
+        return Placement(model, loaded=False)
+    return Placement(
+        model,
+        loaded=True,
+        size_mib=running.size // _MIB,
+        vram_mib=running.size_vram // _MIB,
+        context_length=running.context_length,
+        expires_at=running.expires_at,
+    )
+
+
+def problems(found: Placement | None, wanted_num_ctx: int) -> list[str]:
+    """A sentence each, with the way out. Pure. wanted_num_ctx: `llm.num_ctx`."""
+    if found is None:
+        return ["Ollama does not answer: texts stay as they were recognised. Start it, or correct llm.host"]
+    if not found.loaded:
+        return [
+            f"Ollama does not have {found.model} in memory: texts stay as they were recognised until it is loaded, "
+            "which the next one sets off"
+        ]
+    checks = (_partly_on_cpu(found), _other_context(found, wanted_num_ctx))
+    return [problem for problem in checks if problem is not None]
+
+
+def _partly_on_cpu(found: Placement) -> str | None:
+    if found.vram_mib >= found.size_mib:
+        return None
+    return (
+        f"Ollama runs {found.model} with {_gb(found.vram_mib)} of {_gb(found.size_mib)} GB on the graphics card: "
+        "corrections are slow. Free graphics memory and restart Ollama, or choose a smaller llm.model"
+    )
+
+
+def _other_context(found: Placement, wanted: int) -> str | None:
+    if found.context_length in (None, wanted):
+        return None
+    return (
+        f"Ollama runs {found.model} with {found.context_length} tokens of context instead of {wanted}: another program "
+        "uses the same model, and each change loads it anew. Give that program another model, or set llm.num_ctx to "
+        "what it uses"
+    )
+
+
+def _gb(mib: int) -> str:
+    """10^9 bytes, as `ollama ps` shows them."""
+    return f"{mib * _MIB / 1e9:.1f}"
+
+
+async def _get(url: str) -> bytes:
+    # A transport of its own goes through no proxy named in the environment; it needs certificates for https only,
+    # and reading them takes longer than the request.
+    transport = httpx.AsyncHTTPTransport(verify=url.startswith("https:"))
+    async with httpx.AsyncClient(transport=transport, timeout=_TIMEOUT_S) as client:
+        return (await client.get(url)).raise_for_status().content
+
+
+def _full_name(model: str) -> str:
+    """Ollama's name of a model always has a tag."""
+    return model if ":" in model else f"{model}:latest"
