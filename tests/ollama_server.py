@@ -10,9 +10,11 @@ with a full stop, so that a correction is visible.
 
 import contextlib
 import json
+import select
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +22,7 @@ from typing import Any, Literal, Self
 
 MODEL = "qwen2.5:14b-instruct-q4_0"
 CREATED = "2026-01-01T00:00:00Z"
+EXPIRES = "2318-01-01T00:00:00Z"
 MODEL_BYTES = 8_500_000_000
 
 Mode = Literal[
@@ -32,7 +35,7 @@ Mode = Literal[
     "wrong_count",  # one segment too few
     "length",  # the model ran into its token limit
     "unknown_model",
-    "slow_load",  # loading takes `load_s`; good once loaded
+    "slow_load",  # loading takes `load_s`, and is aborted if the client hangs up meanwhile; good once loaded
 ]
 Json = dict[str, Any]
 
@@ -45,11 +48,14 @@ class Request:
 
 class OllamaServer:
     """mode: how /api/chat and /api/generate behave from the next request on; `next_modes` are used up before it.
-    requests: all that came, oldest first.
-    library: what /api/pull finds. vram_share: what part of the model /api/ps reports in VRAM. context_length: what it reports; None: as asked for.
+    requests: all that came, oldest first. library: what /api/pull finds. models: that it has on disk. loaded: that it
+    has in memory, each with its context. loads: how many were begun. vram_share: what part of the model /api/ps reports
+    in VRAM. context_length: what it reports; None: as asked for.
     """
 
-    def __init__(self, models: Sequence[str] = (MODEL,), corrections: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, models: Sequence[str] = (MODEL,), corrections: Mapping[str, str] | None = None, port: int = 0
+    ) -> None:
         self.mode: Mode = "good"
         self.next_modes: list[Mode] = []
         self.models = list(models)
@@ -60,14 +66,19 @@ class OllamaServer:
         self.vram_share = 1.0
         self.context_length: int | None = None
         self.loaded: dict[str, int] = {}
+        self.loads = 0
         self.closing = threading.Event()
-        self._http = _Server(self)
+        self._http = _Server(self, port)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
     @property
+    def port(self) -> int:
+        return self._http.server_port
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def chats(self) -> list[Json]:
         """Bodies of the correction requests."""
@@ -91,10 +102,10 @@ class OllamaServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # server_close() then waits for them
 
-    def __init__(self, ollama: OllamaServer) -> None:
+    def __init__(self, ollama: OllamaServer, port: int) -> None:
         self.ollama = ollama
         self._connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
@@ -175,8 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _answer(self, ollama: OllamaServer, mode: Mode, body: Json) -> None:
-        if mode == "slow_load" and body["model"] not in ollama.loaded:
-            ollama.closing.wait(ollama.load_s)
+        if body["model"] not in ollama.loaded and not self._loaded(ollama, mode):
+            self.close_connection = True
+            return
         ollama.loaded[body["model"]] = body.get("options", {}).get("num_ctx", 4096)
         done = {"model": body["model"], "created_at": CREATED, "done": True}
         if self.path == "/api/generate":
@@ -185,6 +197,15 @@ class _Handler(BaseHTTPRequestHandler):
             message = {"role": "assistant", "content": _content(ollama, mode, body)}
             reason = "length" if mode == "length" else "stop"
             self._send({**done, "message": message, "done_reason": reason})
+
+    def _loaded(self, ollama: OllamaServer, mode: Mode) -> bool:
+        """Take the time of a load; False where the client or the server has gone before it was over."""
+        ollama.loads += 1
+        until = time.monotonic() + (ollama.load_s if mode == "slow_load" else 0.0)
+        while time.monotonic() < until:
+            if ollama.closing.wait(0.02) or select.select([self.connection], [], [], 0)[0]:
+                return False  # there is something to read: the end of the connection, as one request goes at a time
+        return True
 
     def _send(self, answer: Json, status: int = 200) -> None:
         """A line each is NDJSON too: a streamed answer of one part."""
@@ -224,4 +245,4 @@ def _listed(name: str) -> Json:
 def _running(ollama: OllamaServer, name: str) -> Json:
     size_vram = int(MODEL_BYTES * ollama.vram_share)
     context_length = ollama.context_length or ollama.loaded[name]
-    return {**_listed(name), "size_vram": size_vram, "context_length": context_length}
+    return {**_listed(name), "size_vram": size_vram, "context_length": context_length, "expires_at": EXPIRES}

@@ -200,8 +200,10 @@ def _config_beside_script() -> Path | None:
 
 def _start(config: "Config", choice: "Choice") -> int:
     from wernicke_daemon.daemon import serve
+    from wernicke_daemon.models_cli import refuse_without
 
     try:
+        refuse_without(config)
         return serve(config, choice, announce=lambda line: print(line, flush=True))
     except WernickeError as error:
         complain(error)

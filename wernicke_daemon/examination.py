@@ -124,8 +124,7 @@ def _ollama(seen: Seen) -> Iterator[Check]:
 
 
 def _port(seen: Seen) -> Iterator[Check]:
-    problem = "" if seen.running else doctor_facts.port_problem(seen.config)
-    yield doctor.port(seen.config.port, problem, seen.running)
+    yield doctor.port(seen.config.port, doctor_facts.port_problem(seen.config), seen.running)
 
 
 def _machine(seen: Seen) -> Iterator[Check]:

@@ -114,21 +114,27 @@ def _snapshot(repository: Path) -> Path:
 
 def fetch(model: Model) -> None:
     """Fetch what is not here, with the hub's progress bars. What is whole stays at its revision. Raises NotFetched."""
+    before = lacking(model)
     if not is_cached(model):
-        raise NotFetched(f"the directory lacks {', '.join(lacking(model))}: complete it, or name a hub id instead")
-    revision = folder(model).name if not lacking(model) else None
+        if before:
+            raise NotFetched(f"the directory lacks {', '.join(before)}: complete it, or name a hub id instead")
+        return
+    _download_patiently(model, revision=None if before else folder(model).name)
+    if missing := lacking(model):
+        raise NotFetched(f"the repository has no {', '.join(missing)}: it is not a model of the needed kind")
+
+
+def _download_patiently(model: Model, revision: str | None) -> None:
+    """Raises NotFetched. What fails for a model that is whole is no failure."""
     for tries_left in reversed(range(TRIES)):
         try:
-            _download(model, revision)
-            break
+            return _download(model, revision)
         except Exception as error:  # the hub's client's, its HTTP library's (one or another by its version), the disk's
             if not lacking(model):
-                return  # it is of use as it is
+                return None
             refusal = why_refused(error, model.name, has_token())
             if refusal or not tries_left or not _may_pass(error):
                 raise NotFetched(refusal or _unreachable(error)) from error
-    if missing := lacking(model):
-        raise NotFetched(f"the repository has no {', '.join(missing)}: it is not a model of the needed kind")
 
 
 def _download(model: Model, revision: str | None) -> None:

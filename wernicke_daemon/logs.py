@@ -43,7 +43,8 @@ def start(settings: LoggingSettings, path: Path) -> QueueListener:
     root = logging.getLogger()
     root.handlers = [_Passing(records)]
     root.setLevel(settings.level.upper())
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    for chatty in ("websockets", "httpx", "wakepy"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -20,6 +20,12 @@ Settings = Callable[[argparse.Namespace], Config]
 Action = Callable[[Config, argparse.Namespace], int]
 
 
+class ModelsMissing(WernickeError):
+    """The daemon never downloads; the message says what does."""
+
+    code = "MODELS_MISSING"
+
+
 class Missing(NamedTuple):
     """how: one sentence on how to get it. model.instead: what runs without it; "" where nothing does."""
 
@@ -63,6 +69,16 @@ def missing(config: Config) -> list[Missing]:
     hub.prepare(offline=False)
     kept = [model for model in models.named(config) if model.keeper == "hub"]
     return [Missing(model, how) for model in kept if (how := _how_to_get(model))]
+
+
+def refuse_without(config: Config) -> None:
+    """Raises ModelsMissing where the daemon could not serve with this config. config: with its profile applied."""
+    found = [f"{model.name} for {model.purpose} ({how})" for model, how in missing(config) if not model.instead]
+    if found:
+        raise ModelsMissing(
+            f"{'This model is' if len(found) == 1 else 'These models are'} not on this machine: {'; '.join(found)}. "
+            "Without them, --profile embedded serves English."
+        )
 
 
 def absence(model: Model, config: Config) -> str:

@@ -1,5 +1,7 @@
 """Where Ollama has the model that corrects: wholly in graphics memory, with how much context, or not at all."""
 
+import asyncio
+
 import httpx
 import msgspec
 
@@ -39,7 +41,7 @@ async def placement(host: str, model: str) -> Placement | None:
     """None where no Ollama server answers at `host`. Takes up to _TIMEOUT_S."""
     try:
         answer = msgspec.json.decode(await _get(host.rstrip("/") + "/api/ps"), type=_Answer)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):
         return None
     running = next((one for one in answer.models if _full_name(one.model) == _full_name(model)), None)
     if running is None:
@@ -95,7 +97,7 @@ async def _get(url: str) -> bytes:
     # A transport of its own goes through no proxy named in the environment; it needs certificates for https only,
     # and reading them takes longer than the request.
     transport = httpx.AsyncHTTPTransport(verify=url.startswith("https:"))
-    async with httpx.AsyncClient(transport=transport, timeout=_TIMEOUT_S) as client:
+    async with asyncio.timeout(_TIMEOUT_S), httpx.AsyncClient(transport=transport, trust_env=False) as client:
         return (await client.get(url)).raise_for_status().content
 
 

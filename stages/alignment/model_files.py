@@ -25,7 +25,8 @@ def directory(model: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, local_files_only=True))
+        # A file by name: for newer clients of the hub a model is not here while its README was not fetched.
+        return Path(snapshot_download(model, allow_patterns=["config.json"], local_files_only=True))
     except (OSError, ValueError) as error:  # not there; no possible name of a model
         raise EngineUnavailable(
             f"the alignment model {model!r} is not on this machine: run `wernicke models pull`, "

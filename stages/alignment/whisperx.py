@@ -1,9 +1,9 @@
 """Times of words by forced alignment with wav2vec2 models, through whisperx. Nothing is downloaded.
 
 whisperx is given one segment per call, without punctuation, and asked for the times of characters, in the text's order;
-words are put together from them here. Of what else it does in a call, two things are kept from happening. It writes what
-was said into its log. And it splits texts into sentences by tables of NLTK, which it downloads where they are missing;
-bringing them along would not do, for NLTK refuses tables that others than their owner may write to.
+words are put together from them here. Of what else it does in a call, two things are kept from happening. It writes
+what was said into its log. And it splits texts into sentences by tables of NLTK, which it downloads where they are
+missing; bringing them along would not do, for NLTK refuses tables that others than their owner may write to.
 """
 
 import gc
@@ -103,11 +103,11 @@ class WhisperxAligner:
         return Alignment(Path(name).name, tuple(self._attempt(each, audio, model, language) for each in segments))
 
     def release(self) -> None:
-        """Give back what PyTorch keeps for later."""
-        gc.collect()
+        """Give back what PyTorch keeps for later, on a GPU."""
         if self._device == "cuda":
             import torch
 
+            gc.collect()
             torch.cuda.empty_cache()
 
     def gpu_memory(self) -> GpuMemory | None:

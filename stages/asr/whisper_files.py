@@ -33,7 +33,8 @@ def downloaded(model: str) -> Path:
     if "/" not in repository:
         raise no_such_model(model)
     try:
-        return Path(snapshot_download(repository, local_files_only=True))
+        # The files by name: for newer clients of the hub a model is not here while its README was not fetched.
+        return Path(snapshot_download(repository, allow_patterns=[*FILES, "vocabulary.*"], local_files_only=True))
     except OSError as error:  # first: what older clients of the hub raise here is a ValueError too
         raise EngineUnavailable(
             f"the Whisper model {model!r} is not on this machine: run `wernicke models pull`, which brings "

@@ -7,6 +7,8 @@ own, and where the model has gone from the server's memory it is loaded again be
 """
 
 import asyncio
+import itertools
+import math
 import threading
 import time
 from collections.abc import Coroutine, Sequence
@@ -43,7 +45,7 @@ class ModelServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ollama", daemon=True)
         self._loading: Future[None] | None = None
-        self._load_not_before = 0.0
+        self._load_failed_at = -math.inf
 
     def connect(self, patience_s: float) -> None:
         """Check that the server answers and has the model. Raises EngineUnavailable.
@@ -73,7 +75,7 @@ class ModelServer:
         running = self._run(self._ready_client.ps(), QUICK_S).models
         if any(_full_name(model.model or "") == _full_name(self._settings.model) for model in running):
             return True
-        if time.monotonic() >= self._load_not_before:
+        if time.monotonic() - self._load_failed_at >= LOAD_AGAIN_AFTER_S:
             self._loading = asyncio.run_coroutine_threadsafe(self._load_in_background(), self._loop)
         return False
 
@@ -108,14 +110,15 @@ class ModelServer:
 
     def _wait_for_server(self, patience_s: float) -> None:
         until = time.monotonic() + patience_s
-        while True:
+        for attempt in itertools.count():
             try:
                 self._run(self._ready_client.list(), QUICK_S)
                 return
             except ConnectionError:
                 if time.monotonic() + RETRY_S > until:
                     raise
-            log.info("llm_awaited", host=self._settings.host)
+            if attempt == 0:
+                log.info("llm_awaited", host=self._settings.host, seconds=patience_s)
             time.sleep(RETRY_S)
 
     def _check_model(self) -> None:
@@ -141,9 +144,9 @@ class ModelServer:
         model, began = self._settings.model, time.monotonic()
         log.warning("llm_loading", model=model)
         try:
-            await _within(self._load(), self._settings.load_timeout_s)
+            await _within(self._load(), self._settings.timeout_s)
         except Exception as error:
-            self._load_not_before = time.monotonic() + LOAD_AGAIN_AFTER_S
+            self._load_failed_at = time.monotonic()
             log.warning("llm_load_failed", model=model, reason=reason(error))
         else:
             log.info("llm_loaded", model=model, seconds=round(time.monotonic() - began, 1))

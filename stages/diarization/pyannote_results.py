@@ -26,17 +26,17 @@ class FoundTurn(NamedTuple):
 def to_result(
     found: Iterable[FoundTurn], labels: Sequence[str], embeddings: Embeddings, duration_s: float, same_voice: float
 ) -> DiarizationResult:
-    """A result whose speakers are numbered by embedding row.
+    """A result whose speakers are numbered in order of appearance, so that who speaks first is named first.
 
     found: in time order. labels: of the rows of `embeddings`; a label without a row becomes a speaker without
     embedding. duration_s: of the audio, which turns are kept within.
     """
     turns = separate(found, duration_s)
-    speakers = list(dict.fromkeys([*labels, *(turn.label for turn in turns)]))
-    vectors = [usable(row) for row in embeddings[: len(labels)]]
+    speakers = list(dict.fromkeys([*(turn.label for turn in turns), *labels]))
+    rows = dict(zip(labels, embeddings, strict=False))
     return DiarizationResult(
         turns=tuple(Turn(turn.start, turn.end, speakers.index(turn.label)) for turn in turns),
-        embeddings=tuple(vectors) + ((),) * (len(speakers) - len(vectors)),
+        embeddings=tuple(usable(rows[speaker]) if speaker in rows else () for speaker in speakers),
         same_voice=same_voice,
     )
 

@@ -35,8 +35,9 @@ LOGIT = 20.0
 Audio = NDArray[np.float32]
 
 
-def build_tiny_wav2vec2(directory: Path, characters: Sequence[str]) -> Path:
-    """characters: at most 140, of which the model hears each. Returns `directory`, which is created."""
+def build_tiny_wav2vec2(directory: Path, characters: Sequence[str], silent: int = 0) -> Path:
+    """characters: at most 140. silent: so many of them, from the lowest tone on, are taken for silence; speech is loud
+    there, and tones above it are heard in it. Returns `directory`, which is created."""
     directory.mkdir(parents=True, exist_ok=True)
     vocabulary = {token: number for number, token in enumerate([*SPECIAL, *characters])}
     (directory / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
@@ -44,7 +45,7 @@ def build_tiny_wav2vec2(directory: Path, characters: Sequence[str]) -> Path:
     Wav2Vec2Processor(Wav2Vec2FeatureExtractor(), tokenizer).save_pretrained(directory)
     model = Wav2Vec2ForCTC(configuration(len(vocabulary), len(characters)))
     with torch.no_grad():
-        script(model, len(characters))
+        script(model, len(characters), silent)
     model.save_pretrained(directory)
     return directory
 
@@ -82,7 +83,7 @@ def configuration(vocabulary: int, width: int) -> Wav2Vec2Config:
     )
 
 
-def script(model: Wav2Vec2ForCTC, width: int) -> None:
+def script(model: Wav2Vec2ForCTC, width: int, silent: int) -> None:
     """width: of the encoder, one dimension per character."""
     heard = model.wav2vec2
     heard.feature_extractor.conv_layers[0].conv.weight.copy_(tones(width).unsqueeze(1))
@@ -96,6 +97,7 @@ def script(model: Wav2Vec2ForCTC, width: int) -> None:
         layer.bias.zero_()
     model.lm_head.weight.zero_()
     model.lm_head.weight[len(SPECIAL) :] = torch.eye(width) * (LOGIT / peak(width))
+    model.lm_head.weight[len(SPECIAL) : len(SPECIAL) + silent] = 0
     model.lm_head.bias.zero_()
     model.lm_head.bias[0] = BLANK_LOGIT
 

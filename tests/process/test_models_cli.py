@@ -183,9 +183,11 @@ def test_a_hub_that_cannot_be_reached(machine: Machine) -> None:
 def test_what_is_here_needs_no_hub(accepted: Machine) -> None:
     """A pull that finds everything in place is a success without the network too, and without the token."""
     assert accepted.run("pull") == 0
-    accepted.environment["HF_ENDPOINT"] = closed_port()
     del accepted.environment["HF_TOKEN"]
-    assert accepted.run("pull") == 0
+    online = dict(accepted.environment)
+    for unreachable in ({"HF_ENDPOINT": closed_port()}, {"HTTP_PROXY": closed_port()}):
+        accepted.environment = online | unreachable
+        assert accepted.run("pull") == 0, accepted.output
 
 
 @pytest.mark.parametrize("by_option", [True, False])
@@ -264,7 +266,7 @@ def test_whisper_in_a_directory_of_ones_own(machine: Machine, hub: HubServer) ->
     own.mkdir()
     for path, content in hub.repositories[WHISPER].files.items():
         (own / path).write_bytes(content)
-    machine.configure(speakers="spectral", more=f"[asr]\nmodel = '{own}'\n[alignment]\nengine = \"auto\"\n")
+    machine.configure(speakers="spectral", more=f"[asr]\nmodel = '{own}'\n")
     assert machine.run("pull") == 0
     assert WHISPER not in {one.repository for one in hub.fetched}
     assert machine.folders()[0] == own

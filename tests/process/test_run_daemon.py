@@ -18,6 +18,7 @@ from tests import wire
 from tests.process.conftest import command, embedded, serving, settings
 from wernicke_daemon import cli
 from wernicke_daemon.daemon import Daemon, serve
+from wernicke_daemon.profiles import Choice
 
 
 def stage_processes(parent: int) -> list[psutil.Process]:
@@ -57,7 +58,7 @@ def test_a_signal_while_models_load_ends_it_at_once(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Daemon, "stop", stop)
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     try:
-        assert serve(embedded(tmp_path), announce=lambda line: None) == 0
+        assert serve(embedded(tmp_path), Choice("embedded", "for a test"), announce=lambda line: None) == 0
     finally:
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])

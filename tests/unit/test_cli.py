@@ -12,6 +12,7 @@ from rich.console import Console
 from ipc.errors import WernickeError
 from wernicke_daemon import cli, demo_run
 from wernicke_daemon.config import Config
+from wernicke_daemon.profiles import Choice
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """What the daemon was asked to serve; no daemon is started."""
     configs: list[Config] = []
 
-    def serve(config: Config, *, announce: Callable[[str], None]) -> int:
+    def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
         configs.append(config)
         announce("ready")
         return 0
@@ -65,11 +66,11 @@ def test_a_failed_start_is_one_sentence(
 ) -> None:
     """What keeps the daemon from starting is said plainly, and the exit code is 1."""
 
-    def serve(config: Config, *, announce: Callable[[str], None]) -> int:
+    def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
         raise WernickeError("Port 8000 is taken; choose another with --port.")
 
     monkeypatch.setattr(sys.modules["wernicke_daemon.daemon"], "serve", serve)
-    assert cli.serve_main([]) == 1
+    assert cli.serve_main(["--profile", "embedded"]) == 1
     assert capsys.readouterr().err == "error: Port 8000 is taken; choose another with --port.\n"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from wernicke_daemon import hub, models
+from wernicke_daemon import hub, models, models_cli
 from wernicke_daemon.config import Config
 from wernicke_daemon.models import Model
 from wernicke_daemon.profiles import applied
@@ -104,6 +104,21 @@ def test_a_directory_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "vocabulary.txt").write_text("a")
     assert hub.lacking(whisper) == []
     assert hub.verify(whisper) == hub.Verdict([], 0)
+
+
+def test_what_keeps_the_daemon_from_starting(tmp_path: Path) -> None:
+    """Files that are not here, with how to get them; Ollama is not asked."""
+    config = with_("asr", model=str(tmp_path))
+    config = replace(
+        config,
+        alignment=replace(config.alignment, engine="whisper"),
+        diarization=replace(config.diarization, engine="spectral"),
+    )
+    [missing] = models_cli.missing(config)
+    assert (missing.model.purpose, missing.model.instead) == ("recognition", "") and "lacks model.bin" in missing.how
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.json"):
+        (tmp_path / name).write_text("{}")
+    assert models_cli.missing(config) == []
 
 
 @pytest.mark.parametrize(

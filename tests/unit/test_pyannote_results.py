@@ -21,10 +21,11 @@ def result(
     return to_result(found, labels, embeddings, duration_s, same_voice=0.5)
 
 
-def test_speakers_are_numbered_by_embedding_row() -> None:
-    """Whoever speaks first: row 1 belongs to label 1."""
+def test_speakers_are_numbered_in_order_of_appearance() -> None:
+    """Whatever pyannote calls them; each keeps its own embedding, and who has no turn comes last."""
     found = result([FoundTurn(0.0, 1.0, B), FoundTurn(1.5, 2.0, A)])
-    assert found == DiarizationResult((Turn(0.0, 1.0, 1), Turn(1.5, 2.0, 0)), ((3.0, 4.0), (0.0, -2.0)), 0.5)
+    assert found == DiarizationResult((Turn(0.0, 1.0, 0), Turn(1.5, 2.0, 1)), ((0.0, -2.0), (3.0, 4.0)), 0.5)
+    assert result([FoundTurn(0.0, 1.0, B)]).embeddings == ((0.0, -2.0), (3.0, 4.0))
 
 
 @pytest.mark.parametrize("row", [[np.nan, np.nan], [np.nan, 1.0], [np.inf, 1.0], [0.0, 0.0], [1e-9, 0.0]])
@@ -41,8 +42,8 @@ def test_no_speech_is_an_empty_result() -> None:
 def test_a_speaker_without_a_row_has_an_empty_embedding() -> None:
     """Every turn's speaker is one of the voices."""
     found = result([FoundTurn(0.0, 1.0, "SPEAKER_07"), FoundTurn(1.0, 2.0, B)], (A, B), TWO[:1])
-    assert found.turns == (Turn(0.0, 1.0, 2), Turn(1.0, 2.0, 1))
-    assert found.embeddings == ((3.0, 4.0), (), ())
+    assert found.turns == (Turn(0.0, 1.0, 0), Turn(1.0, 2.0, 1))
+    assert found.embeddings == ((), (), (3.0, 4.0))
 
 
 def test_turns_lie_within_the_audio() -> None:

@@ -1,0 +1,115 @@
+"""Every engine's real code in its real process, with tiny models: Japanese, over a WebSocket, to the corrected final."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from tests import wire
+from tests.models.tiny_pyannote import build_tiny_pyannote
+from tests.models.tiny_wav2vec2 import build_tiny_wav2vec2, speech
+from tests.ollama_server import OllamaServer
+from tests.process.conftest import started
+from tests.tiny_whisper import build_tiny_whisper
+from wernicke_daemon import media
+from wernicke_daemon.config import Config, overrides
+from wernicke_daemon.daemon import Daemon
+
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
+
+SAID = ("きょうはきかいがくしゅう", "についてはなします")
+"""By the first voice and by the second."""
+HEARD = "".join(SAID)
+MEANT = ("今日は機械学習", "について話します。")
+UNUSED = [chr(ord("一") + number) for number in range(100)]
+"""Characters with the tones below 5 kHz, where speech is loud."""
+CHARACTERS = [*UNUSED, *sorted(set(HEARD))]
+CHARACTER_S = 0.12
+VOICES = Path(__file__).parents[1] / "data" / "two_male_voices.flac"
+TURNS = json.loads(VOICES.with_suffix(".json").read_text(encoding="utf-8"))["turns"]
+
+
+def recording() -> NDArray[np.float32]:
+    """16 kHz mono: two voices in turns."""
+    return np.concatenate([chunk[:, 0] for chunk in media.decode(VOICES, 16_000, 1)])
+
+
+def two_voices() -> NDArray[np.float32]:
+    """A turn of each, with the tones of its text."""
+    audio = recording()[: round((TURNS[1]["end"] + 0.5) * 16_000)]
+    for text, turn in zip(SAID, TURNS, strict=False):
+        tones = speech(text, CHARACTERS, CHARACTER_S)
+        start = round((turn["start"] + 0.1) * 16_000)
+        audio[start : start + len(tones)] += tones
+    return audio
+
+
+def full(directory: Path, ollama: str) -> Config:
+    """The settings of full quality, with models that were built here."""
+    config = overrides(Config(), host="127.0.0.1", port=0)
+    return replace(
+        config,
+        asr=replace(
+            config.asr, engine="faster_whisper", model=str(build_tiny_whisper(directory / "whisper", HEARD))
+        ),
+        alignment=replace(
+            config.alignment,
+            engine="whisperx",
+            model=str(build_tiny_wav2vec2(directory / "wav2vec2", CHARACTERS, silent=len(UNUSED))),
+        ),
+        diarization=replace(
+            config.diarization,
+            engine="pyannote",
+            model=str(build_tiny_pyannote(directory / "pyannote", two_voices())),
+            deadline_s=60.0,
+        ),
+        correction=replace(config.correction, engine="ollama", deadline_s=60.0),
+        llm=replace(config.llm, host=ollama),
+        logging=replace(config.logging, console=False),
+        runtime=replace(config.runtime, data_dir=str(directory / "data")),
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def daemon(tmp_path_factory: Any) -> AsyncIterator[Daemon]:
+    directory = tmp_path_factory.mktemp("full")
+    with OllamaServer(corrections=dict(zip(SAID, MEANT, strict=True))) as server:
+        async with started(full(directory, server.url)) as daemon:
+            yield daemon
+
+
+async def test_japanese_speech_of_two_comes_back_with_words_speakers_and_corrections(daemon: Daemon) -> None:
+    """Recognised by Whisper, timed by wav2vec2, told apart by pyannote, corrected by the language model's server."""
+    messages = await wire.transcribe(daemon.port, two_voices().astype("<f4").tobytes(), f"{wire.MONO}&events=session")
+    [hello] = [message for message in messages if message["type"] == "connection_established"]
+    assert {stage: engine.split()[0] for stage, engine in hello["engines"].items() if stage != "ingest"} == {
+        "asr": "faster_whisper",
+        "diarization": "pyannote",
+        "correction": "ollama",
+    }
+    [final] = wire.finals(messages)
+    assert final["language"] == "ja" and final["warnings"] == []
+    assert final["models_used"] == {
+        "whisper": "whisper",
+        "alignment": "wav2vec2",
+        "diarization": "pyannote",
+        "llm": "qwen2.5:14b-instruct-q4_0",
+    }
+    words = [word for segment in final["segments"] for word in segment["words"]]
+    assert "".join(word["word"] for word in words) == HEARD
+    assert 3 < len(words) < len(HEARD), "words, not characters"
+    times = [time for word in words for time in (word["start"], word["end"])]
+    assert times == sorted(times) and times[0] >= 0 and times[-1] <= final["duration"]
+    assert [(s["speaker"], s["original_text"], s["text"]) for s in final["segments"]] == [
+        ("Speaker_00", SAID[0], MEANT[0]),
+        ("Speaker_01", SAID[1], MEANT[1]),
+    ]
+    assert final["text"] == "".join(MEANT)
+    for segment in final["segments"]:
+        assert {word["speaker"] for word in segment["words"]} == {segment["speaker"]}
