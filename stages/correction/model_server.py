@@ -144,7 +144,7 @@ class ModelServer:
         model, began = self._settings.model, time.monotonic()
         log.warning("llm_loading", model=model)
         try:
-            await _within(self._load(), self._settings.timeout_s)
+            await _within(self._load(), self._settings.load_timeout_s)
         except Exception as error:
             self._load_failed_at = time.monotonic()
             log.warning("llm_load_failed", model=model, reason=reason(error))

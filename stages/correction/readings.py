@@ -147,11 +147,7 @@ def _is_spoken(morpheme: sudachipy.Morpheme) -> bool:
 
 def _is_exact(morpheme: sudachipy.Morpheme) -> bool:
     part = morpheme.part_of_speech()
-    return (
-        part[0] in EXACT_PARTS
-        or part[1] in EXACT_NOUNS
-        or not TURNING.isdisjoint(morpheme.surface())
-    )
+    return part[0] in EXACT_PARTS or part[1] in EXACT_NOUNS or not TURNING.isdisjoint(morpheme.surface())
 
 
 def _is_katakana(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Every engine's real code in its real process, with tiny models: Japanese, over a WebSocket, to the corrected final."""
+"""Every engine's real code in its real process, with tiny models: Japanese, over a WebSocket, to the final."""
 
 import json
 from collections.abc import AsyncIterator

@@ -211,7 +211,7 @@ def test_command_line_goes_before_the_file() -> None:
         ({"host": ""}, '--host: expected text that is not empty, got ""'),
         (
             {"profile": "best"},
-            '--profile: expected one of "auto", "rtx3090", "small-gpu", "cpu", "embedded", got "best"',
+            '--profile: expected one of "auto", "cpu", "embedded", "rtx3090", "small-gpu", got "best"',
         ),
     ],
 )

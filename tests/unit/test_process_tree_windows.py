@@ -164,14 +164,14 @@ def test_venv_is_started_through_its_base_interpreter(
     monkeypatch.setattr(sys, "executable", r"C:\venv\Scripts\python.exe")
     monkeypatch.setattr(process_tree, "BASE_INTERPRETER", r"C:\Python\python.exe")
     assert process_tree.python() == r"C:\Python\python.exe"
-    assert process_tree.environment(False)["__PYVENV_LAUNCHER__"] == r"C:\venv\Scripts\python.exe"
+    assert process_tree.environment()["__PYVENV_LAUNCHER__"] == r"C:\venv\Scripts\python.exe"
 
 
 def test_no_launcher_outside_a_venv(on_windows: FakeKernel32, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a venv there is one interpreter and nothing to tell it."""
     monkeypatch.setattr(process_tree, "BASE_INTERPRETER", sys.executable)
     assert process_tree.python() == sys.executable
-    assert "__PYVENV_LAUNCHER__" not in process_tree.environment(False)
+    assert "__PYVENV_LAUNCHER__" not in process_tree.environment()
 
 
 def test_children_are_away_from_the_console(on_windows: FakeKernel32, monkeypatch: pytest.MonkeyPatch) -> None:
