@@ -96,10 +96,12 @@ class Daemon:
         await self._hardware.look_at_card()
         telling = asyncio.create_task(self._tell(progress))
         try:
-            await self._load(progress)
+            taken = await self._load(progress)
         finally:
             telling.cancel()
             await asyncio.wait([telling])
+        for line in taken:
+            progress(line)
         self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
             self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
@@ -110,11 +112,11 @@ class Daemon:
             self._quality(name, protocol.DOWN, lacking=stage.state is not State.READY, waiting=0)
         _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
 
-    async def _load(self, progress: Callable[[str], None]) -> None:
-        """On a graphics card one model after another, or none could be told what it takes."""
+    async def _load(self, progress: Callable[[str], None]) -> list[str]:
+        """On a graphics card one model after another, or of none could be told what it takes. Returns that as lines."""
         if self._hardware.card is None:
             await self.pipeline.start()
-            return
+            return []
         loaded: list[Loaded] = []
 
         async def in_order(supervisor: Supervisor) -> None:
@@ -122,8 +124,7 @@ class Daemon:
 
         await self.pipeline.start(in_order)
         await self._hardware.look_at_card()
-        for line in loading.table(budget.needs(self._config), loaded, self._hardware.card):
-            progress(line)
+        return loading.table(budget.needs(self._config), loaded, self._hardware.card)
 
     async def stop(self) -> None:
         if self.recovery is not None:

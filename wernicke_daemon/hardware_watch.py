@@ -42,7 +42,7 @@ class HardwareWatch:
 
     async def _look_at_ollama(self, llm: LlmSettings) -> None:
         self._placement = await ollama_watch.placement(llm.host, llm.model)
-        problems = ollama_watch.problems(self._placement, llm.num_ctx)
+        problems = ollama_watch.problems(self._placement, llm.num_ctx, has_card=self.card is not None)
         for problem in problems:
             if problem not in self.problems:
                 _log.warning("llm_placement", problem=problem)

@@ -56,8 +56,9 @@ async def placement(host: str, model: str) -> Placement | None:
     )
 
 
-def problems(found: Placement | None, wanted_num_ctx: int) -> list[str]:
-    """A sentence each, with the way out. Pure. wanted_num_ctx: `llm.num_ctx`."""
+def problems(found: Placement | None, wanted_num_ctx: int, has_card: bool) -> list[str]:
+    """A sentence each, with the way out. Pure. wanted_num_ctx: `llm.num_ctx`. has_card: whether this machine has a
+    graphics card; without one a model that is wholly on the CPU is where it has to be."""
     if found is None:
         return ["Ollama does not answer: texts stay as they were recognised. Start it, or correct llm.host"]
     if not found.loaded:
@@ -65,8 +66,8 @@ def problems(found: Placement | None, wanted_num_ctx: int) -> list[str]:
             f"Ollama does not have {found.model} in memory: texts stay as they were recognised until it is loaded, "
             "which the next one sets off"
         ]
-    checks = (_partly_on_cpu(found), _other_context(found, wanted_num_ctx))
-    return [problem for problem in checks if problem is not None]
+    partly = _partly_on_cpu(found) if has_card or found.vram_mib else None
+    return [problem for problem in (partly, _other_context(found, wanted_num_ctx)) if problem is not None]
 
 
 def _partly_on_cpu(found: Placement) -> str | None:

@@ -7,13 +7,6 @@ from typing import NamedTuple
 
 import sudachipy
 
-EXACT_PARTS = {"助詞", "助動詞", "接頭辞"}
-"""Parts of speech where one kana turns the meaning: particles, auxiliaries (negation, tense), prefixes (不, 無, 未)."""
-EXACT_NOUNS = {"数詞", "固有名詞"}
-"""Numbers and names."""
-TURNING = frozenset("不無非未否反被内外開閉")
-"""A word with one of these has an opposite that may sound almost the same: 国内 and 国外, 開会 and 閉会."""
-
 SAME_SOUND = str.maketrans("ヂヅヲ", "ジズオ")
 DRAWN_OUT = {
     **dict.fromkeys("アカガサザタダナハバパマヤラワァャ", "ア"),
@@ -33,12 +26,11 @@ _MYRIADS = ("", "万", "億", "兆")
 
 
 class Word(NamedTuple):
-    """readings: normalised katakana, the likeliest first. exact: it may not be taken for one that sounds a little
-    different. number: what a number stands for, in digits, else ""."""
+    """readings: normalised katakana, the likeliest first. number: what a number stands for, in digits,
+    else ""."""
 
     surface: str
     readings: tuple[str, ...]
-    exact: bool = False
     number: str = ""
 
 
@@ -71,7 +63,7 @@ class Reader:
     def _word(self, morpheme: sudachipy.Morpheme, before: str) -> Word:
         number = _number(morpheme)
         readings = [normalised(reading, before) for reading in self._readings(morpheme, number) if reading]
-        return Word(morpheme.surface(), tuple(dict.fromkeys(readings)), _is_exact(morpheme), number)
+        return Word(morpheme.surface(), tuple(dict.fromkeys(readings)), number)
 
     def _readings(self, morpheme: sudachipy.Morpheme, number: str) -> Iterator[str]:
         """In this context, then what else the dictionary has for the spelling."""
@@ -143,11 +135,6 @@ def _is_spoken(morpheme: sudachipy.Morpheme) -> bool:
     """Kana that the dictionary can't place are symbols to it, but not to us."""
     symbol = morpheme.part_of_speech()[0] in ("補助記号", "空白")
     return not symbol or any(unicodedata.category(character)[0] in "LN" for character in morpheme.surface())
-
-
-def _is_exact(morpheme: sudachipy.Morpheme) -> bool:
-    part = morpheme.part_of_speech()
-    return part[0] in EXACT_PARTS or part[1] in EXACT_NOUNS or not TURNING.isdisjoint(morpheme.surface())
 
 
 def _is_katakana(text: str) -> bool:

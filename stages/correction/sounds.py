@@ -3,17 +3,16 @@
 Without punctuation, blanks and fillers, the words of each text must, one after another, read what the other text
 reads. A word has all readings that the dictionary knows for its spelling.
 
-- One kana in four may be another, so that 方向 (ほうこう) may become 報告 (ほうこく): near, not the same. So words of
-  up to three kana sound exactly the same, and so does, however long, a word whose meaning turns with a kana:
-  particles, auxiliaries (negation, tense), prefixes, numbers, names, and words with 不, 内 or the like.
+- Spellings of one sound are one (ぢ and じ, ー and the vowel that it draws out, は as a particle and わ). Beyond that
+  every kana counts: one that is another makes 契約 (けいやく) of 計画 (けいかく), or 国外 of 国内.
 - Numbers that were heard stay, in digits or kanji, even if what replaced them sounds the same (五回, 誤解).
 - A term of the glossary may be one kana in three off. One in Latin letters whose reading is not known may stand for
   about as many kana as it has letters.
 
 That accepts homophones and refuses words that come or go, summaries, turned meanings, answers and refusals. What
-sounds the same and says something else (意思, 医師) is accepted: telling these apart is what a correction is for. So is
-a near word that says something else (契約, 計画). Where the dictionary misreads a text, a right correction may be
-refused; dropping あの is taken for dropping a filler, though it may have said which one.
+sounds the same and says something else (意思, 医師) is accepted: telling these apart is what a correction is for. A
+word that was misheard as one with another sound (報告 as 方向) stays as it is, and so may one that the dictionary
+misreads; dropping あの is taken for dropping a filler, though it may have said which one.
 """
 
 import math
@@ -25,9 +24,8 @@ from rapidfuzz.distance import Levenshtein
 
 from stages.correction.readings import Word
 
-TOLERANCE = 1 / 4
-"""Share of a word's kana. Chosen on the examples of tests/unit/test_guard.py, not on a corpus."""
 TERM_TOLERANCE = 1 / 3
+"""Share of a term's kana that may be others. Chosen on the examples of tests/unit/test_guard.py, not on a corpus."""
 FEWEST_KANA, MOST_KANA = 1 / 2, 2
 """For each letter of a term: Kubernetes is クーバネティス, nginx is エンジンエックス."""
 
@@ -45,11 +43,11 @@ class Read(Protocol):
 
 class Piece(NamedTuple):
     """A word or glossary term. readings: as in Word. tolerance: share of its kana that may be others.
-    replaces: it may stand for words that allow no tolerance themselves; kana: how many of them, whatever they are.
+    replaces: it may stand for words that sound otherwise; kana: how many of theirs, whatever they are.
     number: as in Word."""
 
     readings: Sequence[str]
-    tolerance: float
+    tolerance: float = 0.0
     replaces: bool = False
     kana: range = range(0)
     number: str = ""
@@ -75,7 +73,7 @@ def _pieces(text: str, terms: Collection[str], heard: Collection[str], read: Rea
         else:
             for word in read(part):
                 if not _FILLER.fullmatch(word.surface):
-                    yield Piece(word.readings, 0.0 if word.exact else TOLERANCE, number=word.number)
+                    yield Piece(word.readings, number=word.number)
 
 
 def _split(text: str, terms: Collection[str]) -> list[str]:
@@ -91,7 +89,7 @@ def _term(term: str, heard: bool, read: Read) -> Piece:
     words = read(term)
     readings = words[0].readings if len(words) == 1 else ("".join(word.readings[0] for word in words),)
     if heard:
-        return Piece(readings, 0.0)
+        return Piece(readings)
     unread = any(character.isascii() for character in readings[0])
     kana = range(math.ceil(FEWEST_KANA * len(term)), MOST_KANA * len(term) + 1) if unread else range(0)
     return Piece(readings, TERM_TOLERANCE, True, kana)

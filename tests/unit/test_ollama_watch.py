@@ -62,8 +62,8 @@ async def test_a_server_that_hangs_is_gone() -> None:
 
 def test_a_model_as_it_should_be_is_no_problem() -> None:
     """Wholly on the card, with the context asked for; a server that does not tell the context is believed."""
-    assert problems(WHOLE, 4096) == []
-    assert problems(replace(WHOLE, context_length=None), 4096) == []
+    assert problems(WHOLE, 4096, True) == []
+    assert problems(replace(WHOLE, context_length=None), 4096, True) == []
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,18 @@ def test_a_model_as_it_should_be_is_no_problem() -> None:
 )
 def test_each_problem_is_said_with_its_way_out(found: Placement | None, said: list[str]) -> None:
     """One sentence on one line."""
-    (problem,) = problems(found, 4096)
+    (problem,) = problems(found, 4096, True)
     assert "\n" not in problem
     assert all(part in problem for part in said)
 
 
 def test_several_problems_are_all_said() -> None:
     """A model that is partly on the CPU and has another context has two."""
-    assert len(problems(replace(WHOLE, vram_mib=1, context_length=2048), 4096)) == 2
+    assert len(problems(replace(WHOLE, vram_mib=1, context_length=2048), 4096, True)) == 2
+
+
+def test_a_model_on_the_cpu_of_a_machine_without_a_card_is_where_it_has_to_be() -> None:
+    """Nothing can be done about it; with a card something can."""
+    on_cpu = replace(WHOLE, vram_mib=0)
+    assert problems(on_cpu, 4096, has_card=False) == []
+    assert len(problems(on_cpu, 4096, has_card=True)) == 1

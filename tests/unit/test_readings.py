@@ -72,12 +72,6 @@ def test_other_readings_of_a_spelling_are_known() -> None:
     assert {"アス", "アシタ"} <= set(tomorrow.readings)
 
 
-def test_words_whose_meaning_turns_are_exact() -> None:
-    """Particles, auxiliaries, prefixes, numbers, names and opposites; not plain nouns and verbs."""
-    words = {word.surface: word.exact for word in READER("田中は3回不可能な国内の会議で話しません問題もない")}
-    assert {surface for surface, exact in words.items() if not exact} == {"回", "可能", "会議", "話し", "問題", "ない"}
-
-
 def test_digits_and_kanji_are_one_number() -> None:
     """A number is known by its value."""
     assert [word.number for word in READER("1,500と千五百と3.5")] == ["1500", "", "1500", "", "3.5"]

@@ -1,0 +1,43 @@
+"""How the daemon starts and what it tells where there is a graphics card; the card itself is pretended."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ipc import gpu
+from tests.process.conftest import embedded
+from wernicke_daemon.daemon import running
+from wernicke_daemon.loading import LARGEST_FIRST
+from wernicke_daemon.profiles import Choice
+
+CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 24_000, "utilisation_percent": 5}
+
+
+async def test_models_are_loaded_one_by_one_and_what_they_took_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest first, a line each, then the budget; the card's figures are on /health and /stats."""
+    free = [24_000]
+
+    def free_mib() -> int:
+        free.append(free[-1] - 100)
+        return free[-2]
+
+    monkeypatch.setattr(gpu, "figures", lambda: {**CARD, "free_mib": free[-1]})
+    monkeypatch.setattr(gpu, "free_mib", free_mib)
+    lines: list[str] = []
+    choice = Choice("embedded", "for a test")
+    async with running(embedded(tmp_path), lines.append, choice=choice) as daemon, httpx.AsyncClient() as http:
+        stats = (await http.get(f"http://127.0.0.1:{daemon.port}/stats")).json()
+        health = (await http.get(f"http://127.0.0.1:{daemon.port}/health")).json()
+    loaded = [line for line in lines if "MiB of the card" in line]
+    assert [line.split(":")[0] for line in loaded] == list(LARGEST_FIRST)
+    assert all(line.endswith(" s, 100 MiB of the card") for line in loaded)
+    ready = [lines.index(f"{stage}: ready") for stage in LARGEST_FIRST]
+    assert ready == sorted(ready) and "free of 24576 MiB" in lines[-1]
+    assert health["gpu_available"] and health["vram_free"] == free[-1]
+    wanted: dict[str, Any] = {**CARD, "free_mib": free[-1], "allocated_mib": 0, "reserved_mib": 0, "ollama_mib": None}
+    assert stats["gpu_stats"] == wanted
+    assert stats["stages"]["asr"]["gpu_mib"] is None
