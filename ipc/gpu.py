@@ -8,7 +8,8 @@ MIB = 1024 * 1024
 
 
 def figures() -> dict[str, Any] | None:
-    """name, driver, total_mib, free_mib, utilisation_percent; None without a card or driver."""
+    """name, driver, total_mib, free_mib, utilisation_percent (None where the driver does not say, as of a part of a
+    card); None without a card or driver."""
     try:
         card = _first_card()
         memory = pynvml.nvmlDeviceGetMemoryInfo(card)
@@ -17,7 +18,7 @@ def figures() -> dict[str, Any] | None:
             "driver": str(pynvml.nvmlSystemGetDriverVersion()),
             "total_mib": int(memory.total) // MIB,
             "free_mib": int(memory.free) // MIB,
-            "utilisation_percent": int(pynvml.nvmlDeviceGetUtilizationRates(card).gpu),
+            "utilisation_percent": _utilisation(card),
         }
     except pynvml.NVMLError:
         return None
@@ -37,6 +38,13 @@ def process_mib(pid: int) -> int | None:
         return None
     used = next((process.usedGpuMemory for process in running if process.pid == pid), None)
     return None if used is None else int(used) // MIB
+
+
+def _utilisation(card: Any) -> int | None:
+    try:
+        return int(pynvml.nvmlDeviceGetUtilizationRates(card).gpu)
+    except pynvml.NVMLError:
+        return None
 
 
 def _first_card() -> Any:

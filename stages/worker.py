@@ -25,7 +25,7 @@ from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Res
 from stages import logs, parent_watch, registry
 from stages.control import Control
 from stages.fault import Faults
-from stages.gpu_errors import is_out_of_memory
+from stages.gpu_errors import is_device_error, is_out_of_memory
 from stages.stage import Engine, GpuEngine, ReadAudio
 
 Socket = zmq.Socket[bytes]
@@ -155,7 +155,8 @@ class Worker:
         self._release_after_job = release_after_job
 
     def do(self, job: Job) -> Done | Failed:
-        """An engine's exception is an answer too."""
+        """An engine's exception is an answer too. Raises what says that this process can't use its GPU any more: the
+        front replaces a process that ends, and has the job done again."""
         if self._control.was_cancelled(job.job_id):
             return Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0)
         self._arena.mark(self._stage, job.job_id)
@@ -169,6 +170,8 @@ class Worker:
             return Failed(job.job_id, error.code, str(error), elapsed_ms(began))
         except Exception as error:
             _log.exception("job_raised", job=job.job_id)
+            if is_device_error(error):
+                raise
             return Failed(job.job_id, WernickeError.code, f"{type(error).__name__}: {error}", elapsed_ms(began))
         finally:
             self._control.job_finished(job.job_id)

@@ -1,5 +1,6 @@
 """How much GPU memory the configured models need, and what is left. Pure."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ipc import vram
@@ -37,6 +38,14 @@ def least(config: Config) -> int:
     uses_whisper = any(need.what.startswith("Whisper") for need in needs(config))
     spared = full - smallest if uses_whisper and full and smallest and wanted in vram.COMPUTE_TYPES else 0
     return total(config) - spared
+
+
+def held(config: Config, loaded: Mapping[str, int]) -> int:
+    """MiB of this card that the language model has already: they are not free, and need no more room either.
+
+    loaded: of `ollama_watch.held`."""
+    by_name = {name.removesuffix(":latest"): mib for name, mib in loaded.items()}
+    return sum(by_name.get(need.what.removesuffix(":latest"), 0) for need in _llm(config))
 
 
 def _recogniser(config: Config) -> list[Need]:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import io
 import os
 import sys
@@ -17,7 +18,6 @@ from wernicke_daemon.outputs import ENDINGS, complain, exit_code
 
 if TYPE_CHECKING:
     from wernicke_daemon.config import Config
-    from wernicke_daemon.profiles import Choice
 
 _INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -153,12 +153,11 @@ def _add_status_options(parser: argparse.ArgumentParser) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     from wernicke_daemon.config import overrides
-    from wernicke_daemon.machine import resolved
 
     if args.demo:
         return _demo(args)
-    config, choice = resolved(overrides(_settings(args), args.host, args.port, args.profile))
-    return _show_settings(config) if args.check_config else _start(config, choice)
+    config = overrides(_settings(args), args.host, args.port, args.profile)
+    return _show_settings(config) if args.check_config else _start(config)
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -198,25 +197,47 @@ def _config_beside_script() -> Path | None:
     return file if file.exists() and (root / "run_daemon.py").exists() else None
 
 
-def _start(config: "Config", choice: "Choice") -> int:
+def _start(wanted: "Config") -> int:
+    """wanted: without its profile."""
+    from wernicke_daemon.config import ConfigError
     from wernicke_daemon.daemon import serve
+    from wernicke_daemon.machine import resolved
     from wernicke_daemon.models_cli import refuse_without
 
     try:
+        config, choice = resolved(wanted)
         refuse_without(config)
         return serve(config, choice, announce=lambda line: print(line, flush=True))
     except WernickeError as error:
         complain(error)
-        return 1
+        _leave_in_log(wanted, error)
+        return Exit.USAGE if isinstance(error, ConfigError) else 1
 
 
-def _show_settings(config: "Config") -> int:
+def _leave_in_log(config: "Config", error: WernickeError) -> None:
+    """Without a console (pythonw.exe, a service) nobody has seen the complaint."""
+    import structlog
+    from msgspec.structs import replace
+
+    from wernicke_daemon import logs
+
+    with contextlib.suppress(OSError):  # it may be what the complaint is about
+        listener = logs.start(replace(config.logging, console=False), config.log_path)
+        log = structlog.get_logger()
+        log.error("not_started", code=error.code, reason=str(error))
+        listener.stop()
+
+
+def _show_settings(wanted: "Config") -> int:
+    """wanted: without its profile."""
     import msgspec
     from rich.console import Console
     from rich.table import Table
 
+    from wernicke_daemon.machine import resolved
+
     table = Table("setting", "value")
-    for name, value in _leaves(msgspec.to_builtins(config), ""):
+    for name, value in _leaves(msgspec.to_builtins(resolved(wanted)[0]), ""):
         table.add_row(name, value)
     console = Console(markup=False, highlight=False)
     console.print("config OK")

@@ -31,6 +31,8 @@ MIB = 1024 * 1024
 COLD_LOAD_S = 300.0
 """What a large language model may take from a slow disk."""
 GPU_PACKAGES = 'uv pip install --torch-backend=auto ".[gpu]"'
+CUDA_BUILD = f"{GPU_PACKAGES} --reinstall-package torch --reinstall-package torchaudio"
+"""Of the versions that fit: without the package's own requirements the newest would come."""
 DRIVERS = "https://www.nvidia.com/drivers"
 
 
@@ -98,7 +100,9 @@ def memory(card: Fact, config: Config, held_mib: int) -> Check:
 
 
 def cublas(fact: Fact, config: Config) -> Check:
-    if not recognises_on_card(config) or fact is None:
+    if not recognises_on_card(config):
+        return Check("cuBLAS", True, "not needed: speech is not recognised on a graphics card")
+    if fact is None:
         return _no_card("cuBLAS", config)
     if "error" in fact:
         return Check("cuBLAS", False, fact["error"], "pip install nvidia-cublas-cu12")
@@ -125,8 +129,7 @@ def torch(fact: Fact, config: Config) -> Check:
         return Check("PyTorch", False, reason, GPU_PACKAGES)
     on_card = any(uses_card(config, device) for device in devices)
     if fact["cuda"] is None and on_card:
-        fix = "uv pip install --torch-backend=auto --reinstall torch torchaudio"
-        return Check("PyTorch", False, f"{fact['version']} is a build without CUDA", fix)
+        return Check("PyTorch", False, f"{fact['version']} is a build without CUDA", CUDA_BUILD)
     device = fact["device"] or "no CUDA device"
     ok = bool(fact["available"]) or not on_card
     fix = "" if ok else f"install a newer driver from {DRIVERS} and restart"
@@ -135,7 +138,7 @@ def torch(fact: Fact, config: Config) -> Check:
 
 def _no_card(name: str, config: Config) -> Check:
     profile = config.runtime.profile
-    if any(uses_card(config, device) for device in (config.asr.device, *torch_devices(config))):
+    if recognises_on_card(config) or any(uses_card(config, device) for device in torch_devices(config)):
         fix = f'install the NVIDIA driver from {DRIVERS} and restart, or set runtime.profile = "cpu"'
         return Check(name, False, f"no NVIDIA card answers; the profile {profile} needs one", fix)
     return Check(name, True, f"no NVIDIA card; the profile {profile} needs none")

@@ -1,11 +1,11 @@
 """The doctor's round: facts are looked up, judged by `doctor`, and nothing that goes wrong on the way ends it."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ipc.gpu import MIB
-from wernicke_daemon import doctor, doctor_facts, hub, models, models_cli, profiles
+from wernicke_daemon import budget, doctor, doctor_facts, hub, machine, models, models_cli, ollama_watch, profiles
 from wernicke_daemon.config import Config
 from wernicke_daemon.doctor import Check
 from wernicke_daemon.doctor_facts import OllamaFacts
@@ -14,11 +14,13 @@ from wernicke_daemon.typed_toml import ConfigError
 
 class Seen(NamedTuple):
     """What several checks need. config: with its profile applied. probe: what `stages.probe` said; where it did not
-    answer it is empty, and `problem` says why. running: whether this daemon runs already."""
+    answer it is empty, and `problem` says why. loaded: of `ollama_watch.held`. running: whether this daemon runs
+    already."""
 
     config: Config
     probe: dict[str, Any]
     problem: str
+    loaded: dict[str, int]
     ollama: OllamaFacts
     running: bool
 
@@ -28,7 +30,7 @@ class Seen(NamedTuple):
 
     @property
     def held_mib(self) -> int:
-        return self.ollama.size_vram // MIB
+        return budget.held(self.config, self.loaded)
 
 
 def examine(config: Config) -> Iterator[Check]:
@@ -42,11 +44,10 @@ def examine(config: Config) -> Iterator[Check]:
 
 def _look(config: Config) -> tuple[Seen, Check]:
     probe, problem = _probe()
-    ollama = doctor_facts.ollama(config)
     running = doctor_facts.is_daemon(config)
-    seen = Seen(config, probe, problem, ollama, running)
-    applied, profile = _profile(seen)
-    return seen._replace(config=applied), profile
+    loaded = asyncio.run(ollama_watch.held(config.llm.host)) if config.correction.engine != "none" else {}
+    applied, profile = _profile(config, machine.emptied(_card(probe)) if running else _card(probe), loaded)
+    return Seen(applied, probe, problem, loaded, doctor_facts.ollama(applied), running), profile
 
 
 def _safely(name: str, look: Callable[[Seen], Iterator[Check]], seen: Seen) -> Iterator[Check]:
@@ -69,16 +70,15 @@ def _card(probe: dict[str, Any]) -> dict[str, Any] | None:
     return None if card is None or "error" in card else card
 
 
-def _profile(seen: Seen) -> tuple[Config, Check]:
-    """The settings in force, and how they were chosen. What a running daemon holds of the card is its own."""
-    config, card = seen.config, seen.card
-    if card and seen.running:
-        card = {**card, "free_mib": card["total_mib"]}
+def _profile(config: Config, card: dict[str, Any] | None, loaded: dict[str, int]) -> tuple[Config, Check]:
+    """The settings in force, and how they were chosen. card: emptied where the daemon runs, as what it holds is its
+    own."""
     try:
-        choice = profiles.choose(config, card, seen.held_mib)
+        choice = profiles.choose(config, card, loaded)
     except ConfigError as error:
+        fix = "make room on the card" if card else f"install the NVIDIA driver from {doctor.DRIVERS} and restart"
         applied = profiles.applied(config, config.runtime.profile)
-        return applied, Check("profile", False, str(error), 'make room, or set runtime.profile = "auto"')
+        return applied, Check("profile", False, str(error), f'{fix}, or set runtime.profile = "auto"')
     return profiles.applied(config, choice.profile), Check("profile", True, f"{choice.profile}: {choice.why}")
 
 

@@ -4,7 +4,8 @@ Not when somebody looks: a driver or a server that hangs must not hang the daemo
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,7 +16,9 @@ from ipc.settings import LlmSettings
 from wernicke_daemon import ollama_watch
 from wernicke_daemon.ollama_watch import Placement
 
-EVERY_S = 5.0
+CARD_EVERY_S = 5.0
+OLLAMA_EVERY_S = 30.0
+"""Less often: it writes a line into its own log each time."""
 
 _log = structlog.get_logger()
 
@@ -33,12 +36,11 @@ class HardwareWatch:
 
     async def run(self, llm: LlmSettings | None) -> None:
         """llm: the server that is in use, None where none is."""
-        while self.card is not None or llm is not None:
+        async with asyncio.TaskGroup() as tasks:
             if self.card is not None:
-                await self.look_at_card()
+                tasks.create_task(_again_and_again(self.look_at_card, CARD_EVERY_S))
             if llm is not None:
-                await self._look_at_ollama(llm)
-            await asyncio.sleep(EVERY_S)
+                tasks.create_task(_again_and_again(partial(self._look_at_ollama, llm), OLLAMA_EVERY_S))
 
     async def _look_at_ollama(self, llm: LlmSettings) -> None:
         self._placement = await ollama_watch.placement(llm.host, llm.model)
@@ -62,3 +64,9 @@ class HardwareWatch:
             "reserved_mib": sum(memory.reserved for memory in memories),
             "ollama_mib": self._placement.vram_mib if self._placement else None,
         }
+
+
+async def _again_and_again(look: Callable[[], Awaitable[None]], every_s: float) -> None:
+    while True:
+        await look()
+        await asyncio.sleep(every_s)

@@ -15,7 +15,6 @@ from wernicke_daemon.config import Config
 from wernicke_daemon.hub import NotFetched
 from wernicke_daemon.models import Model
 
-PULL = "run `wernicke models pull`"
 Settings = Callable[[argparse.Namespace], Config]
 Action = Callable[[Config, argparse.Namespace], int]
 
@@ -68,7 +67,7 @@ def missing(config: Config) -> list[Missing]:
     a model in Ollama is not among them. config: with its profile applied."""
     hub.prepare(offline=False)
     kept = [model for model in models.named(config) if model.keeper == "hub"]
-    return [Missing(model, how) for model in kept if (how := _how_to_get(model))]
+    return [Missing(model, how) for model in kept if (how := _how_to_get(model, config))]
 
 
 def refuse_without(config: Config) -> None:
@@ -84,7 +83,7 @@ def refuse_without(config: Config) -> None:
 def absence(model: Model, config: Config) -> str:
     """Why the model can't be used, and how to get it; empty where it is there."""
     if model.keeper == "hub":
-        return _how_to_get(model)
+        return _how_to_get(model, config)
     from wernicke_daemon import ollama_models
 
     try:
@@ -94,16 +93,18 @@ def absence(model: Model, config: Config) -> str:
     return ""
 
 
-def _how_to_get(model: Model) -> str:
+def _how_to_get(model: Model, config: Config) -> str:
+    """With the profile: `auto` chooses by what is free of the card, and `pull` by the whole of it."""
     lacking = hub.lacking(model)
     if not lacking:
         return ""
     if not hub.is_cached(model):
         return f"the directory lacks {', '.join(lacking)}: complete it"
+    pull = f"run `wernicke models pull --profile {config.runtime.profile}`"
     if not model.gated:
-        return PULL
+        return pull
     page = f"{hub.HUB}/{model.name}"
-    return f"accept its licence at {page} if it asks for that, put a token from {hub.TOKENS} into HF_TOKEN, {PULL}"
+    return f"accept its licence at {page} if it asks for that, put a token from {hub.TOKENS} into HF_TOKEN, {pull}"
 
 
 # --- the four ----------------------------------------------------------------------------------------

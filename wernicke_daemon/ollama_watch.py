@@ -39,11 +39,10 @@ class _Answer(msgspec.Struct, frozen=True):
 
 async def placement(host: str, model: str) -> Placement | None:
     """None where no Ollama server answers at `host`. Takes up to _TIMEOUT_S."""
-    try:
-        answer = msgspec.json.decode(await _get(host.rstrip("/") + "/api/ps"), type=_Answer)
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):
+    models = await _models(host)
+    if models is None:
         return None
-    running = next((one for one in answer.models if _full_name(one.model) == _full_name(model)), None)
+    running = next((one for one in models if _full_name(one.model) == _full_name(model)), None)
     if running is None:
         return Placement(model, loaded=False)
     return Placement(
@@ -54,6 +53,18 @@ async def placement(host: str, model: str) -> Placement | None:
         context_length=running.context_length,
         expires_at=running.expires_at,
     )
+
+
+async def held(host: str) -> dict[str, int]:
+    """MiB of graphics memory by the full name of each model that is loaded there; empty where no server answers."""
+    return {_full_name(one.model): one.size_vram // _MIB for one in await _models(host) or ()}
+
+
+async def _models(host: str) -> tuple[_Running, ...] | None:
+    try:
+        return msgspec.json.decode(await _get(host.rstrip("/") + "/api/ps"), type=_Answer).models
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):
+        return None
 
 
 def problems(found: Placement | None, wanted_num_ctx: int, has_card: bool) -> list[str]:

@@ -4,7 +4,7 @@ A profile sets what was left at its default; what the user has set otherwise sta
 it is there to run anything anywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -14,18 +14,24 @@ from wernicke_daemon.config import Config, Profile
 from wernicke_daemon.typed_toml import ConfigError
 
 Settings = dict[str, dict[str, Any]]
+NOTHING: Mapping[str, int] = {}
 
 PROFILES: dict[Profile, Settings] = {
     "rtx3090": {
-        "asr": {"engine": "faster_whisper"},
-        "alignment": {"engine": "whisperx"},
-        "diarization": {"engine": "pyannote"},
+        "asr": {"engine": "faster_whisper", "device": "cuda"},
+        "alignment": {"engine": "whisperx", "device": "cuda"},
+        "diarization": {"engine": "pyannote", "device": "cuda"},
         "correction": {"engine": "ollama"},
     },
     "small-gpu": {
-        "asr": {"engine": "faster_whisper", "model": "large-v3-turbo", "compute_type": "int8_float16"},
+        "asr": {
+            "engine": "faster_whisper",
+            "model": "large-v3-turbo",
+            "device": "cuda",
+            "compute_type": "int8_float16",
+        },
         "alignment": {"engine": "whisper"},
-        "diarization": {"engine": "pyannote"},
+        "diarization": {"engine": "pyannote", "device": "cuda"},
         "correction": {"engine": "ollama"},
         "llm": {"model": "qwen2.5:3b-instruct-q4_0"},
     },
@@ -41,7 +47,8 @@ PROFILES: dict[Profile, Settings] = {
         "correction": {"engine": "none"},
     },
 }
-"""By section. rtx3090 has the defaults' models, which were chosen for 24 GB. On a CPU alignment and pyannote may take
+"""By section. rtx3090 has the defaults' models, which were chosen for 24 GB. With "cuda", a build of PyTorch
+without it does not start, where "auto" would make do with the CPU in silence. On a CPU alignment and pyannote may take
 longer than the speech itself."""
 
 BY_CARD: tuple[tuple[Profile, int], ...] = (("rtx3090", 16_000), ("small-gpu", 6_000))
@@ -68,35 +75,35 @@ def applied(config: Config, profile: Profile) -> Config:
     return replace(config, runtime=replace(config.runtime, profile=profile))
 
 
-def choose(config: Config, card: dict[str, Any] | None, held_mib: int = 0) -> Choice:
-    """The profile to run with. card: of `gpu.figures`. held_mib: of its memory, what our own models hold already.
+def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int] = NOTHING) -> Choice:
+    """The profile to run with. card: of `gpu.figures`. loaded: of `ollama_watch.held`; each profile has its own model.
 
     Raises ConfigError where config.toml names a profile that this card has no room for.
     """
     wanted = config.runtime.profile
     if wanted != "auto":
-        return Choice(wanted, _as_configured(config, wanted, card, held_mib))
+        return Choice(wanted, _as_configured(config, wanted, card, loaded))
     if card is None:
         return Choice("cpu", "no NVIDIA card was found")
     refused: list[str] = []
     for profile, least_mib in BY_CARD:
         if card["total_mib"] < least_mib:
             refused.append(f"{profile} is for cards with {least_mib} MiB and more")
-        elif problem := _shortage(applied(config, profile), card, held_mib):
+        elif problem := _shortage(applied(config, profile), card, loaded):
             refused.append(f"{profile} needs {problem}")
         else:
             return Choice(profile, _why(card, refused))
     return Choice("cpu", _why(card, refused))
 
 
-def _as_configured(config: Config, profile: Profile, card: dict[str, Any] | None, held_mib: int) -> str:
+def _as_configured(config: Config, profile: Profile, card: dict[str, Any] | None, loaded: Mapping[str, int]) -> str:
     if profile not in ("rtx3090", "small-gpu"):
         return "as configured"
     if card is None:
         raise ConfigError(
             f'runtime.profile is "{profile}" but no NVIDIA card was found: install its driver, or set it to "auto"'
         )
-    problem = _shortage(applied(config, profile), card, held_mib)
+    problem = _shortage(applied(config, profile), card, loaded)
     if problem:
         raise ConfigError(
             f'runtime.profile is "{profile}", which needs {problem} on the {card["name"]}: end what else uses the '
@@ -105,9 +112,9 @@ def _as_configured(config: Config, profile: Profile, card: dict[str, Any] | None
     return f"as configured; {card['name']}, {card['free_mib']} MiB free"
 
 
-def _shortage(config: Config, card: dict[str, Any], held_mib: int) -> str:
+def _shortage(config: Config, card: dict[str, Any], loaded: Mapping[str, int]) -> str:
     """Empty where it fits, with the smallest type in which Whisper can be had."""
-    needed, free = budget.least(config), card["free_mib"] + held_mib
+    needed, free = budget.least(config), card["free_mib"] + budget.held(config, loaded)
     return f"{needed} MiB and {free} MiB are free" if needed > free else ""
 
 

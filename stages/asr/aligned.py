@@ -12,6 +12,7 @@ from ipc.settings import StageSettings
 from stages.alignment import model_files
 from stages.alignment.whisperx import Alignment, WhisperxAligner, one_line
 from stages.alignment.words import into_words
+from stages.gpu_errors import is_out_of_memory
 from stages.stage import Audio, Engine, GpuEngine, ReadAudio
 
 ALIGNMENT_UNAVAILABLE: Final = "ALIGNMENT_UNAVAILABLE"
@@ -59,7 +60,7 @@ class Aligned:
         return self._process(self._recogniser.process, work, read_audio)
 
     def process_smaller(self, work: Work, read_audio: ReadAudio) -> AsrResult:
-        """Alignment takes segments one at a time anyway."""
+        """Alignment takes segments one at a time anyway, and sees to its own lack of memory."""
         recogniser = self._recogniser
         smaller = recogniser.process_smaller if isinstance(recogniser, GpuEngine) else recogniser.process
         return self._process(smaller, work, read_audio)
@@ -92,7 +93,7 @@ class Aligned:
     def _timed(self, result: AsrResult, audio: Audio) -> AsrResult:
         if self._aligner is None or not result.segments:
             return result
-        return with_times(result, self._aligner.align(result.segments, audio, result.language))
+        return with_times(result, align(self._aligner, result, audio))
 
 
 def choose(settings: StageSettings) -> tuple[WhisperxAligner | None, str]:
@@ -115,6 +116,20 @@ def choose(settings: StageSettings) -> tuple[WhisperxAligner | None, str]:
         why = one_line(error)
     aligner.close()  # outside the except block, where its traceback would hold the model
     return None, why
+
+
+def align(aligner: WhisperxAligner, result: AsrResult, audio: Audio) -> Alignment:
+    """Tried a second time where GPU memory did not suffice. Then the recogniser's own times do: a recognised text is
+    not given up, or recognised again with less care, for those of its words."""
+    for _ in range(2):
+        try:
+            return aligner.align(result.segments, audio, result.language)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        log.warning("alignment_failed", language=result.language, reason="GPU memory did not suffice")
+        aligner.release()  # outside the except block, where its traceback would hold what is to be released
+    return Alignment("", (None,) * len(result.segments))
 
 
 def in_words(result: AsrResult) -> AsrResult:

@@ -5,6 +5,7 @@ says why. One request goes at a time; how many jobs wait here is bounded by `run
 front, where their deadline runs.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -76,7 +77,11 @@ class OllamaCorrection:
         if trouble is not None:
             return CorrectionResult(tuple(texts), 0, (trouble,))
         refused, warnings = 0, dict[str, None]()
+        until = time.monotonic() + self._settings.correction.deadline_s
         for batch in (spoken[start : start + size] for start in range(0, len(spoken), size)):
+            if time.monotonic() >= until:
+                warnings[LLM_TIMEOUT] = None
+                break  # the text has gone out without this job's result, and the next job waits
             answer, warning = self._correct(work, batch)
             if warning is not None:
                 warnings[warning] = None

@@ -68,6 +68,7 @@ def _read(path: Path) -> Prompt:
     try:
         if not _NAME.fullmatch(path.stem):
             raise ValueError(f"its name must be a language's code, such as ja.toml, or {OTHER}.toml")
-        return msgspec.toml.decode(path.read_bytes(), type=Prompt)
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
+        return msgspec.toml.decode(text, type=Prompt)
     except (OSError, ValueError) as error:
         raise EngineUnavailable(f"the prompt file {path} can't be used, correct it or delete it: {error}") from error

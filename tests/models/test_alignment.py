@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import structlog
 import torch
+from whisperx import alignment
 
 from ipc.audio_handle import AudioHandle
 from ipc.errors import EngineUnavailable
@@ -20,7 +21,7 @@ from ipc.model_names import ALIGNMENT_MODELS
 from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
 from stages import registry
 from stages.alignment.whisperx import WhisperxAligner
-from stages.asr.aligned import choose
+from stages.asr.aligned import align, choose
 from stages.stage import Audio, GpuEngine
 from tests.models.tiny_wav2vec2 import build_tiny_wav2vec2, speech
 from tests.tiny_whisper import TEXT, build_tiny_whisper
@@ -318,3 +319,25 @@ def test_an_exception_is_a_failure_of_alignment_only(japanese: Path, monkeypatch
     assert [line["reason"] for line in lines] == ["KeyError"]
     with pytest.raises(torch.OutOfMemoryError):
         aligner.align([segment], audio, "ja")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_text_is_not_given_up_for_lack_of_memory_to_align_it(
+    japanese: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """It is aligned in a second attempt, or keeps the recogniser's own times; either way it is recognised once."""
+    aligner = ready(japanese)
+    segment, audio = said("話します")
+    trellis, lacks = alignment.get_trellis, [torch.OutOfMemoryError("CUDA out of memory.")] * times
+
+    def get_trellis(*arguments: Any) -> Any:
+        if lacks:
+            raise lacks.pop()
+        return trellis(*arguments)
+
+    monkeypatch.setattr("whisperx.alignment.get_trellis", get_trellis)
+    recognised = AsrResult("ja", 1.0, (segment,), "whisper")
+    with structlog.testing.capture_logs() as lines:
+        found = align(aligner, recognised, audio)
+    assert (found.segments[0] is None) is (times == 2)
+    assert [line["reason"] for line in lines] == ["GPU memory did not suffice"] * times

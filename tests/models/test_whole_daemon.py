@@ -55,9 +55,7 @@ def full(directory: Path, ollama: str) -> Config:
     config = overrides(Config(), host="127.0.0.1", port=0)
     return replace(
         config,
-        asr=replace(
-            config.asr, engine="faster_whisper", model=str(build_tiny_whisper(directory / "whisper", HEARD))
-        ),
+        asr=replace(config.asr, engine="faster_whisper", model=str(build_tiny_whisper(directory / "whisper", HEARD))),
         alignment=replace(
             config.alignment,
             engine="whisperx",

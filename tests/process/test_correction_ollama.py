@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import numpy as np
@@ -195,6 +196,17 @@ def test_a_failed_request_takes_only_its_own_texts(
     with warm(server) as engine:
         server.next_modes = modes
         assert correct(engine, "one", "two", "three") == expected
+
+
+def test_nothing_more_is_asked_for_a_text_that_has_gone_out(
+    server: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `correction.deadline_s` a job makes no further request: the next job waits for this one."""
+    with warm(server) as engine:
+        clock = iter([0.0, 4.9, 5.1])
+        monkeypatch.setattr(ollama, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        assert correct(engine, "one", "two", "three") == CorrectionResult(("one.", "two.", None), 0, ("LLM_TIMEOUT",))
+        assert len(server.chats()) == 1
 
 
 def test_a_server_that_goes_away_is_only_a_warning(server: OllamaServer) -> None:

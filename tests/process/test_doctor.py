@@ -65,7 +65,7 @@ def test_the_exit_code_tells(tmp_path: Path) -> None:
     """1 where anything needs doing, with the sentences below the table."""
     ended = doctor(tmp_path, "--profile", "cpu", text='[correction]\nengine = "none"\n')
     assert ended.returncode == 1
-    assert "to do, model for recognition: run `wernicke models pull`" in ended.stdout
+    assert "to do, model for recognition: run `wernicke models pull --profile cpu`" in ended.stdout
     assert "1 of " in ended.stdout
 
 
@@ -80,6 +80,15 @@ def test_a_language_model_that_is_partly_on_the_cpu(tmp_path: Path) -> None:
         assert not found["language model on the card"]["ok"]
         ollama.loaded.clear()
         assert checks(tmp_path, text=text)["language model on the card"]["finding"] == "not loaded yet"
+
+
+def test_the_language_model_is_the_profiles_own(tmp_path: Path) -> None:
+    """Not the one that a larger card would get."""
+    with OllamaServer() as ollama:
+        ollama.loaded["qwen2.5:3b-instruct-q4_0"] = 4096
+        ollama.vram_share = 0.5
+        found = checks(tmp_path, "--profile", "small-gpu", text=f'[llm]\nhost = "{ollama.url}"\n')
+    assert not found["language model on the card"]["ok"]
 
 
 def test_a_port_in_use_by_another_program(tmp_path: Path) -> None:

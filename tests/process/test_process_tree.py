@@ -125,7 +125,7 @@ def start_parent() -> Iterator[Starter]:
     def start(*codes: str) -> "subprocess.Popen[bytes]":
         options: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
         command = [sys.executable, "-c", PARENT, *codes]
-        environment = process_tree.environment(False)
+        environment = process_tree.environment()
         parent: subprocess.Popen[bytes] = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options)
         parents.append(parent)
         return parent
@@ -285,7 +285,7 @@ def test_truncated_boot_record_ends_the_child_with_a_sentence() -> None:
             [sys.executable, "-c", "from stages.parent_watch import read_boot; read_boot()"],
             input=record,
             capture_output=True,
-            env=process_tree.environment(False),
+            env=process_tree.environment(),
         )
         assert result.returncode == 1
         assert result.stderr.decode().count("\n") == 1

@@ -1,5 +1,6 @@
 """The command line without a server: options, settings, sentences, the demo's figures."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ipc import gpu
 from ipc.errors import WernickeError
 from wernicke_daemon import cli, demo_run
 from wernicke_daemon.config import Config
@@ -62,16 +64,30 @@ def test_serve_overrides_the_file(
 
 
 def test_a_failed_start_is_one_sentence(
-    served: list[Config], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    served: list[Config], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """What keeps the daemon from starting is said plainly, and the exit code is 1."""
+    """What keeps the daemon from starting is said plainly, in the log as well, and the exit code is 1."""
 
     def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
         raise WernickeError("Port 8000 is taken; choose another with --port.")
 
     monkeypatch.setattr(sys.modules["wernicke_daemon.daemon"], "serve", serve)
-    assert cli.serve_main(["--profile", "embedded"]) == 1
+    (tmp_path / "config.toml").touch()
+    assert cli.serve_main(["--profile", "embedded", "--config", str(tmp_path / "config.toml")]) == 1
     assert capsys.readouterr().err == "error: Port 8000 is taken; choose another with --port.\n"
+    line = json.loads((tmp_path / "data/logs/wernicke.jsonl").read_text(encoding="utf-8"))
+    assert line["event"] == "not_started" and line["reason"] == "Port 8000 is taken; choose another with --port."
+
+
+def test_without_a_console_the_log_tells(served: list[Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Started by pythonw.exe there are no streams; a card without room shows in the log."""
+    (tmp_path / "config.toml").write_text('[runtime]\nprofile = "rtx3090"\n', encoding="utf-8")
+    monkeypatch.setattr(gpu, "figures", lambda: None)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.serve_main(["--config", str(tmp_path / "config.toml")]) == 2
+    line = json.loads((tmp_path / "data/logs/wernicke.jsonl").read_text(encoding="utf-8"))
+    assert line["event"] == "not_started" and "no NVIDIA card" in line["reason"]
 
 
 def test_check_config_shows_the_settings_in_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,9 +43,17 @@ def test_a_large_card_with_everything() -> None:
 
 def test_a_machine_without_a_card_that_needs_none() -> None:
     """All is right, and said to be so because of the profile."""
-    checks = [doctor.driver(None, CPU, "linux"), doctor.memory(None, CPU, 0), doctor.cublas({"error": "no"}, CPU)]
+    checks = [doctor.driver(None, CPU, "linux"), doctor.memory(None, CPU, 0)]
     assert {(check.ok, check.finding) for check in checks} == {(True, "no NVIDIA card; the profile cpu needs none")}
+    assert doctor.cublas({"error": "no"}, CPU).ok
     assert doctor.ctranslate2({**CT2, "devices": 0}, CPU).ok and doctor.torch(None, CPU).ok
+
+
+def test_recognition_on_the_cpu_beside_a_card() -> None:
+    """cuBLAS is not missed, and the card that is there is not said to be missing."""
+    config = replace(LARGE, asr=replace(LARGE.asr, device="cpu"))
+    check = doctor.cublas({"error": "no"}, config)
+    assert check.ok and "not needed" in check.finding
 
 
 @pytest.mark.parametrize(
@@ -61,7 +69,10 @@ def test_a_machine_without_a_card_that_needs_none() -> None:
         (doctor.ctranslate2({"error": "DLL load failed"}, CPU), "reinstall ctranslate2"),
         (doctor.torch(None, LARGE), "--torch-backend=auto"),
         (doctor.torch({"error": "DLL load failed"}, LARGE), "--torch-backend=auto"),
-        (doctor.torch({**TORCH, "cuda": None, "available": False, "device": None}, LARGE), "--reinstall torch"),
+        (
+            doctor.torch({**TORCH, "cuda": None, "available": False, "device": None}, LARGE),
+            '".[gpu]" --reinstall-package torch',
+        ),
         (doctor.torch({**TORCH, "available": False, "device": None}, LARGE), "newer driver"),
         (doctor.packages(["torch is 2.9.0, not <2.9"], 20, gpu=True), ".[gpu]"),
         (doctor.port(8000, "it is in use", ours=False), "another port"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.gpu_errors import is_out_of_memory
+from stages.gpu_errors import is_device_error, is_out_of_memory
 
 
 class OutOfMemoryError(RuntimeError):
@@ -40,3 +40,19 @@ def test_too_little_gpu_memory(error: Exception) -> None:
 def test_other_errors(error: Exception) -> None:
     """Main memory that ran out, and other failures of a GPU."""
     assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported", True),
+        ("CUDA failed with error an illegal memory access was encountered", True),
+        ("cuBLAS failed with status CUBLAS_STATUS_EXECUTION_FAILED", True),
+        ("CUDA failed with error out of memory", False),
+        ("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED", False),
+        ("Expected a tensor on a CUDA device", False),
+    ],
+)
+def test_a_gpu_that_this_process_has_lost(message: str, expected: bool) -> None:
+    """Told from a lack of memory, after which the process may go on, and from errors of the program."""
+    assert is_device_error(RuntimeError(message)) is expected

@@ -1,11 +1,13 @@
-"""What a stage does when its graphics card has no memory left, and what is told of that memory."""
+"""What a stage does when its graphics card has no memory left or is lost, and what is told of that memory."""
 
 import gc
 import weakref
 from typing import Any
 
+import pynvml
 import pytest
 
+from ipc import gpu
 from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, AsrWork, Done, Failed, GpuMemory, Job, Result, Work
@@ -22,11 +24,11 @@ class Tensor:
 
 
 class Engine:
-    """Runs out of memory in whole and, unless `smaller` says otherwise, in half batches."""
+    """error, smaller: what it raises for a whole and for half a batch; None where it gives a result."""
 
     name = model = "large"
 
-    def __init__(self, error: str, smaller: str | None = None) -> None:
+    def __init__(self, error: str | None, smaller: str | None = None) -> None:
         self.calls: list[str] = []
         self._error = error
         self._smaller = smaller
@@ -40,7 +42,9 @@ class Engine:
         self.calls.append("whole")
         tensor = Tensor()
         self._held = weakref.ref(tensor)
-        raise RuntimeError(self._error)
+        if self._error is not None:
+            raise RuntimeError(self._error)
+        return RESULT
 
     def process_smaller(self, work: Work, read_audio: ReadAudio) -> Result:
         self.calls.append("half")
@@ -112,10 +116,45 @@ def test_other_errors_are_not_taken_for_it(smaller: bool) -> None:
     assert engine.calls == (["whole", "released all", "half"] if smaller else ["whole"])
 
 
+@pytest.mark.parametrize("smaller", [False, True])
+def test_a_process_that_has_lost_its_gpu_ends(smaller: bool) -> None:
+    """After a reset of the driver every job would fail in it; the next process may have the card again."""
+    lost = "CUDA failed with error unspecified launch failure"
+    with pytest.raises(RuntimeError, match=lost):
+        done_by(Engine(OUT if smaller else lost, smaller=lost))
+
+
 @pytest.mark.parametrize("wanted", [False, True])
 def test_memory_is_given_back_after_each_job_where_wanted(wanted: bool) -> None:
     """And what is held after it goes with the next heartbeat."""
-    engine = Engine("bad weights")
+    engine = Engine(None)
     _, control = done_by(engine, release_after_job=wanted)
     assert engine.calls == ["whole", *(["released all"] if wanted else [])]
     assert control.gpu == GpuMemory(100, 200)
+
+
+def test_a_driver_that_does_not_say_how_busy_the_card_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card is there all the same, with the memory that decides on its profile."""
+
+    def not_supported(_: object) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    class Memory:
+        total, free = 24 * 1024**3, 20 * 1024**3
+
+    for name, answer in {
+        "nvmlInit": None,
+        "nvmlDeviceGetHandleByIndex": "card",
+        "nvmlDeviceGetName": "a card",
+        "nvmlSystemGetDriverVersion": "1",
+        "nvmlDeviceGetMemoryInfo": Memory,
+    }.items():
+        monkeypatch.setattr(pynvml, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", not_supported)
+    assert gpu.figures() == {
+        "name": "a card",
+        "driver": "1",
+        "total_mib": 24_576,
+        "free_mib": 20_480,
+        "utilisation_percent": None,
+    }

@@ -22,7 +22,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the driver says; may be changed."""
     found = dict(CARD)
     monkeypatch.setattr(gpu, "figures", lambda: dict(found) if found else None)
-    monkeypatch.setattr(hardware_watch, "EVERY_S", 0.01)
+    monkeypatch.setattr(hardware_watch, "CARD_EVERY_S", 0.01)
+    monkeypatch.setattr(hardware_watch, "OLLAMA_EVERY_S", 0.01)
     return found
 
 

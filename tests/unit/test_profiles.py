@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ipc import vram
-from wernicke_daemon import budget
+from ipc import gpu, vram
+from tests.ollama_server import OllamaServer
+from wernicke_daemon import budget, machine
 from wernicke_daemon.config import Config, ConfigError, Profile, parse
 from wernicke_daemon.profiles import PROFILES, applied, choose
 
@@ -53,7 +54,47 @@ def test_what_our_own_model_holds_counts_as_free() -> None:
     """Ollama keeps the model loaded from one run of the daemon to the next."""
     full = card(24_576, free_mib=24_576 - 800 - 10_000)
     assert choose(Config(), full).profile == "small-gpu"
-    assert choose(Config(), full, held_mib=10_000).profile == "rtx3090"
+    assert choose(Config(), full, {"qwen2.5:14b-instruct-q4_0": 10_000}).profile == "rtx3090"
+    assert choose(Config(), full, {"qwen2.5:3b-instruct-q4_0": 10_000}).profile == "small-gpu"
+
+
+@pytest.mark.parametrize("profile", ["auto", "small-gpu"])
+def test_each_profile_has_its_own_model(profile: Profile) -> None:
+    """The second start on a small card, when the small model is in its memory already."""
+    full = card(8_188, free_mib=8_188 - 800 - 2_400)
+    assert choose(with_profile(profile), full, {"qwen2.5:3b-instruct-q4_0": 2_400}).profile == "small-gpu"
+
+
+def test_what_another_machine_holds_is_not_held_here() -> None:
+    """Its Ollama may have the same model loaded; nothing of this card comes free for that."""
+    remote = parse('[llm]\nhost = "http://192.168.1.5:11434"\n')
+    full = card(24_576, free_mib=budget.least(applied(remote, "rtx3090")) - 1)
+    assert choose(remote, full, {"qwen2.5:14b-instruct-q4_0": 10_000}).profile == "small-gpu"
+
+
+def test_a_name_without_its_tag_is_the_latest() -> None:
+    """As Ollama has it."""
+    config = applied(parse('[llm]\nmodel = "mine"\n'), "rtx3090")
+    assert budget.held(config, {"mine:latest": 7, "other:latest": 5}) == 7
+
+
+def test_models_are_fetched_for_the_whole_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in use of it now, by the running daemon itself perhaps; without a card, for none."""
+    monkeypatch.setattr(gpu, "figures", lambda: card(24_576, free_mib=1_000))
+    assert machine.planned(Config()).runtime.profile == "rtx3090"
+    assert machine.planned(with_profile("small-gpu")).llm.model == "qwen2.5:3b-instruct-q4_0"
+    monkeypatch.setattr(gpu, "figures", lambda: None)
+    assert machine.planned(Config()).runtime.profile == "cpu"
+
+
+def test_the_machine_asks_ollama_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card that is full of the very models that are to run has room for them."""
+    monkeypatch.setattr(gpu, "figures", lambda: card(8_188, free_mib=5_000))
+    with OllamaServer() as server:
+        config = parse(f'[llm]\nhost = "{server.url}"\n')
+        assert machine.resolved(config)[1].profile == "cpu"
+        server.loaded["qwen2.5:3b-instruct-q4_0"] = 4096
+        assert machine.resolved(config)[1].profile == "small-gpu"
 
 
 @pytest.mark.parametrize("profile", ["rtx3090", "small-gpu"])
@@ -84,6 +125,7 @@ def test_full_quality_is_the_original_design() -> None:
     )
     engines = (config.asr.engine, config.alignment.engine, config.diarization.engine, config.correction.engine)
     assert engines == ("faster_whisper", "whisperx", "pyannote", "ollama")
+    assert {config.asr.device, config.alignment.device, config.diarization.device} == {"cuda"}
 
 
 def test_what_the_user_has_set_stands() -> None:

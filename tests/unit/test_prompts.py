@@ -124,6 +124,12 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         prompt_files.load(str(tmp_path))
 
 
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Windows editors may begin a file with one."""
+    (tmp_path / "en.toml").write_text('system = "Mend."', encoding="utf-8-sig")
+    assert prompt_files.load(str(tmp_path))["en"].system == "Mend."
+
+
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     """It points to the setting."""
     with pytest.raises(EngineUnavailable, match=r"correction\.prompts"):
