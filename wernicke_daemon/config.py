@@ -88,7 +88,7 @@ class RuntimeSettings(Section, frozen=True):
     credit: Annotated[int, Meta(ge=1, le=8)] = 2
     max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
     asr_down_limit_s: Seconds = 120.0
-    job_timeout_s: Seconds = 60.0
+    job_timeout_s: Seconds = 75.0
     job_timeout_per_audio_s: Annotated[float, Meta(ge=0, le=1000)] = 4.0
     shed_after_s: Seconds = 20.0
     resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0

@@ -259,15 +259,16 @@ class Dispatcher:
             retried=again,
         )
         if not again:
-            self._blame(row, answer)
+            self._blame(stage, row, answer)
             self._without(stage, row, answer.reason if final else GAVE_UP)
 
-    def _blame(self, row: JobRow, answer: Failed) -> None:
-        """What a client can do something about has a code of its own."""
+    def _blame(self, stage: StageName, row: JobRow, answer: Failed) -> None:
+        """What a user can do something about has a code of its own."""
         if answer.code == OutOfGpuMemory.code and row.job_id in self._utterances:
             utterance, _ = self._utterances[row.job_id]
-            utterance.failure_code = answer.code
             utterance.warn(answer.code)
+            if stage == "asr":
+                utterance.failure_code = answer.code
 
     def _close(self, stage: StageName, job_id: int) -> tuple[Utterance, Owner]:
         utterance, owner = self._utterances.pop(job_id)

@@ -30,6 +30,8 @@ RING_BYTES_PER_S = 64_000
 MIB = 1024 * 1024
 COLD_LOAD_S = 300.0
 """What a large language model may take from a slow disk."""
+ASIDE_S = 10.0
+"""What a correction job may take besides its requests: the server is asked for its state first."""
 GPU_PACKAGES = 'uv pip install --torch-backend=auto ".[gpu]"'
 CUDA_BUILD = f"{GPU_PACKAGES} --reinstall-package torch --reinstall-package torchaudio"
 """Of the versions that fit: without the package's own requirements the newest would come."""
@@ -245,8 +247,10 @@ def time_outs(config: Config) -> Check:
         )
     if llm.load_timeout_s < COLD_LOAD_S:
         wrong.append(f"llm.load_timeout_s should be at least {COLD_LOAD_S:g}: a load given up begins anew")
-    if llm.timeout_s > runtime.job_timeout_s:
-        wrong.append("runtime.job_timeout_s must be at least llm.timeout_s, or the stage is replaced meanwhile")
+    if llm.timeout_s + ASIDE_S > runtime.job_timeout_s:
+        wrong.append(
+            f"runtime.job_timeout_s must exceed llm.timeout_s by {ASIDE_S:g} s, or the stage is replaced meanwhile"
+        )
     return Check("time-outs", not wrong, "do not fit together" if wrong else "fit together", "; ".join(wrong))
 
 

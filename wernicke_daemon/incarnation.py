@@ -60,6 +60,7 @@ def _pinned(settings: StageSettings, stage: StageName, engine: str) -> StageSett
 
 class Incarnation:
     """Started by making one. ready: what it said of its engine. why_ended: what it said that keeps it from going on.
+    replaced: its end was asked for, as it could not do a job, and is no sign that the next one will die too.
     doing: in plain words. rss_mb, gpu: its memory."""
 
     def __init__(
@@ -76,6 +77,7 @@ class Incarnation:
         self.epoch = epoch
         self.ready: Ready | None = None
         self.why_ended: str | None = None
+        self.replaced = False
         self.doing = "starting"
         self.rss_mb = 0.0
         self.gpu: GpuMemory | None = None
@@ -119,6 +121,7 @@ class Incarnation:
     def replace(self, why: str) -> None:
         """It takes no more jobs and waits for its end; another takes its place."""
         self.why_ended = why
+        self.replaced = True
         self.ask_to_stop()
 
     def kill(self) -> None:

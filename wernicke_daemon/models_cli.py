@@ -123,7 +123,7 @@ def _pull(config: Config, args: argparse.Namespace) -> int:
     if failed:
         print(f"\nNot fetched, {len(failed)} of {len(models.named(config))}:")
         print(*(f"  {model.name}: {error}{_without(model)}" for model, error in failed), sep="\n")
-    return 1 if failed else 0
+    return int(any(not model.instead for model, _ in failed))
 
 
 def _fetch(model: Model, config: Config) -> None:

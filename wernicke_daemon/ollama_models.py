@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from ipc.errors import WernickeError
+from wernicke_daemon.ollama_watch import full_name
 
 QUICK_S = 5.0
 """Seconds for what takes a running server no time: to connect, to say what it has."""
@@ -70,11 +71,6 @@ def pull(host: str, model: str, console: Console) -> None:
         raise
     except Exception as error:
         raise NotInOllama(why_not(error, host, model)) from error
-
-
-def full_name(model: str) -> str:
-    """Ollama's name of a model always has a tag."""
-    return model if ":" in model else f"{model}:latest"
 
 
 def why_not(error: Exception, host: str, model: str) -> str:

@@ -42,7 +42,7 @@ async def placement(host: str, model: str) -> Placement | None:
     models = await _models(host)
     if models is None:
         return None
-    running = next((one for one in models if _full_name(one.model) == _full_name(model)), None)
+    running = next((one for one in models if full_name(one.model) == full_name(model)), None)
     if running is None:
         return Placement(model, loaded=False)
     return Placement(
@@ -57,7 +57,7 @@ async def placement(host: str, model: str) -> Placement | None:
 
 async def held(host: str) -> dict[str, int]:
     """MiB of graphics memory by the full name of each model that is loaded there; empty where no server answers."""
-    return {_full_name(one.model): one.size_vram // _MIB for one in await _models(host) or ()}
+    return {full_name(one.model): one.size_vram // _MIB for one in await _models(host) or ()}
 
 
 async def _models(host: str) -> tuple[_Running, ...] | None:
@@ -113,6 +113,6 @@ async def _get(url: str) -> bytes:
         return (await client.get(url)).raise_for_status().content
 
 
-def _full_name(model: str) -> str:
-    """Ollama's name of a model always has a tag."""
-    return model if ":" in model else f"{model}:latest"
+def full_name(model: str) -> str:
+    """Ollama's name of a model always has a tag; a colon before the last slash is a registry's port."""
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"

@@ -39,6 +39,7 @@ PROFILES: dict[Profile, Settings] = {
         "asr": {"model": "small", "device": "cpu", "compute_type": "int8"},
         "alignment": {"engine": "whisper"},
         "diarization": {"engine": "spectral"},
+        "llm": {"model": "qwen2.5:3b-instruct-q4_0"},
     },
     "embedded": {
         "asr": {"engine": "pocketsphinx", "language": "en"},

@@ -212,7 +212,7 @@ class SupervisedStage:
     def _note_death(self, incarnation: Incarnation, code: int, policy: RestartPolicy) -> float:
         """Seconds until the next start."""
         self.deaths += 1
-        delay_s = policy.died(time.monotonic())
+        delay_s = 0.0 if incarnation.replaced else policy.died(time.monotonic())
         self.why_down = incarnation.why_ended or f"its process ended with {code}; started again in {delay_s:.1f} s"
         _log.warning(
             "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)

@@ -25,6 +25,8 @@ SAMPLED_TEXTS = 5
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+_never_deleted: list[Any] = []
+
 
 class FasterWhisper:
     """`faster_whisper` in config.toml.
@@ -87,8 +89,8 @@ class FasterWhisper:
         return None if self._device == "cpu" else GpuMemory(0, 0, gpu.process_mib(os.getpid()))
 
     def close(self) -> None:
-        """Leaves the model to the end of the process, which is next: deleting it can crash CTranslate2 on Windows
-        (its issue 1782)."""
+        """Leaves the model to the end of the process: deleting it can crash CTranslate2 on Windows (its issue 1782)."""
+        _never_deleted.append(self._whisper)
 
     def _recognise(self, work: Work, read_audio: ReadAudio, share: int) -> AsrResult:
         if not isinstance(work, AsrWork):

@@ -186,5 +186,5 @@ def reason(error: Exception) -> str:
 
 
 def _full_name(model: str) -> str:
-    """Ollama's name of a model always has a tag."""
-    return model if ":" in model else f"{model}:latest"
+    """Ollama's name of a model always has a tag; a colon before the last slash is a registry's port."""
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"

@@ -43,7 +43,7 @@ def answer_format(count: int) -> dict[str, Any]:
     """JSON schema of an answer to `count` texts."""
     segment = {
         "type": "object",
-        "properties": {"index": {"type": "integer"}, "text": {"type": "string"}},
+        "properties": {"index": {"type": "integer", "enum": list(range(count))}, "text": {"type": "string"}},
         "required": ["index", "text"],
     }
     segments = {"type": "array", "items": segment, "minItems": count, "maxItems": count}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import structlog
 import torch
-from whisperx import alignment
+from whisperx.alignment import get_trellis
 
 from ipc.audio_handle import AudioHandle
 from ipc.errors import EngineUnavailable
@@ -328,14 +328,14 @@ def test_a_text_is_not_given_up_for_lack_of_memory_to_align_it(
     """It is aligned in a second attempt, or keeps the recogniser's own times; either way it is recognised once."""
     aligner = ready(japanese)
     segment, audio = said("話します")
-    trellis, lacks = alignment.get_trellis, [torch.OutOfMemoryError("CUDA out of memory.")] * times
+    lacks = [torch.OutOfMemoryError("CUDA out of memory.")] * times
 
-    def get_trellis(*arguments: Any) -> Any:
+    def lacking(*arguments: Any) -> Any:
         if lacks:
             raise lacks.pop()
-        return trellis(*arguments)
+        return get_trellis(*arguments)
 
-    monkeypatch.setattr("whisperx.alignment.get_trellis", get_trellis)
+    monkeypatch.setattr("whisperx.alignment.get_trellis", lacking)
     recognised = AsrResult("ja", 1.0, (segment,), "whisper")
     with structlog.testing.capture_logs() as lines:
         found = align(aligner, recognised, audio)

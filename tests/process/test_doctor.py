@@ -13,7 +13,7 @@ import psutil
 import pytest
 from packaging.requirements import Requirement
 
-from tests.ollama_server import MODEL, OllamaServer
+from tests.ollama_server import OllamaServer
 from tests.process.conftest import free_port, serving
 from wernicke_daemon import doctor_facts, examination
 from wernicke_daemon.config import Config, parse
@@ -71,8 +71,9 @@ def test_the_exit_code_tells(tmp_path: Path) -> None:
 
 def test_a_language_model_that_is_partly_on_the_cpu(tmp_path: Path) -> None:
     """As Ollama reports it while the model is loaded."""
-    with OllamaServer() as ollama:
-        ollama.loaded[MODEL] = 4096
+    model = "qwen2.5:3b-instruct-q4_0"
+    with OllamaServer([model]) as ollama:
+        ollama.loaded[model] = 4096
         ollama.vram_share = 0.5
         text = f'[llm]\nhost = "{ollama.url}"\n[correction]\nengine = "ollama"\n'
         found = checks(tmp_path, "--profile", "cpu", text=text)

@@ -276,10 +276,20 @@ async def test_a_job_too_large_for_the_graphics_card_is_told_from_others(tmp_pat
     """Tried twice in each of two processes, then the client knows why; the next utterance has a fresh process."""
     async with broken(tmp_path, fault_at(whole[1], "asr", "out_of_memory")) as daemon:
         messages = await daemon.speak()
-        assert daemon.stage("asr").deaths == 2
+        await become(lambda: daemon.stage("asr").deaths == 2)
     assert by_sequence(messages)[2]["code"] == "CUDA_OUT_OF_MEMORY"
     assert_unharmed(messages, whole, but=2)
     assert [line["again"] for line in daemon.log("out_of_gpu_memory")] == [True, False] * 2
+
+
+async def test_jobs_too_large_do_not_wear_a_stage_out(tmp_path: Path, whole: list[Message]) -> None:
+    """However many there are: a process that is replaced did not crash, and its restarts are not limited."""
+    async with broken(tmp_path, {"asr": (Fault("out_of_memory"),)}) as daemon:
+        messages = await daemon.speak()
+        assert 2 * len(whole) > QUICK["restarts_max"]
+        await become(lambda: daemon.stage("asr").deaths == 2 * len(whole))
+        assert not daemon.stage("asr").failed
+    assert {message["code"] for message in by_sequence(messages).values()} == {"CUDA_OUT_OF_MEMORY"}
 
 
 async def test_a_fresh_process_may_have_the_memory(tmp_path: Path, whole: list[Message]) -> None:

@@ -76,14 +76,14 @@ class Control:
 def done_by(engine: Engine, release_after_job: bool = False) -> tuple[Done | Failed, Control]:
     control: Any = Control()
     arena = Arena(1, 16_000)
+    reader = ArenaReader(arena.geometry)
     try:
-        reader = ArenaReader(arena.geometry)
         worker = Worker("asr", engine, reader, control, Faults("asr", 1, ()), release_after_job)
         answer = worker.do(JOB)
         worker.rest()
-        reader.close()
         return answer, control
     finally:
+        reader.close()
         arena.close()
 
 
