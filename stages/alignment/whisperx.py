@@ -180,7 +180,7 @@ def import_whisperx() -> Any:
     except (ImportError, OSError) as error:  # OSError: a library that PyTorch needs
         raise EngineUnavailable(
             f"word times by whisperx need a package that can't be imported ({one_line(error)}): "
-            f"install wernicke-daemon[gpu], {ELSE}"
+            f'run `uv pip install --torch-backend=auto ".[gpu]"`, {ELSE}'
         ) from error
     alignment.nltk_load = lambda resource: OneSentence()
     alignment.nltk.download = refuse_download
@@ -208,7 +208,7 @@ def find_device(wanted: str) -> str:
     if wanted == "cuda" and not found:
         raise EngineUnavailable(
             'alignment.device is "cuda" but PyTorch finds no CUDA device: install PyTorch with CUDA and the NVIDIA '
-            'driver, or set alignment.device = "auto"'
+            'driver, or set alignment.device = "cpu"'
         )
     return "cuda" if found and wanted != "cpu" else "cpu"
 

@@ -125,7 +125,7 @@ class FasterWhisper:
         if wanted == "cuda" and not found:
             raise EngineUnavailable(
                 'asr.device is "cuda" but no CUDA device was found: install the NVIDIA driver, '
-                'or set asr.device = "auto"'
+                'or set asr.device = "cpu"'
             )
         if wanted == "auto":
             return "cuda" if found else "cpu"

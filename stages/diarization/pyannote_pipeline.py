@@ -46,8 +46,8 @@ def import_packages() -> None:
         import_module("pyannote.audio")
     except (ImportError, OSError) as error:
         raise EngineUnavailable(
-            f'the diarization engine pyannote can\'t be imported ({one_line(error)}): run `pip install ".[gpu]"`, '
-            'or set diarization.engine = "spectral"'
+            f"the diarization engine pyannote can't be imported ({one_line(error)}): run "
+            '`uv pip install --torch-backend=auto ".[gpu]"`, or set diarization.engine = "spectral"'
         ) from error
 
 
@@ -59,7 +59,7 @@ def choose_device(wanted: Device) -> str:
     if wanted == "cuda" and not found:
         raise EngineUnavailable(
             'diarization.device is "cuda" but PyTorch finds no CUDA device: install the NVIDIA driver and a PyTorch '
-            'with CUDA (uv pip install --torch-backend=auto ".[gpu]"), or set diarization.device = "auto"'
+            'with CUDA (uv pip install --torch-backend=auto ".[gpu]"), or set diarization.device = "cpu"'
         )
     if wanted == "auto":
         return "cuda" if found else "cpu"

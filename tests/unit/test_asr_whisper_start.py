@@ -155,7 +155,7 @@ def test_a_failed_warm_up_is_a_sentence(model: Path, monkeypatch: pytest.MonkeyP
 def test_a_device_that_is_not_there(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`cuda` without a card stops the start; `auto` would have gone on without."""
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
-    with pytest.raises(EngineUnavailable, match=r"no CUDA device.*asr\.device = \"auto\""):
+    with pytest.raises(EngineUnavailable, match=r"no CUDA device.*asr\.device = \"cpu\""):
         whisper_engine(model, device="cuda").load()
     whisper_engine(model, device="auto").load()
 

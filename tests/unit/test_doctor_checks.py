@@ -141,7 +141,7 @@ def test_a_language_model_in_memory() -> None:
         ("llm", {}, True),
         ("llm", {"load_timeout_s": 900.0}, False),
         ("llm", {"load_timeout_s": 30.0}, False),
-        ("llm", {"timeout_s": 61.0}, False),
+        ("llm", {"timeout_s": 66.0}, False),
     ],
 )
 def test_time_outs(section: str, changes: dict[str, Any], ok: bool) -> None:
