@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
@@ -82,9 +83,13 @@ async def daemon(tmp_path_factory: Any) -> AsyncIterator[Daemon]:
             yield daemon
 
 
+async def said(daemon: Daemon) -> list[dict[str, Any]]:
+    return await wire.transcribe(daemon.port, two_voices().astype("<f4").tobytes(), f"{wire.MONO}&events=session")
+
+
 async def test_japanese_speech_of_two_comes_back_with_words_speakers_and_corrections(daemon: Daemon) -> None:
     """Recognised by Whisper, timed by wav2vec2, told apart by pyannote, corrected by the language model's server."""
-    messages = await wire.transcribe(daemon.port, two_voices().astype("<f4").tobytes(), f"{wire.MONO}&events=session")
+    messages = await said(daemon)
     [hello] = [message for message in messages if message["type"] == "connection_established"]
     assert {stage: engine.split()[0] for stage, engine in hello["engines"].items() if stage != "ingest"} == {
         "asr": "faster_whisper",
@@ -111,3 +116,15 @@ async def test_japanese_speech_of_two_comes_back_with_words_speakers_and_correct
     assert final["text"] == "".join(MEANT)
     for segment in final["segments"]:
         assert {word["speaker"] for word in segment["words"]} == {segment["speaker"]}
+
+
+async def test_stages_that_are_killed_come_back_with_their_models(daemon: Daemon) -> None:
+    """All at once, with an utterance on its way: the result is the same but for what it took."""
+    [before] = wire.finals(await said(daemon))
+    stages = daemon.pipeline.supervisor.stages
+    for name in ("asr", "diarization", "correction"):
+        psutil.Process(stages[name].pid).kill()
+    [after] = wire.finals(await said(daemon))
+    same = ("text", "segments", "language", "models_used", "warnings")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert [stages[name].deaths for name in ("asr", "diarization", "correction")] == [1, 1, 1]
