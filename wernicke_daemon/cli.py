@@ -236,11 +236,13 @@ def _show_settings(wanted: "Config") -> int:
 
     from wernicke_daemon.machine import resolved
 
+    config, choice = resolved(wanted)
     table = Table("setting", "value")
-    for name, value in _leaves(msgspec.to_builtins(resolved(wanted)[0]), ""):
+    for name, value in _leaves(msgspec.to_builtins(config), ""):
         table.add_row(name, value)
     console = Console(markup=False, highlight=False)
     console.print("config OK")
+    console.print(f"Profile {choice.profile}: {choice.why}")
     console.print(table)
     return Exit.OK
 

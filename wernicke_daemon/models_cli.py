@@ -76,7 +76,7 @@ def refuse_without(config: Config) -> None:
     if found:
         raise ModelsMissing(
             f"{'This model is' if len(found) == 1 else 'These models are'} not on this machine: {'; '.join(found)}. "
-            "Without them, --profile embedded serves English."
+            "Or start with --profile embedded, which needs no model and serves English."
         )
 
 
