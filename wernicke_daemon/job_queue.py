@@ -37,6 +37,7 @@ class JobQueue:
         self._waiting: OrderedDict[str, deque[JobRow]] = OrderedDict()
         self._again: deque[JobRow] = deque()
         self._out: dict[int, JobRow] = {}
+        self._overtaken: set[int] = set()
 
     def __len__(self) -> int:
         """Jobs not answered yet."""
@@ -72,7 +73,10 @@ class JobQueue:
         return row
 
     def started(self, job_id: int) -> JobRow | None:
-        """May be said twice of one attempt."""
+        """May be said twice of one attempt, and after its answer: the two come over different sockets."""
+        if job_id in self._overtaken:
+            self._overtaken.discard(job_id)
+            return None
         row = self._out.get(job_id)
         if row is not None and not row.running:
             row.attempts += 1
@@ -82,7 +86,12 @@ class JobQueue:
     def answered(self, job_id: int) -> JobRow | None:
         """The row that this result closes; None if nobody waits for it any more."""
         row = self._out.pop(job_id, None)
-        return None if row is None or row.withdrawn else row
+        if row is None or row.withdrawn:
+            return None
+        if not row.running:
+            row.attempts += 1
+            self._overtaken.add(job_id)
+        return row
 
     def retry(self, row: JobRow) -> bool:
         """An answered row that went wrong is to be sent again, alone; False if that was its last attempt."""
@@ -109,6 +118,7 @@ class JobQueue:
         """Everything sent is to be sent again, but for the rows returned: those are given up."""
         lost = sorted((row for row in self._out.values() if not row.withdrawn), key=lambda row: row.job_id)
         self._out.clear()
+        self._overtaken.clear()
         poison = [row for row in lost if row.attempts >= self._max_attempts]
         for row in lost:
             row.running = False

@@ -184,6 +184,19 @@ def test_a_job_that_went_wrong_is_tried_again_alone() -> None:
     assert take(queue) == [3]
 
 
+def test_an_answer_that_overtakes_the_word_that_its_job_began_counts_once() -> None:
+    """What is heard late is of the attempt that is over, not of the next one, which may not even have begun."""
+    queue = queue_of(row(1))
+    take(queue)
+    failed = queue.answered(1)
+    assert failed is not None and failed.attempts == 1 and queue.retry(failed)
+    assert take(queue) == [1]
+    assert queue.started(1) is None
+    assert (failed.attempts, failed.running) == (1, False)
+    assert queue.stage_died() == [] and take(queue) == [1]
+    assert queue.started(1) is failed and failed.attempts == 2
+
+
 def test_failures_and_deaths_are_attempts_alike() -> None:
     """A job that failed once and then took its stage down has had both its attempts; one that fails twice, too."""
     queue = queue_of(row(1), row(2))
