@@ -21,7 +21,6 @@ from ipc.settings import LlmSettings, StageSettings
 from wernicke_daemon import budget, loading, logs, process_tree, protocol, transcripts
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config import Config, stage_settings
-from wernicke_daemon.free_memory import give_back
 from wernicke_daemon.gateway import Gateway
 from wernicke_daemon.hardware_watch import HardwareWatch
 from wernicke_daemon.ingest_feed import IngestFeed
@@ -84,7 +83,6 @@ class Daemon:
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None
         self._awake: asyncio.Task[None] | None = None
-        self._giving_back: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self.recovery: asyncio.Task[None] | None = None
 
@@ -109,7 +107,6 @@ class Daemon:
             self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
         self._watching = asyncio.create_task(self._hardware.run(self._llm_in_use()))
         self._awake = asyncio.create_task(KeepAwake().run(lambda: self.gateway.active))
-        self._giving_back = asyncio.create_task(give_back())
         self.gateway.ready = True
         for name, stage in self.pipeline.supervisor.stages.items():
             self._quality(name, protocol.DOWN, lacking=stage.state is not State.READY, waiting=0)
@@ -134,7 +131,7 @@ class Daemon:
             self.recovery.cancel()  # what it is at stays in the journal for the next start
             await asyncio.wait([self.recovery])
         await self.gateway.close(self._config.runtime.drain_timeout_s)
-        for task in (self._feeding, self._watching, self._awake, self._giving_back):
+        for task in (self._feeding, self._watching, self._awake):
             if task is not None:
                 task.cancel()
         await self.pipeline.stop()
