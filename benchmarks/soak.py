@@ -71,7 +71,7 @@ RUNTIME: dict[str, Any] = {"restarts_max": 1000, "stable_after_s": 0.01, "resume
 class Sample:
     """at_s: since the start. front_mb, stages_mb: memory that belongs to the front alone, and to the stage processes
     each alone, in megabytes. handles: file descriptors, or Windows' handles, and threads of the front. shm_mb: shared
-    memory (Linux; 0 elsewhere)."""
+    memory (Linux; 0 elsewhere). blocks: of memory that Python has in use, what waits for a collection included."""
 
     at_s: float
     front_mb: float
@@ -79,6 +79,7 @@ class Sample:
     handles: float
     threads: float
     shm_mb: float
+    blocks: float
 
 
 # --- the daemon ------------------------------------------------------------------------------------
@@ -102,6 +103,7 @@ class Soak:
             handles=_handles(self._process),
             threads=self._process.num_threads(),
             shm_mb=_shm_mb(),
+            blocks=sys.getallocatedblocks(),
         )
 
     def _pids(self) -> set[int | None]:
@@ -311,7 +313,15 @@ async def run_clients(args: argparse.Namespace) -> None:
 # --- both ------------------------------------------------------------------------------------------
 
 
-UNITS = {"front_mb": "MB", "stages_mb": "MB", "handles": "", "threads": "", "shm_mb": "MB", "latency_ms": "ms"}
+UNITS = {
+    "front_mb": "MB",
+    "stages_mb": "MB",
+    "handles": "",
+    "threads": "",
+    "shm_mb": "MB",
+    "blocks": "",
+    "latency_ms": "ms",
+}
 
 
 def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
