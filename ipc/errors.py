@@ -29,3 +29,8 @@ class OutOfGpuMemory(WernickeError):
     """A job does not fit into GPU memory, even with half the batch; the stage is restarted."""
 
     code = "CUDA_OUT_OF_MEMORY"
+
+
+def one_line(error: BaseException) -> str:
+    """What it says, for a sentence of ours; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

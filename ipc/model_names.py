@@ -1,4 +1,4 @@
-"""Where the Hugging Face hub has the models that config.toml names by size or language. Pure."""
+"""How the Hugging Face hub and Ollama call the models that config.toml names. Pure."""
 
 WHISPER_REPOSITORIES = {
     **{
@@ -38,3 +38,8 @@ def whisper_repository(model: str) -> str:
 def alignment_model(model: str, language: str) -> str | None:
     """model: `alignment.model`. None where it is "auto" and no model is known for the language."""
     return ALIGNMENT_MODELS.get(language) if model == "auto" else model
+
+
+def ollama_name(model: str) -> str:
+    """Ollama's name of a model always has a tag; a colon before the last slash is a registry's port."""
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"

@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,9 @@ from stages.gpu_errors import is_device_error, is_out_of_memory
 from stages.stage import Engine, GpuEngine, ReadAudio
 
 Socket = zmq.Socket[bytes]
+
+BROKEN = 1
+"""Exit status of a process that can't do any more jobs."""
 
 _log = structlog.get_logger()
 
@@ -50,16 +54,20 @@ def run(record: bytes) -> None:
     if engine is not None:
         arena = ArenaReader(init.arena)
         worker = Worker(stage, engine, arena, control, faults, init.settings.release_after_utterance)
-        serve(worker, control.stop_signal, work, results)
+        try:
+            serve(worker, control.stop_signal, work, results)
+        except Exception:
+            traceback.print_exc()
+            leave(BROKEN)
         engine.close()
-    leave()
+    leave(0)
 
 
-def leave() -> None:
+def leave(status: int) -> None:
     """Native libraries can crash while they unload (CTranslate2 on Windows does), so nothing is unloaded."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 @contextmanager

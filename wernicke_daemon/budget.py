@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ipc import vram
 from ipc.messages import StageName
+from ipc.model_names import ollama_name
 from wernicke_daemon.config import Config
 
 
@@ -44,8 +45,7 @@ def held(config: Config, loaded: Mapping[str, int]) -> int:
     """MiB of this card that the language model has already: they are not free, and need no more room either.
 
     loaded: of `ollama_watch.held`."""
-    by_name = {name.removesuffix(":latest"): mib for name, mib in loaded.items()}
-    return sum(by_name.get(need.what.removesuffix(":latest"), 0) for need in _llm(config))
+    return sum(loaded.get(ollama_name(need.what), 0) for need in _llm(config))
 
 
 def _recogniser(config: Config) -> list[Need]:

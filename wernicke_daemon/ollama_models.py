@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from ipc.errors import WernickeError
-from wernicke_daemon.ollama_watch import full_name
+from ipc.model_names import ollama_name
 
 QUICK_S = 5.0
 """Seconds for what takes a running server no time: to connect, to say what it has."""
@@ -39,7 +39,7 @@ def size(host: str, model: str) -> int | None:
         listed = _client(host, QUICK_S).list().models
     except Exception:  # of the client, of HTTP, of what answers instead of Ollama; `check` tells them apart
         return None
-    found = next((one.size for one in listed if one.model == full_name(model)), None)
+    found = next((one.size for one in listed if one.model == ollama_name(model)), None)
     return None if found is None else int(found)
 
 
@@ -51,7 +51,7 @@ def loaded(host: str, model: str) -> tuple[int, int]:
         running = _client(host, QUICK_S).ps().models
     except Exception as error:
         raise NotInOllama(why_not(error, host, model)) from error
-    found = next((one for one in running if one.model == full_name(model)), None)
+    found = next((one for one in running if one.model == ollama_name(model)), None)
     return (int(found.size or 0), int(found.size_vram or 0)) if found else (0, 0)
 
 

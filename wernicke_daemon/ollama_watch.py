@@ -5,6 +5,8 @@ import asyncio
 import httpx
 import msgspec
 
+from ipc.model_names import ollama_name
+
 _TIMEOUT_S = 2.0
 """Answering takes a running server a few milliseconds."""
 _MIB = 1024 * 1024
@@ -12,15 +14,13 @@ _MIB = 1024 * 1024
 
 class Placement(msgspec.Struct, frozen=True):
     """loaded: the server has the model in memory; the figures are for that. size_mib: all of it, with its context;
-    vram_mib: what of that is on the graphics card. context_length: tokens, None where the server does not say.
-    expires_at: when it will be unloaded if not used, as the server writes it, "" where it does not say."""
+    vram_mib: what of that is on the graphics card. context_length: tokens, None where the server does not say."""
 
     model: str
     loaded: bool
     size_mib: int = 0
     vram_mib: int = 0
     context_length: int | None = None
-    expires_at: str = ""
 
 
 class _Running(msgspec.Struct, frozen=True):
@@ -30,7 +30,6 @@ class _Running(msgspec.Struct, frozen=True):
     size: int = 0
     size_vram: int = 0
     context_length: int | None = None
-    expires_at: str = ""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -42,7 +41,7 @@ async def placement(host: str, model: str) -> Placement | None:
     models = await _models(host)
     if models is None:
         return None
-    running = next((one for one in models if full_name(one.model) == full_name(model)), None)
+    running = next((one for one in models if ollama_name(one.model) == ollama_name(model)), None)
     if running is None:
         return Placement(model, loaded=False)
     return Placement(
@@ -51,13 +50,12 @@ async def placement(host: str, model: str) -> Placement | None:
         size_mib=running.size // _MIB,
         vram_mib=running.size_vram // _MIB,
         context_length=running.context_length,
-        expires_at=running.expires_at,
     )
 
 
 async def held(host: str) -> dict[str, int]:
     """MiB of graphics memory by the full name of each model that is loaded there; empty where no server answers."""
-    return {full_name(one.model): one.size_vram // _MIB for one in await _models(host) or ()}
+    return {ollama_name(one.model): one.size_vram // _MIB for one in await _models(host) or ()}
 
 
 async def _models(host: str) -> tuple[_Running, ...] | None:
@@ -111,8 +109,3 @@ async def _get(url: str) -> bytes:
     transport = httpx.AsyncHTTPTransport(verify=url.startswith("https:"))
     async with asyncio.timeout(_TIMEOUT_S), httpx.AsyncClient(transport=transport, trust_env=False) as client:
         return (await client.get(url)).raise_for_status().content
-
-
-def full_name(model: str) -> str:
-    """Ollama's name of a model always has a tag; a colon before the last slash is a registry's port."""
-    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"

@@ -21,7 +21,7 @@ import structlog
 
 from ipc import gpu
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.errors import EngineFailed, EngineUnavailable
+from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import GpuMemory, Segment
 from ipc.settings import StageSettings
 from stages import offline
@@ -233,7 +233,3 @@ def no_model_known(language: str) -> EngineUnavailable:
         f"no alignment model is known for the language {language!r}: put a wav2vec2 model for it in alignment.model, "
         f"{ELSE}"
     )
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

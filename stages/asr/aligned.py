@@ -7,10 +7,11 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from ipc.errors import one_line
 from ipc.messages import AsrResult, AsrWork, GpuMemory, Result, Work
 from ipc.settings import StageSettings
 from stages.alignment import model_files
-from stages.alignment.whisperx import Alignment, WhisperxAligner, one_line
+from stages.alignment.whisperx import Alignment, WhisperxAligner
 from stages.alignment.words import into_words
 from stages.gpu_errors import is_out_of_memory
 from stages.stage import Audio, Engine, GpuEngine, ReadAudio

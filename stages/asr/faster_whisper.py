@@ -9,7 +9,7 @@ import structlog
 
 from ipc import gpu
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.errors import EngineFailed, EngineUnavailable
+from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import AsrResult, AsrWork, GpuMemory, StageName, Work
 from ipc.settings import AsrSettings, StageSettings
 from stages import offline
@@ -196,7 +196,3 @@ def decoding(settings: AsrSettings, share: int) -> dict[str, Any]:
         "compression_ratio_threshold": settings.compression_ratio_threshold,
         "condition_on_previous_text": False,
     }
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -21,6 +21,7 @@ import structlog
 from ollama import AsyncClient, ChatResponse, ResponseError
 
 from ipc.errors import EngineUnavailable
+from ipc.model_names import ollama_name
 from ipc.settings import LlmSettings
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class ModelServer:
         if self._loading is not None and not self._loading.done():
             return False
         running = self._run(self._ready_client.ps(), QUICK_S).models
-        if any(_full_name(model.model or "") == _full_name(self._settings.model) for model in running):
+        if any(ollama_name(model.model or "") == ollama_name(self._settings.model) for model in running):
             return True
         if time.monotonic() - self._load_failed_at >= LOAD_AGAIN_AFTER_S:
             self._loading = asyncio.run_coroutine_threadsafe(self._load_in_background(), self._loop)
@@ -183,8 +184,3 @@ def reason(error: Exception) -> str:
     if isinstance(error, ValueError | TypeError):
         return "not an answer of Ollama's"
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _full_name(model: str) -> str:
-    """Ollama's name of a model always has a tag; a colon before the last slash is a registry's port."""
-    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"

@@ -12,10 +12,10 @@ import numpy as np
 
 from ipc import gpu
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.errors import EngineUnavailable
+from ipc.errors import EngineUnavailable, one_line
 from ipc.messages import DiarizationResult, DiarizationWork, GpuMemory, StageName, Work
 from ipc.settings import StageSettings
-from stages.diarization.pyannote_pipeline import one_line, open_pipeline
+from stages.diarization.pyannote_pipeline import open_pipeline
 from stages.diarization.pyannote_results import FoundTurn, to_result
 from stages.stage import Audio, ReadAudio
 

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any
 
-from ipc.errors import EngineUnavailable
+from ipc.errors import EngineUnavailable, one_line
 from ipc.settings import Device, DiarizationSettings
 from stages import offline
 
@@ -115,7 +115,3 @@ def not_here(model: str) -> EngineUnavailable:
         f"the pyannote model {model}, or a model that it is made of, is not on this machine: accept its licence on "
         "huggingface.co, put a token into HF_TOKEN and run `wernicke models pull`"
     )
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -6,7 +6,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from tests.ollama_server import EXPIRES, MODEL, MODEL_BYTES, OllamaServer
+from tests.ollama_server import MODEL, MODEL_BYTES, OllamaServer
 from wernicke_daemon.ollama_watch import Placement, placement, problems
 
 WHOLE = Placement(MODEL, loaded=True, size_mib=9000, vram_mib=9000, context_length=4096)
@@ -19,7 +19,7 @@ async def test_a_loaded_model_is_described() -> None:
         server.vram_share = 0.5
         found = await placement(server.url + "/", MODEL)
     mib = MODEL_BYTES // 1024**2
-    assert found == Placement(MODEL, True, mib, mib // 2, 4096, EXPIRES)
+    assert found == Placement(MODEL, True, mib, mib // 2, 4096)
 
 
 async def test_a_model_that_is_not_loaded_is_told_from_a_server_that_is_gone() -> None:
