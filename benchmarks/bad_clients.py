@@ -26,7 +26,7 @@ from tests import misbehaviour, wire
 from tests.misbehaviour import FLOODS, Misbehaviour
 from wernicke_daemon.config import Config, overrides, stage_settings
 from wernicke_daemon.daemon import running
-from wernicke_daemon.profiles import applied
+from wernicke_daemon.hardware.profiles import applied
 
 GOOD_CLIENTS, BAD_CLIENTS = 2, 2
 TIMES = {"asr": 20.0, "diarization": 10.0, "correction": 10.0}

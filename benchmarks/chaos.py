@@ -40,15 +40,15 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, Done, Failed, StageName
 from tests.ollama_server import OllamaServer
-from wernicke_daemon import media
 from wernicke_daemon.client import Client, ClientError, Message, exchange
+from wernicke_daemon.commands import media
 from wernicke_daemon.config import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.demo import CLIP
 from wernicke_daemon.gateway import PATH
-from wernicke_daemon.profiles import applied
+from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.utterance import Utterance
 
-CLIP = Path(media.__file__).parent / "demo" / "clip.flac"
 MEETINGS = Path(__file__).resolve().parents[2] / "shared" / "audio"
 EXCERPT_S = 5.0
 EXCERPTS = 6

@@ -28,16 +28,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import report
 from benchmarks.report import Figure
 from ipc.settings import StageSettings
-from wernicke_daemon import media
 from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Message, exchange
+from wernicke_daemon.commands import media
+from wernicke_daemon.commands.media import Samples
 from wernicke_daemon.config import AudioSettings, Config, LoggingSettings, RuntimeSettings
 from wernicke_daemon.daemon import running
+from wernicke_daemon.demo import CLIP
 from wernicke_daemon.gateway import PATH
-from wernicke_daemon.media import Samples
 
 MAC = AudioFormat(48_000, channels=2, encoding="f32le")
-CLIP = Path(media.__file__).parent / "demo" / "clip.flac"
 
 MARGIN_S = 1.0
 """Streaming before and after the window in which CPU time is taken."""

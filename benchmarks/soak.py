@@ -1,12 +1,13 @@
 """Does the daemon grow? Clients that come and go and stages that die, for as long as one likes.
 
-    python benchmarks/soak.py [--minutes 120] [--clients 4] [--seed 1] [--json FILE]
+    python benchmarks/soak.py [--minutes 120] [--clients 4] [--asr-ms 20] [--seed 1] [--json FILE]
 
 The whole daemon is this process, store, journal and log included, with Silero in the ingest stage; the later stages
 only take a time. Clients in a process of their own connect again and again: each session is a few bursts of speech
 from the bundled clip, some seconds in all, sent as fast as the daemon takes them. Some leave properly, some vanish in
 mid-utterance, some come back to their session, some send what is no audio. Every few seconds a stage is killed, one
-after the other. So a minute holds the sessions, results and restarts of hours.
+after the other. So a minute holds the sessions, results and restarts of hours. More clients than the five there are
+places for, and a slower recogniser, make it a soak at the limit: some are refused, and work is left out.
 
 A sample of memory, handles, threads and shared memory is taken every SAMPLE_EVERY_S seconds. What matters is the slope
 (least squares) over the samples after the first quarter of the time, in units per hour, with its standard error: one
@@ -36,6 +37,7 @@ from msgspec.structs import replace
 from scipy.stats import linregress
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -43,14 +45,13 @@ from benchmarks import report
 from ipc import segment
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
-from wernicke_daemon import media
+from wernicke_daemon.commands import media
 from wernicke_daemon.config import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.demo import CLIP
 from wernicke_daemon.gateway import PATH
-from wernicke_daemon.profiles import applied
+from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.supervised_stage import State
-
-CLIP = Path(media.__file__).parent / "demo" / "clip.flac"
 
 SAMPLE_EVERY_S = 2.0
 KILL_EVERY_S = 4.0
@@ -60,8 +61,8 @@ QUIET_S = 3.0
 SETTLING = 0.25
 """Share of the time before what is measured: caches fill, and libraries take what they keep."""
 
-TIMES = {"asr": 20.0, "diarization": 10.0, "correction": 10.0}
-"""Milliseconds that the later stages take for an utterance."""
+TIMES = {"diarization": 10.0, "correction": 10.0}
+"""Milliseconds that stages after recognition take for an utterance."""
 
 RUNTIME: dict[str, Any] = {"restarts_max": 1000, "stable_after_s": 0.01, "resume_window_s": 2.0}
 """A stage that is killed is started again at once, and the places of clients that do not come back are soon free."""
@@ -86,11 +87,12 @@ class Sample:
 
 
 class Soak:
-    """samples: while it is busy. kills: of stages."""
+    """kills: of stages. Samples taken while it is busy are kept in a file, a line each: in memory they would be found
+    as growth of the daemon's."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self.samples: list[Sample] = []
+    def __init__(self, daemon: Daemon, samples: Path) -> None:
         self.kills = 0
+        self._samples = samples
         self._stages = daemon.pipeline.supervisor.stages
         self._process = psutil.Process()
         self._began = time.monotonic()
@@ -114,7 +116,8 @@ class Soak:
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
             if all(stage.state is State.READY for stage in self._stages.values()):
-                self.samples.append(self.sample())
+                with self._samples.open("a") as file:
+                    file.write(json.dumps(asdict(self.sample())) + "\n")
 
     async def kill(self) -> None:
         """One stage after the other, until cancelled."""
@@ -151,8 +154,9 @@ def _shm_mb() -> float:
 
 async def soak(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """The figures, by the keys of the JSON file."""
-    async with running(_config(directory), _tell, _settings(directory)) as daemon:
-        run = Soak(daemon)
+    samples = directory / "samples.jsonl"
+    async with running(_config(directory), _tell, _settings(directory, args.asr_ms)) as daemon:
+        run = Soak(daemon, samples)
         clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{PATH}", args)
         tasks = [asyncio.create_task(run.watch()), asyncio.create_task(run.kill())]
         said, _ = await clients.communicate()
@@ -163,7 +167,7 @@ async def soak(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
         stats = daemon.stats()
     if clients.returncode:
         sys.exit("error: the clients failed; what they said is above")
-    return _figures(run, at_end, stats, json.loads(said))
+    return _figures(_read(samples), run.kills, at_end, stats, json.loads(said))
 
 
 def _config(directory: Path) -> Config:
@@ -175,8 +179,8 @@ def _config(directory: Path) -> Config:
     )
 
 
-def _settings(directory: Path) -> Any:
-    return replace(stage_settings(_config(directory)), sleep_ms=TIMES)
+def _settings(directory: Path, asr_ms: float) -> Any:
+    return replace(stage_settings(_config(directory)), sleep_ms={"asr": asr_ms, **TIMES})
 
 
 async def _start_clients(url: str, args: argparse.Namespace) -> asyncio.subprocess.Process:
@@ -192,9 +196,15 @@ async def _until_quiet(daemon: Daemon) -> None:
         await asyncio.sleep(QUIET_S)
 
 
-def _figures(run: Soak, at_end: Sample, stats: dict[str, Any], clients: dict[str, Any]) -> dict[str, Any]:
-    since_s = run.samples[-1].at_s * SETTLING
-    settled = [sample for sample in run.samples if sample.at_s >= since_s]
+def _read(samples: Path) -> list[Sample]:
+    return [Sample(**json.loads(line)) for line in samples.read_text().splitlines()]
+
+
+def _figures(
+    samples: list[Sample], kills: int, at_end: Sample, stats: dict[str, Any], clients: dict[str, Any]
+) -> dict[str, Any]:
+    since_s = samples[-1].at_s * SETTLING
+    settled = [sample for sample in samples if sample.at_s >= since_s]
     measured = [latency for latency in clients.pop("latencies") if latency[0] >= since_s]
     names = [field.name for field in fields(Sample) if field.name != "at_s"]
     times = [sample.at_s for sample in settled]
@@ -205,10 +215,11 @@ def _figures(run: Soak, at_end: Sample, stats: dict[str, Any], clients: dict[str
         "first_settled": asdict(settled[0]),
         "last": asdict(settled[-1]),
         "quiet_at_end": asdict(at_end),
-        "minutes": round(run.samples[-1].at_s / 60, 2),
-        "kills": run.kills,
+        "minutes": round(samples[-1].at_s / 60, 2),
+        "kills": kills,
         "restarts": {name: stage["restarts"] for name, stage in stats["stages"].items()},
         "errors": stats["errors"],
+        "left_out": stats["warnings"].get("OVERLOADED", 0),
         **clients,
     }
 
@@ -242,9 +253,11 @@ class Clients:
         kinds = {"stops": self._stops, "vanishes": self._vanishes, "returns": self._returns, "babbles": self._babbles}
         while time.monotonic() - self._began < minutes * 60:
             [kind] = self._random.choices(list(kinds), weights=(60, 20, 10, 10))
-            with contextlib.suppress(ConnectionClosed):
+            try:
                 await kinds[kind]()
                 self.did[kind] += 1
+            except ConnectionClosed as closed:
+                self.did["refused" if closed.code == CloseCode.TRY_AGAIN_LATER else "cut"] += 1
             await asyncio.sleep(self._random.uniform(0, 0.1))
 
     def _open(self, query: str = "") -> connect:
@@ -345,8 +358,11 @@ def main() -> None:
     _tell(f"{args.clients} clients for {args.minutes:g} minutes ...")
     with report.workplace() as directory:
         found = asyncio.run(soak(args, directory))
-    done = f"{sum(found['sessions'].values())} sessions, {found['finals']} finals, {found['kills']} kills"
-    report.show(f"Soak: {done}", ("", "median", "largest", "per hour (± 2 standard errors)", ""), rows(found))
+    ended = ", ".join(f"{count} {how}" for how, count in sorted(found["sessions"].items()))
+    done = f"{found['finals']} finals ({found['left_out']} with work left out), {found['kills']} kills"
+    report.show(
+        f"Soak: sessions {ended}; {done}", ("", "median", "largest", "per hour (± 2 standard errors)", ""), rows(found)
+    )
     report.save(args.json, found)
 
 
@@ -354,6 +370,7 @@ def _options() -> argparse.ArgumentParser:
     options = report.parser("Memory, handles, threads and latency while clients come and go and stages die.")
     options.add_argument("--minutes", type=float, default=120.0, help="how long (default: %(default)g)")
     options.add_argument("--clients", type=int, default=4, help="at a time (default: %(default)s)")
+    options.add_argument("--asr-ms", type=float, default=20.0, help="of recognition (default: %(default)g)")
     options.add_argument("--seed", type=int, default=1, help="of what the clients do")
     options.add_argument("--clients-of", metavar="URL", help=argparse.SUPPRESS)
     return options

@@ -57,13 +57,19 @@ def bounded(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[by
 def bind(
     context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyPair, domain: str
 ) -> tuple[zmq.Socket[bytes], str]:
-    """The front's end on a free port of loopback, and its endpoint. domain: of ZAP, says whose key is let in."""
+    """The front's end on a free port of loopback, and its endpoint. domain: of ZAP, says whose key is let in.
+
+    Raises ZMQError."""
     socket = bounded(context, kind)
     socket.curve_server = True
     socket.curve_publickey = keys.public
     socket.curve_secretkey = keys.secret
     socket.zap_domain = domain.encode()
-    port = socket.bind_to_random_port(LOOPBACK)
+    try:
+        port = socket.bind_to_random_port(LOOPBACK)
+    except zmq.ZMQError:
+        socket.close()
+        raise
     return socket, f"{LOOPBACK}:{port}"
 
 

@@ -35,7 +35,7 @@ FLOODS: dict[str, str | bytes] = {
 
 async def never_reads(port: int, over: asyncio.Event) -> None:
     """Has so many answers coming that its side and the daemon's are full; it ends when the daemon has cut it off."""
-    with _small_window(port) as plain:
+    with small_window(port) as plain:
         async with connect(f"ws://127.0.0.1:{port}/transcribe", sock=plain, compression=None) as client:
             client.transport.pause_reading()
             with contextlib.suppress(ConnectionClosed):
@@ -46,7 +46,7 @@ async def never_reads(port: int, over: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _small_window(port: int) -> Iterator[socket.socket]:
+def small_window(port: int) -> Iterator[socket.socket]:
     """A connected TCP socket whose receive buffer is as small as can be."""
     with socket.socket() as plain:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -113,6 +113,17 @@ def half_open(said: bytes) -> Misbehaviour:
         await over.wait()
 
     return silent
+
+
+@contextlib.contextmanager
+def silent(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """TCP connections that are begun as fast as it goes and on which nothing is said."""
+    with contextlib.ExitStack() as held:
+        silent = [held.enter_context(socket.socket()) for _ in range(count)]
+        for plain in silent:
+            plain.setblocking(False)
+            plain.connect_ex(("127.0.0.1", port))
+        yield silent
 
 
 def refused_with(code: int, frame: bytes, text: bool = False) -> Misbehaviour:

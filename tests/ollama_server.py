@@ -223,13 +223,21 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _content(ollama: OllamaServer, mode: Mode, body: Json) -> str:
-    """The model's answer to the texts of a chat request."""
+    """The model's answer to the texts of a chat request, or to the end of one that does not fit into its context."""
+    if _tokens(body) > body["options"]["num_ctx"]:
+        return "I see only the end of something."
     asked = json.loads(body["messages"][-1]["content"])["segments"]
     segments = [{"index": one["index"], "text": _corrected(ollama, one["text"])} for one in asked]
     if mode == "wrong_count":
         segments.pop()
     content = json.dumps({"segments": segments}, ensure_ascii=False)
     return content[:-3] if mode == "malformed" else content
+
+
+def _tokens(body: Json) -> float:
+    """About what a prompt has for qwen2.5."""
+    content = "".join(message["content"] for message in body["messages"])
+    return sum(0.3 if character.isascii() else 1.0 for character in content)
 
 
 def _corrected(ollama: OllamaServer, text: str) -> str:

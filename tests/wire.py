@@ -10,7 +10,7 @@ import soxr
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
-from wernicke_daemon import media
+from wernicke_daemon.commands import media
 
 CLIP = Path(__file__).parents[1] / "wernicke_daemon" / "demo" / "clip.flac"
 REFERENCE = json.loads(CLIP.with_name("reference.json").read_text())

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipc.errors import WernickeError
-from wernicke_daemon import doctor_cli, models_cli, security_cli
 from wernicke_daemon.client import DEFAULT_URL, Exit
-from wernicke_daemon.exports import FORMATS
-from wernicke_daemon.outputs import ENDINGS, complain, exit_code
+from wernicke_daemon.commands import doctor, models, security
+from wernicke_daemon.commands.exports import FORMATS
+from wernicke_daemon.commands.outputs import ENDINGS, complain, exit_code
 
 if TYPE_CHECKING:
     from wernicke_daemon.config import Config
@@ -69,12 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_sessions_options(commands.add_parser("sessions", help="list the transcripts that the daemon has kept"))
     _add_export_options(commands.add_parser("export", help="write out one of them"))
     _add_status_options(commands.add_parser("status", help="show what the daemon is doing"))
-    security_cli.add_commands(commands)
+    security.add_commands(commands)
     options = argparse.ArgumentParser(add_help=False)
     _add_config_option(options)
     _add_profile_option(options)
-    models_cli.add_commands(commands, options, _planned_settings)
-    doctor_cli.add_commands(commands, options, _profile_settings)
+    models.add_commands(commands, options, _planned_settings)
+    doctor.add_commands(commands, options, _profile_settings)
     return parser
 
 
@@ -161,7 +161,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from wernicke_daemon.demo_run import demo
+    from wernicke_daemon.demo.run import demo
 
     if any(option is not None for option in (args.config, args.host, args.port, args.profile)):
         complain("--demo has settings of its own; leave the other options out.")
@@ -185,7 +185,7 @@ def _profile_settings(args: argparse.Namespace) -> "Config":
 
 def _planned_settings(args: argparse.Namespace) -> "Config":
     """With the profile applied, whether there is room for it now or not. Raises ConfigError."""
-    from wernicke_daemon.machine import planned
+    from wernicke_daemon.hardware.machine import planned
 
     return planned(_profile_settings(args))
 
@@ -199,10 +199,10 @@ def _config_beside_script() -> Path | None:
 
 def _start(wanted: "Config") -> int:
     """wanted: without its profile."""
+    from wernicke_daemon.commands.models import refuse_without
     from wernicke_daemon.config import ConfigError
     from wernicke_daemon.daemon import serve
-    from wernicke_daemon.machine import resolved
-    from wernicke_daemon.models_cli import refuse_without
+    from wernicke_daemon.hardware.machine import resolved
 
     try:
         config, choice = resolved(wanted)
@@ -234,7 +234,7 @@ def _show_settings(wanted: "Config") -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from wernicke_daemon.machine import resolved
+    from wernicke_daemon.hardware.machine import resolved
 
     config, choice = resolved(wanted)
     table = Table("setting", "value")
@@ -258,31 +258,31 @@ def _leaves(settings: dict[str, Any], path: str) -> list[tuple[str, str]]:
 
 
 def _transcribe(args: argparse.Namespace) -> int:
-    from wernicke_daemon.transcribe import transcribe
+    from wernicke_daemon.commands.transcribe import transcribe
 
     return transcribe(args)
 
 
 def _sessions(args: argparse.Namespace) -> int:
-    from wernicke_daemon import transcripts_cli
+    from wernicke_daemon.commands import transcripts
 
-    return transcripts_cli.sessions(_transcripts_file(args), args)
+    return transcripts.sessions(_transcripts_file(args), args)
 
 
 def _export(args: argparse.Namespace) -> int:
-    from wernicke_daemon import transcripts_cli
+    from wernicke_daemon.commands import transcripts
 
-    return transcripts_cli.export(_transcripts_file(args), args)
+    return transcripts.export(_transcripts_file(args), args)
 
 
 def _status(args: argparse.Namespace) -> int:
-    from wernicke_daemon.status_cli import status
+    from wernicke_daemon.commands.status import status
 
     return status(args)
 
 
 def _transcripts_file(args: argparse.Namespace) -> Path:
-    from wernicke_daemon.transcripts import FILE_NAME
+    from wernicke_daemon.records.transcripts import FILE_NAME
 
     return _settings(args).data_path / FILE_NAME
 
@@ -291,7 +291,7 @@ def _transcripts_file(args: argparse.Namespace) -> Path:
 
 
 def _listen(args: argparse.Namespace) -> int:
-    from wernicke_daemon.listen import listen
+    from wernicke_daemon.commands.listen import listen
 
     live_file = args.live_file.expanduser() if args.live_file else None
     return asyncio.run(listen(args.url, args.token, args.language, live_file, args.cafile))

@@ -32,7 +32,8 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 class Connection:
-    """options: turns a start message into a session's options. greet: tells the client of its session."""
+    """options: turns a start message into a session's options. greet: tells the client of its session. resumed: the
+    session is one that it came back to."""
 
     def __init__(
         self,
@@ -40,11 +41,13 @@ class Connection:
         options: Callable[[Start], Options],
         greet: Callable[[], None],
         timeout_s: float,
+        resumed: bool,
     ) -> None:
         self._socket = socket
         self._options = options
         self._greet = greet
         self._timeout_s = timeout_s
+        self._resumed = resumed
         self._waiting: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_WAITING)
         self._alive = time.monotonic()
         self._gone = False
@@ -64,10 +67,15 @@ class Connection:
             _log.info("client_does_not_read")
             self._give_up()
 
-    async def run(self, session: Session) -> None:
+    @property
+    def socket(self) -> ServerConnection:
+        return self._socket
+
+    async def run(self, session: Session) -> bool:
         """Until the client has left, was evicted, or has been told that its session is over.
 
-        `session.ended` tells which: it is None where the session waits for its client to come back.
+        `session.ended` tells which: it is None where the session waits for its client to come back. Returns whether the
+        client has answered the close, and so had all that was sent before.
         """
         writer = asyncio.create_task(self._write())
         watch = asyncio.create_task(self._watch(session))
@@ -81,6 +89,7 @@ class Connection:
             await self._send_rest(session)
         writer.cancel()
         await self._close()
+        return self._socket.protocol.close_rcvd is not None and not (self._gone or self._evicted)
 
     def shut_down(self) -> None:
         """The daemon stops: read nothing more, send what is still to come, close with 1001."""
@@ -113,6 +122,9 @@ class Connection:
     async def _read(self, session: Session) -> None:
         """The client is gone when this ends, unless it said stop, or this side closes."""
         try:
+            self._receiving = True
+            if self._resumed:
+                await session.go_on()
             while session.ended is None and not self._closing:
                 self._receiving = True
                 frame = await self._socket.recv()

@@ -1,15 +1,19 @@
 """The whole daemon, put together: what is started in which order, and stopped in which.
 
-Start: log → job object → shared memory left by the dead is swept → port (a taken one is the commonest reason not to
-start, and found in milliseconds) → arena → stages → sessions are taken.
-Stop, in reverse: sessions end and drain while every stage still runs → stages → arena → log last, so that it can tell.
+Start: log → limit on open files → job object → shared memory left by the dead is swept → store, journal, arena → port
+(a taken one is the commonest reason not to start, and found in milliseconds) → stages → sessions are taken.
+Stop: sessions end and drain while every stage still runs. Then nothing is under way any more, and side by side, so
+that none waits for another's time limit: clients get the last results and are told goodbye; stages end, then the arena
+goes; journal and store are closed. Log last, so that it can tell.
 """
 
 import asyncio
 import contextlib
+import gc
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,22 +22,24 @@ from ipc import gpu, segment
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
-from wernicke_daemon import budget, loading, logs, process_tree, protocol, transcripts
+from wernicke_daemon import descriptors, logs, process_tree, protocol
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
-from wernicke_daemon.hardware_watch import HardwareWatch
+from wernicke_daemon.hardware import budget, loading
+from wernicke_daemon.hardware.keep_awake import KeepAwake
+from wernicke_daemon.hardware.loading import Loaded, load_in_order
+from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.ingest_feed import IngestFeed
-from wernicke_daemon.journal import Journal
-from wernicke_daemon.keep_awake import KeepAwake
-from wernicke_daemon.loading import Loaded, load_in_order
 from wernicke_daemon.pipeline import Pipeline
-from wernicke_daemon.profiles import Choice
-from wernicke_daemon.recovery import finish_leftovers
+from wernicke_daemon.records import transcripts
+from wernicke_daemon.records.journal import Journal
+from wernicke_daemon.records.recovery import finish_leftovers
+from wernicke_daemon.records.store import NoStore, ResultStore, Store
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.sessions import Sessions
 from wernicke_daemon.stats import Stats
-from wernicke_daemon.store import NoStore, ResultStore, Store
 from wernicke_daemon.supervised_stage import State
 from wernicke_daemon.supervisor import Supervisor
 
@@ -127,18 +133,20 @@ class Daemon:
         return loading.table(budget.needs(self._config), loaded, self._hardware.card)
 
     async def stop(self) -> None:
+        """Within `runtime.drain_timeout_s` and 2 s, unless the disk does not answer."""
         if self.recovery is not None:
             self.recovery.cancel()  # what it is at stays in the journal for the next start
             await asyncio.wait([self.recovery])
-        await self.gateway.close(self._config.runtime.drain_timeout_s)
+        await self.gateway.drain(self._config.runtime.drain_timeout_s)
         for task in (self._feeding, self._watching, self._awake):
             if task is not None:
                 task.cancel()
-        await self.pipeline.stop()
+        await asyncio.gather(self.gateway.close(), self.pipeline.stop(), self._close_journal(), self.store.close())
+        _log.info("stopped")
+
+    async def _close_journal(self) -> None:
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
-        await self.store.close()
-        _log.info("stopped")
 
     def _llm_in_use(self) -> LlmSettings | None:
         ready = self.pipeline.supervisor.stages["correction"].ready
@@ -275,7 +283,22 @@ def _open_store(config: Config) -> ResultStore:
 
 
 def _open_journal(config: Config) -> Journal | None:
-    return Journal(config.data_path / "journal", config.journal.max_mib) if config.journal.enabled else None
+    """None without a store, too: audio is journalled to be finished into it, and would else be a trace for nothing."""
+    directory = config.data_path / "journal"
+    if config.store.enabled and config.journal.enabled:
+        return Journal(directory, config.journal.max_mib)
+    _tell_what_earlier_runs_left(config, directory)
+    return None
+
+
+def _tell_what_earlier_runs_left(config: Config, journal: Path) -> None:
+    """What is switched off is not deleted with it: it may be all that there is of a meeting, and so is its owner's to
+    delete, who has to know of it."""
+    left = sorted(journal.parent.glob(f"{Path(transcripts.FILE_NAME).stem}*")) if not config.store.enabled else []
+    if any(journal.glob("*/")):
+        left.append(journal)
+    if left:
+        _log.warning("not_deleted", paths=[str(path) for path in left])
 
 
 @contextlib.asynccontextmanager
@@ -294,17 +317,31 @@ async def running(
     try:
         if choice is not None:
             _log.info("profile", profile=choice.profile, why=choice.why)
+        descriptors.raise_limit()
         process_tree.adopt_current_process()
         for name in segment.sweep():
             _log.info("swept", segment=name)
         daemon = Daemon(config, settings)
         try:
             await daemon.start(progress)
-            yield daemon
+            with _loaded_objects_out_of_collections():
+                yield daemon
         finally:
             await daemon.stop()
     finally:
         listener.stop()
+
+
+@contextlib.contextmanager
+def _loaded_objects_out_of_collections() -> Iterator[None]:
+    """What is there when sessions are taken lives as long as the daemon. With it every full collection holds up
+    this process for 50 ms, without it for less than one (docs/measurements.md)."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:

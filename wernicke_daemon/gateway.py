@@ -19,16 +19,18 @@ from wernicke_daemon.config import Config
 from wernicke_daemon.connection import Connection, options_from
 from wernicke_daemon.door import SMALL_FRAME, Door
 from wernicke_daemon.protocol import Start
+from wernicke_daemon.public_text import public
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.sessions import Sessions
+from wernicke_daemon.visitors import Visitors, connection_class
 
 PATH = "/transcribe"
 GOODBYE_S = 1.0
 """Seconds for last results and the close after the drain."""
 
-MOST_OTHERS = 200
-"""Connections besides those with a place; beyond, one is cut without a word: nobody honest comes in such numbers."""
+CUT_S = 0.25
+"""Seconds that those who were cut off then have to be gone."""
 
 FRAMES_AHEAD = 2
 """Frames read ahead of a session; beyond, TCP pushes back."""
@@ -63,7 +65,7 @@ class Gateway:
         self._engines = engines
         self._connections: dict[Session, Connection] = {}
         self._door = Door(config.security, lambda start: options_from(start, self._options(Start())), reporter.refused)
-        self._sockets: set[ServerConnection] = set()
+        self._visitors = Visitors(lambda: {connection.socket for connection in self._connections.values()})
         self._server: Server | None = None
         self.ready = False
         self.port = 0
@@ -85,7 +87,7 @@ class Gateway:
                 max_size=config.audio.max_frame_mib * 1024 * 1024,
                 max_queue=FRAMES_AHEAD,
                 ping_interval=None,
-                ssl=self._tls(),
+                create_connection=connection_class(self._visitors, self._tls()),
             )
         except OSError as error:
             raise PortTaken(
@@ -103,20 +105,22 @@ class Gateway:
 
         return tls.server_context(*files)
 
-    async def close(self, drain_timeout_s: float) -> None:
-        """Refuse new clients, end what is open, send all results; give up on those that take longer than that."""
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse new clients, end what is open, have all results; give up on those that take longer than that."""
         self.ready = False
         if self._server is None:
             return
         self._server.close(close_connections=False)
         for connection in self._connections.values():
             connection.shut_down()
-        await self._sessions.drain(drain_timeout_s)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._server.wait_closed()), GOODBYE_S)
-        for socket in self._sockets:  # clients that do not read can't be told goodbye
-            socket.transport.abort()
-        await self._server.wait_closed()
+        await self._sessions.drain(timeout_s)
+
+    async def close(self) -> None:
+        """After `drain`: what is still to be sent, and 1001. Takes at most GOODBYE_S and CUT_S."""
+        if self._server is None or await _closed(self._server, GOODBYE_S):
+            return
+        self._visitors.cut_all()  # clients that do not read can't be told goodbye
+        await _closed(self._server, CUT_S)  # what is not gone by then ends with this process
 
     # --- HTTP ---
 
@@ -131,14 +135,14 @@ class Gateway:
             return self._page(address.path, request, query)
         if address.path != PATH:
             known = ", ".join((PATH, *self._pages))
-            return self._json(404, {"error": f"There is nothing at {address.path}; there is {known}."}, request)
+            return self._json(404, {"error": f"There is nothing at this address; there is {known}."}, request)
         verdict = access.request(self._config.security, request.headers, query)
         if verdict in access.REFUSALS:
             return self._denied(verdict, request)
         try:
             self._options(self._start(request.path))
         except WernickeError as error:
-            return self._json(400, {"code": error.code, "error": str(error)}, request)
+            return self._json(400, {"code": error.code, "error": public(str(error))}, request)
         return None
 
     def _page(self, path: str, request: Request, query: dict[str, str]) -> Response:
@@ -146,6 +150,7 @@ class Gateway:
         if not known and path != "/health":
             return self._denied(access.Verdict.REFUSED_TOKEN, request)
         status, page = self._pages[path]()
+        page = public(page)
         return self._json(status, page if known else access.health_for_strangers(page), request)
 
     def _denied(self, verdict: access.Verdict, request: Request) -> Response:
@@ -179,17 +184,7 @@ class Gateway:
     # --- sessions ---
 
     async def _handle(self, socket: ServerConnection) -> None:
-        if len(self._sockets) >= self._config.max_connections + MOST_OTHERS:
-            socket.transport.abort()
-            return
         socket.protocol.max_message_size = SMALL_FRAME  # until it is let in
-        self._sockets.add(socket)
-        try:
-            await self._receive(socket)
-        finally:
-            self._sockets.discard(socket)
-
-    async def _receive(self, socket: ServerConnection) -> None:
         if (first := await self._door.admit(socket)) is None:
             return
         assert socket.request is not None
@@ -213,7 +208,9 @@ class Gateway:
     def _refusal(self, resumed: Session | None) -> str | None:
         if not self.ready:
             return "The daemon is still starting"
-        if self.active >= self._config.max_connections and not (resumed and resumed.attached):
+        has_place = resumed is not None and (resumed.attached or resumed.done.is_set())  # or needs none any more
+        taken = sum(not session.done.is_set() for session in self._connections)
+        if taken >= self._config.max_connections and not has_place:
             return f"All {self._config.max_connections} places are taken"
         return None
 
@@ -221,25 +218,38 @@ class Gateway:
         """last_sequence: of a client that came back, None for a new one."""
         greeter = Greeter(session, self._engines, resumed=last_sequence is not None)
         connection = Connection(
-            socket, lambda start: options_from(start, session.options), greeter.greet, self._config.timeout
+            socket,
+            lambda start: options_from(start, session.options),
+            greeter.greet,
+            self._config.timeout,
+            resumed=last_sequence is not None,
         )
         if (previous := self._connections.get(session)) is not None:
             previous.evict()
         self._connections[session] = connection
         try:
-            async with session.audio_lock:  # what the connection before was still taking in is in by then
-                self._sessions.came_back(session)
-                session.attach(connection.send)
-                greeter.greet()
-                if last_sequence is not None:
-                    session.replay(last_sequence)
-            await connection.run(session)
+            self._sessions.came_back(session)
+            session.attach(connection.send, resumed=last_sequence is not None)
+            greeter.greet()
+            if last_sequence is not None:
+                session.replay(last_sequence)
+            if await connection.run(session) and session.done.is_set():
+                self._sessions.delivered(session)
         finally:
             if self._connections.get(session) is connection:
                 del self._connections[session]
                 session.detach()
                 if session.ended is None:
-                    await self._sessions.left(session, may_return=greeter.greeted)
+                    await self._sessions.left(session)
+
+
+async def _closed(server: Server, within_s: float) -> bool:
+    """Whether every connection is gone by then."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await server.wait_closed()
+            return True
+    return False
 
 
 class Greeter:
@@ -248,15 +258,15 @@ class Greeter:
     def __init__(
         self, session: Session, engines: Callable[[], tuple[dict[str, str], list[str]]], resumed: bool
     ) -> None:
-        self.greeted = False
+        self._greeted = False
         self._session = session
         self._engines = engines
         self._resumed = resumed
 
     def greet(self) -> None:
-        if self.greeted or "session" not in self._session.options.events:
+        if self._greeted or "session" not in self._session.options.events:
             return
-        self.greeted = True
+        self._greeted = True
         engines, degraded = self._engines()
         audio = self._session.options.audio
         self._session.send(
@@ -267,9 +277,7 @@ class Greeter:
                 resumed=self._resumed,
                 protocol=protocol.PROTOCOL_VERSION,
                 audio=protocol.AudioOptions(audio.sample_rate, audio.channels, audio.encoding),
-                engines=engines,
+                engines=public(engines),
                 degraded=degraded,
             )
         )
-        if self._resumed:
-            self._session.send(self._session.received())

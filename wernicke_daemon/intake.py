@@ -18,6 +18,7 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
 from wernicke_daemon.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
 from wernicke_daemon.rate_watch import RateWatch
+from wernicke_daemon.remembered import Remembered
 from wernicke_daemon.timeline import IdleClock, WallClock
 
 _log = structlog.get_logger()
@@ -38,12 +39,13 @@ WINDOW = 512
 
 
 class Left(msgspec.Struct, frozen=True):
-    """Where a session goes on: sample number, sequence of the next utterance, and the time of day of that sample
-    (None: samples are heard as they come in)."""
+    """Where a session goes on: sample number, sequence of the next utterance, the time of day of that sample (None:
+    samples are heard as they come in), and what is known from before."""
 
     sample: int = 0
     sequence: int = 1
     wall: float | None = None
+    remembered: Remembered = Remembered()
 
 
 class Mark(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ ZAP (https://rfc.zeromq.org/spec/27/) is answered in this thread too: each link 
 key, that of its incarnation. CURVE alone lets in anybody who learns the server's public key.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -96,12 +97,22 @@ class Links:
         return self._keys.public
 
     def open(self, link: LinkId, peer: KeyPair) -> Endpoints:
-        """Bind four sockets for an incarnation whose public key is let in from now on."""
+        """Bind four sockets for an incarnation whose public key is let in from now on.
+
+        Raises ZMQError where they can't be had, with none left open. That is all that can be done here: in some places
+        libzmq does not say that file descriptors have run out, it ends the process. `descriptors` and `visitors` see
+        to it that they don't.
+        """
         domain = _domain(link)
-        self._allowed[domain] = peer.public
         kinds = (zmq.PUSH, zmq.PUSH, zmq.PULL, zmq.PULL)
-        bound = [channels.bind(self._context, kind, self._keys, domain) for kind in kinds]
+        bound = []
+        with contextlib.ExitStack() as undo:
+            for kind in kinds:
+                bound.append(channels.bind(self._context, kind, self._keys, domain))
+                undo.callback(bound[-1][0].close)
+            undo.pop_all()
         (work, at_work), (orders, at_orders), (results, at_results), (reports, at_reports) = bound
+        self._allowed[domain] = peer.public
         self._post(lambda: self._add(link, _Link(work, orders, results, reports)))
         return Endpoints(at_work, at_results, at_orders, at_reports)
 

@@ -62,6 +62,11 @@ class Liveness:
         else:
             self._finished_early.append(job_id)
 
+    @property
+    def idle(self) -> bool:
+        """READY, and at no job that it said it had started: it hears an order."""
+        return self._deadline is None
+
     def pardon(self, seconds: float) -> None:
         """So long nobody here could hear anything: the machine slept, or this process was held up."""
         if self._deadline is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 from structlog.typing import Processor
+from websockets.exceptions import WebSocketException
 
 from ipc.messages import StageName
 from wernicke_daemon.config import LoggingSettings
@@ -45,6 +46,7 @@ def start(settings: LoggingSettings, path: Path) -> QueueListener:
     root.setLevel(settings.level.upper())
     for chatty in ("websockets", "httpx", "wakepy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("websockets.server").addFilter(_is_of_use)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -58,6 +60,13 @@ def start(settings: LoggingSettings, path: Path) -> QueueListener:
     listener = QueueListener(records, *handlers)
     listener.start()
     return listener
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """websockets before 17 logs a traceback for each client that hangs up, or is cut off, before its handshake is done.
+    An error of ours in the handshake comes with the same words, and stays."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.msg != "opening handshake failed" or not isinstance(error, WebSocketException)
 
 
 def _file(settings: LoggingSettings, path: Path) -> logging.Handler:

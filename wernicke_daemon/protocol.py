@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ipc.errors import WernickeError
 from ipc.messages import Trigger
+from wernicke_daemon.public_text import public
 
 PROTOCOL_VERSION = 1
 
@@ -230,7 +231,8 @@ class Error(ServerMessage, frozen=True, tag="error"):
 
 
 def error(code: str, message: str, **fields: Any) -> Error:
-    return Error(code, message, utc_text(datetime.now(UTC).timestamp()), **fields)
+    """An Error of now; what is private in its message and details is left out."""
+    return Error(code, public(message), utc_text(datetime.now(UTC).timestamp()), **public(fields))
 
 
 def sentence(text: str) -> str:

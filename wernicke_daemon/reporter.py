@@ -12,12 +12,12 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon import protocol, results
 from wernicke_daemon.audio import Audio
-from wernicke_daemon.journal import Journal
-from wernicke_daemon.journal_files import SessionMeta
 from wernicke_daemon.protocol import Error, Final, ServerMessage, Suppressed
+from wernicke_daemon.records.journal import Journal
+from wernicke_daemon.records.journal_files import SessionMeta
+from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.session import Outcome, Session
 from wernicke_daemon.stats import Stats
-from wernicke_daemon.store import ResultStore
 from wernicke_daemon.utterance import Utterance
 
 _log = structlog.get_logger()
@@ -60,7 +60,9 @@ class Reporter:
 
     def over(self, session: Session) -> None:
         """A session that had to be abandoned keeps its journal: the next start finishes it."""
-        _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned)
+        account = {} if session.abandoned else session.account()
+        self._stats.session_over(account)
+        _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned, **account)
         if self._peers.pop(session.id, None) is None:
             self._store.session_ended(session.id, time.time())
         if self._journal is not None and session.id in self._journalled and not session.abandoned:
@@ -75,7 +77,7 @@ class Reporter:
 
     def final_before(self, session: Session, sample: int, next_sequence: int) -> None:
         if self._journal is not None:
-            self._journal.release(session.id, sample, next_sequence)
+            self._journal.release(session.id, sample, next_sequence, session.remembered)
 
     def outcome(self, session: Session, utterance: Utterance, message: Outcome, kept: Callable[[], None]) -> None:
         def stored() -> None:

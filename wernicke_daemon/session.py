@@ -26,6 +26,8 @@ from wernicke_daemon.audio import Audio, AudioFormat
 from wernicke_daemon.intake import Intake, Left
 from wernicke_daemon.ordering import InOrder
 from wernicke_daemon.protocol import ServerMessage
+from wernicke_daemon.remembered import Remembered
+from wernicke_daemon.sample_account import SampleAccount
 from wernicke_daemon.speaker_assignment import seconds_by_speaker
 from wernicke_daemon.utterance import Utterance
 from wernicke_daemon.voices import Voices
@@ -72,7 +74,10 @@ class Records(Protocol):
 
 
 class Session:
-    """One that is taken up again after the daemon died goes on with its own numbers, of samples and utterances."""
+    """One that is taken up again after the daemon died goes on with its own numbers, of samples and utterances, and
+    with what it knew.
+
+    remembered: as of the last result that was kept. delivered: its client is known to have everything."""
 
     def __init__(
         self,
@@ -87,9 +92,11 @@ class Session:
         """submit: gives an utterance to the dispatcher. left: what it goes on from, None for a new session."""
         left = left or Left()
         self.id = session_id
+        self.remembered = left.remembered
         self.resume_token = secrets.token_urlsafe(16)
         self.options = options
         self.abandoned = False
+        self.delivered = False
         self.ended: Trigger | None = None
         self.done = asyncio.Event()
         self.ring = ring
@@ -98,32 +105,45 @@ class Session:
         self._send: Send | None = None
         self._submit = submit
         self._records = records
-        self._voices = Voices()
+        self._voices = Voices(left.remembered.voices)
         self._finals: InOrder[Utterance] = InOrder(left.sequence)
         self._history: deque[Outcome] = deque(maxlen=HISTORY)
-        self._said: dict[int, str] = {}
+        self._said = dict(enumerate(left.remembered.said, left.sequence - len(left.remembered.said)))
         self._context_lines = context_lines
         self._sequence = left.sequence - 1
         self._not_final: dict[int, int] = {}
         self._leases: dict[int, int] = {}
+        self._account = SampleAccount(left.sample)
         self._acked = protocol.AudioReceived(0, 0)
         self._acked_at = 0.0
+        self._acks = True
         self._gap: tuple[int, int] | None = None
         self._gap_told = 0.0
+        self._untold: deque[protocol.Gap] = deque(maxlen=HISTORY)
 
     # --- its client ---
 
-    def attach(self, send: Send) -> None:
-        """A client listens, perhaps one that came back over another connection."""
+    def attach(self, send: Send, *, resumed: bool = False) -> None:
+        """A client listens. resumed: one that came back over another connection, and will be told by `go_on` where."""
         self._send = send
         self._intake.hold()
-        self._intake.decoder.forget_partial_sample()
+        self._acks = not resumed
 
     def replay(self, after: int) -> None:
-        """Send the results again that a client missed since that sequence, in order."""
+        """Send again what a client missed: results since that sequence, in order, and gaps that nobody was told of."""
         for message in self._history:
             if message.sequence is not None and message.sequence > after:
                 self._deliver(message)
+        while self._untold:
+            self._send_gap(self._untold.popleft())
+
+    async def go_on(self) -> None:
+        """Tell a client that came back where its audio goes on. What the connection before was still taking in is in
+        by then, which waits while the ring is full."""
+        async with self.audio_lock:
+            self._intake.decoder.forget_partial_sample()
+            self._acks = True
+            self.send(self.received())
 
     def detach(self) -> None:
         """Nobody listens. Time does not count while a client may come back: its silence is the line's, not its."""
@@ -131,10 +151,15 @@ class Session:
 
     def abandon(self) -> None:
         """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
-        self.abandoned = not self.done.is_set()
+        self.abandoned = self.abandoned or not self.done.is_set()
         self.ended = self.ended or "disconnect"
         self.done.set()
         self._intake.close()
+
+    @property
+    def may_be_resumed(self) -> bool:
+        """Its client knows how to come back."""
+        return "session" in self.options.events
 
     @property
     def attached(self) -> bool:
@@ -170,6 +195,10 @@ class Session:
             "under_way": len(self._not_final),
             "paused": self.paused,
         }
+
+    def account(self) -> dict[str, float]:
+        """What became of the audio of a session that is over, in seconds."""
+        return self._account.seconds(self.ring.written)
 
     # --- audio in ---
 
@@ -225,15 +254,23 @@ class Session:
     def _tell_gap(self) -> None:
         if self._gap is None:
             return
+        self._account.gap(*self._gap)
         start_s, end_s = (sample / SAMPLE_RATE for sample in self._gap)
         self._gap = None
         self._gap_told = time.monotonic()
         _log.error("audio_lost", session=self.id, start_s=start_s, end_s=end_s)
         gap = protocol.Gap(start_s, end_s, "INTERNAL_ERROR")
+        if self.attached:
+            self._send_gap(gap)
+        else:
+            self._untold.append(gap)
+
+    def _send_gap(self, gap: protocol.Gap) -> None:
         self.send(gap if "status" in self.options.events else _gap_as_error(gap))
 
     def _begin(self, boundary: Boundary) -> None:
         self._sequence += 1
+        self._account.utterance(boundary.start, boundary.end)
         self._leases[self._sequence] = self._not_final[self._sequence] = boundary.start
         stamp = datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
         utterance = Utterance(
@@ -251,7 +288,7 @@ class Session:
 
     def _acknowledge(self, now: float) -> None:
         received = self.received()
-        if received != self._acked and (now - self._acked_at >= ACK_EVERY_S or self.ended):
+        if self._acks and received != self._acked and (now - self._acked_at >= ACK_EVERY_S or self.ended):
             self._acked, self._acked_at = received, now
             self.tell("ack", received)
 
@@ -279,12 +316,14 @@ class Session:
         self._free()
 
     def context(self, utterance: Utterance) -> tuple[str, ...]:
-        before = sorted(sequence for sequence in self._said if sequence < utterance.sequence)
-        return tuple(self._said[sequence] for sequence in before[-self._context_lines :] if self._context_lines)
+        return self._said_before(utterance.sequence, self._context_lines)
 
     def text_before(self, utterance: Utterance) -> str:
-        before = [sequence for sequence in self._said if sequence < utterance.sequence]
-        return self._said[max(before)] if before else ""
+        return "".join(self._said_before(utterance.sequence, 1))
+
+    def _said_before(self, sequence: int, most: int) -> tuple[str, ...]:
+        before = sorted(said for said in self._said if said < sequence)
+        return tuple(self._said[said] for said in before[-most:] if most)
 
     def settled(self, utterance: Utterance) -> None:
         if self.done.is_set():
@@ -307,7 +346,9 @@ class Session:
         self._history.append(message)
         self._deliver(message)
         del self._not_final[utterance.sequence]
-        self._said.pop(utterance.sequence - max(1, self._context_lines), None)
+        lines = max(1, self._context_lines)
+        self._said.pop(utterance.sequence - lines, None)
+        self.remembered = Remembered(self._voices.known(), self._said_before(utterance.sequence + 1, lines))
         self._free()
 
     def _deliver(self, message: Outcome) -> None:

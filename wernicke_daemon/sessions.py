@@ -1,7 +1,8 @@
 """All sessions of the daemon, with and without a client: made, waited for, ended, drained.
 
 A session outlives its connection. Where its client knows how to come back, it waits `resume_window_s` for it; then its
-audio ends, its last results go into the store, and its place is free.
+audio ends, its last results go into the store, and its place is free. One that the client itself has ended keeps its
+results as long, without a place, unless the client is known to have them.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from ipc.arena import Arena
 from wernicke_daemon.config import Config
 from wernicke_daemon.ingest_feed import IngestFeed
 from wernicke_daemon.intake import Left
-from wernicke_daemon.journal_files import Leftover
 from wernicke_daemon.protocol import ServerMessage
+from wernicke_daemon.records.journal_files import Leftover
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.utterance import Utterance
@@ -44,6 +45,8 @@ class Sessions:
         self._reporter = reporter
         self._sessions: dict[str, Session] = {}
         self._windows: dict[str, asyncio.TimerHandle] = {}
+        self._over: dict[str, Session] = {}
+        self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
         self._all_over = asyncio.Event()
@@ -72,7 +75,7 @@ class Sessions:
         meta = leftover.meta
         language = meta.language or self._config.asr.language
         options = Options(self._config.audio.format, language, meta.glossary, words=meta.words)
-        left = Left(leftover.start, meta.next_sequence, leftover.wall_start)
+        left = Left(leftover.start, meta.next_sequence, leftover.wall_start, meta.remembered)
         while (session := self._make(leftover.session_id, options, left)) is None:
             self._freed.clear()
             await self._freed.wait()
@@ -93,21 +96,21 @@ class Sessions:
         return session
 
     def find(self, session_id: str | None, resume_token: str | None) -> Session | None:
-        """The session that this client may take up again."""
-        session = self._sessions.get(session_id or "")
+        """The session that this client may take up again, if only for its last results."""
+        session = self._sessions.get(session_id or "") or self._over.get(session_id or "")
         presented = (resume_token or "").encode("utf-8", "surrogatepass")
         if session is None or not hmac.compare_digest(session.resume_token.encode(), presented):
             return None
-        return session
+        return None if session.ended == "disconnect" else session
 
     def came_back(self, session: Session) -> None:
         """It has its client again."""
         if (window := self._windows.pop(session.id, None)) is not None:
             window.cancel()
 
-    async def left(self, session: Session, may_return: bool) -> None:
-        """Its client is gone. may_return: it knows how to come back."""
-        window_s = self._config.runtime.resume_window_s if may_return else 0.0
+    async def left(self, session: Session) -> None:
+        """Its client is gone."""
+        window_s = self._config.runtime.resume_window_s if session.may_be_resumed and not self._draining else 0.0
         if window_s == 0.0:
             await session.end_utterance("disconnect")
             return
@@ -120,6 +123,11 @@ class Sessions:
         if session.ended is None and not session.attached:
             await session.end_utterance("disconnect")
 
+    def delivered(self, session: Session) -> None:
+        """Its client has everything."""
+        session.delivered = True
+        self._over.pop(session.id, None)
+
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
@@ -129,14 +137,26 @@ class Sessions:
         await session.done.wait()
         self._feed.remove(session)
         del self._sessions[session.id]
+        self._keep_results(session)
         self._arena.release(session.ring)
         self._reporter.over(session)
         self._freed.set()
         if not self._sessions:
             self._all_over.set()
 
+    def _keep_results(self, session: Session) -> None:
+        """For a client whose line broke after its `stop`. They take memory: of few sessions at a time."""
+        if session.ended != "stop" or not session.may_be_resumed or session.delivered:
+            return
+        self._over[session.id] = session
+        if len(self._over) > self._config.max_connections:
+            self._over.pop(next(iter(self._over)))
+        window_s = self._config.runtime.resume_window_s
+        asyncio.get_running_loop().call_later(window_s, self._over.pop, session.id, None)
+
     async def drain(self, timeout_s: float) -> None:
         """End those that wait for their client; return when all are over, or `timeout_s` is."""
+        self._draining = True
         for session in self:
             if not session.attached:
                 self._run(self._give_up(session))

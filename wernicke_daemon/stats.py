@@ -37,6 +37,8 @@ class Stats:
         self.suppressed = 0
         self.undelivered = 0
         self.dropped_s = 0.0
+        self.silence_s = 0.0
+        self.lost_s = 0.0
         self.errors: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
         self._settled = 0
@@ -57,12 +59,19 @@ class Stats:
         self._queued[stage].add(timing.queued_ms)
         self._run[stage].add(timing.run_ms)
 
+    def session_over(self, account: dict[str, float]) -> None:
+        """account: as `SampleAccount.seconds` gives it."""
+        self.silence_s += account.get("silence_s", 0.0)
+        self.lost_s += account.get("lost_s", 0.0)
+
     def summary(self) -> dict[str, Any]:
         return {
             "total_transcriptions": self.transcriptions,
             "suppressed": self.suppressed,
             "undelivered": self.undelivered,
             "dropped_s": round(self.dropped_s, 2),
+            "silence_s": round(self.silence_s, 2),
+            "lost_s": round(self.lost_s, 2),
             "average_processing_time": round(self._work_s / self._settled, 3) if self._settled else 0.0,
             "latency_ms": self._latency.summary(),
             "errors": dict(self.errors),

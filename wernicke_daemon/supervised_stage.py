@@ -29,8 +29,12 @@ from wernicke_daemon.stage_port import StageListener
 
 _log = structlog.get_logger()
 
+STOP_PATIENCE_S = 1.0
+"""For an idle process to end when it is asked to, and for a busy one that is killed at once to be gone: the system
+takes its memory back first, on the graphics card too."""
 
-KILL_S = 2.0
+KILL_S = 0.5
+"""For what is killed after that to be gone."""
 
 
 class State(StrEnum):
@@ -252,29 +256,31 @@ class SupervisedStage:
                 _log.error("stage_hung", stage=self.stage, epoch=incarnation.epoch, reason=reason)
                 incarnation.kill()
 
-    async def stop(self, patience_s: float) -> None:
-        """End it for good: asked to first, killed after `patience_s` seconds."""
+    async def stop(self) -> None:
+        """End it for good. An idle process is asked to, and killed after STOP_PATIENCE_S; one that loads or is at a
+        job, which nobody waits for any more, is killed at once. Takes at most KILL_S longer."""
         self.state = State.STOPPED
         if self._restart is not None:
             self._restart.cancel()
         running = [i for i in (self._working, self._spare) if i is not None]
         for incarnation in running:
             incarnation.ask_to_stop()
+        self._kill_at_stop([incarnation for incarnation in running if not incarnation.liveness.idle])
         self._stopped()
-        try:
-            await asyncio.wait_for(self._none_left.wait(), patience_s)
-        except TimeoutError:
-            _log.warning("stage_killed_at_stop", stage=self.stage)
-            for incarnation in running:
-                incarnation.kill()
-            await self._reaped()
+        if not await self._gone(STOP_PATIENCE_S):
+            self._kill_at_stop([i for i in (self._working, self._spare) if i is not None])
+            if not await self._gone(KILL_S):  # one that is stuck in a driver; the daemon ends without it
+                _log.error("stage_not_reaped", stage=self.stage, pid=self.pid)
 
-    async def _reaped(self) -> None:
-        """A process that is stuck in a driver can't even be killed; then the daemon ends without it."""
-        try:
-            await asyncio.wait_for(self._none_left.wait(), KILL_S)
-        except TimeoutError:
-            _log.error("stage_not_reaped", stage=self.stage, pid=self.pid)
+    def _kill_at_stop(self, incarnations: list[Incarnation]) -> None:
+        for incarnation in incarnations:
+            _log.warning("stage_killed_at_stop", stage=self.stage)
+            incarnation.kill()
+
+    async def _gone(self, within_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._none_left.wait(), within_s)
+        return self._none_left.is_set()
 
     def pardon(self, seconds: float) -> None:
         """This process slept for so long, not the stage."""

@@ -19,7 +19,6 @@ from wernicke_daemon.supervised_stage import SupervisedStage
 _log = structlog.get_logger()
 
 CHECK_EVERY_S = 0.25
-STOP_PATIENCE_S = 1.5
 ASLEEP_S = 2.0
 """A check that comes later than that was held up itself (the PC slept, say): the stages are not to blame."""
 
@@ -98,8 +97,8 @@ class Supervisor:
                     _log.exception("check_failed", stage=stage.stage)
 
     async def stop(self) -> None:
-        """Every process is gone when this returns."""
+        """Every process is gone when this returns, but one that can't be killed. Takes as long as a stage's stop."""
         if self._checking is not None:
             self._checking.cancel()
-        await asyncio.gather(*(stage.stop(STOP_PATIENCE_S) for stage in self.stages.values()))
+        await asyncio.gather(*(stage.stop() for stage in self.stages.values()))
         self._links.stop()

@@ -53,9 +53,11 @@ def convert(value: Any, wanted: Any, where: str, example: Any = None) -> Any:
 
 
 def _section(table: Any, section: type[T], path: str) -> T:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: expected a section [{path}], got {_shown(table)}")
     known = {field.name: field for field in fields(section)}
+    if not isinstance(table, dict):
+        meant = isinstance(table, bool) and "enabled" in known
+        hint = f"; write [{path}] and below it enabled = {_shown(table)}" if meant else ""
+        raise ConfigError(f"{path}: expected a section [{path}], got {_shown(table)}{hint}")
     values = {
         key: convert(value, known[key].type, _join(path, key), known[key].default) for key, value in table.items()
     }

@@ -12,7 +12,7 @@ Policy:
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MIN_NEW_VOICE_S = 1.0
 """Seconds of speech from which an unmatched local speaker founds a voice: embeddings of less are too scattered."""
@@ -41,8 +41,13 @@ class Voice:
 class Voices:
     """The voices of one session, named in order of first appearance."""
 
-    def __init__(self) -> None:
-        self._known: list[Voice] = []
+    def __init__(self, known: Iterable[Voice] = ()) -> None:
+        """known: of the same session, as `known` gave them."""
+        self._known = [replace(voice) for voice in known]
+
+    def known(self) -> tuple[Voice, ...]:
+        """All that were heard so far, as they are now."""
+        return tuple(replace(voice) for voice in self._known)
 
     def assign(
         self, embeddings: tuple[Vector, ...], durations: tuple[float, ...], same_voice: float

@@ -6,10 +6,8 @@ what was said into its log. And it splits texts into sentences by tables of NLTK
 missing; bringing them along would not do, for NLTK refuses tables that others than their owner may write to.
 """
 
-import gc
 import io
 import logging
-import os
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -19,12 +17,11 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import structlog
 
-from ipc import gpu
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import GpuMemory, Segment
 from ipc.settings import StageSettings
-from stages import offline
+from stages import offline, torch_device
 from stages.alignment import characters, model_files
 from stages.alignment.model_files import ELSE
 from stages.alignment.words import into_words
@@ -71,7 +68,7 @@ class WhisperxAligner:
         if first is not None:
             model_files.directory(first)  # before the import, which takes seconds
         self._whisperx = import_whisperx()
-        self._device = find_device(self._settings.alignment.device)
+        self._device = torch_device.find("alignment.device", self._settings.alignment.device)
         if first is not None:
             self._model(first)
 
@@ -104,20 +101,11 @@ class WhisperxAligner:
 
     def release(self) -> None:
         """Give back what PyTorch keeps for later, on a GPU."""
-        if self._device == "cuda":
-            import torch
-
-            gc.collect()
-            torch.cuda.empty_cache()
+        torch_device.release(self._device)
 
     def gpu_memory(self) -> GpuMemory | None:
         """What the whole process holds; None on the CPU."""
-        if self._device != "cuda":
-            return None
-        import torch
-
-        allocated, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-        return GpuMemory(allocated // gpu.MIB, reserved // gpu.MIB, gpu.process_mib(os.getpid()))
+        return torch_device.gpu_memory(self._device)
 
     def close(self) -> None:
         self._models.clear()
@@ -200,19 +188,6 @@ def refuse_download(*arguments: Any, **options: Any) -> NoReturn:
     raise EngineFailed("whisperx wants to download tables of NLTK")
 
 
-def find_device(wanted: str) -> str:
-    """wanted: `alignment.device`. Raises EngineUnavailable."""
-    import torch
-
-    found = torch.cuda.is_available()
-    if wanted == "cuda" and not found:
-        raise EngineUnavailable(
-            'alignment.device is "cuda" but PyTorch finds no CUDA device: install PyTorch with CUDA and the NVIDIA '
-            'driver, or set alignment.device = "cpu"'
-        )
-    return "cuda" if found and wanted != "cpu" else "cpu"
-
-
 def open_model(whisperx: Any, directory: Path, device: str) -> Loaded:
     """Raises EngineUnavailable; PyTorch's error where GPU memory does not suffice."""
     try:
@@ -222,7 +197,7 @@ def open_model(whisperx: Any, directory: Path, device: str) -> Loaded:
         if is_out_of_memory(error):
             raise
         raise EngineUnavailable(
-            f"the alignment model in {directory} can't be loaded ({one_line(error.__context__ or error)}): "
+            f"the alignment model in '{directory}' can't be loaded ({one_line(error.__context__ or error)}): "
             f"run `wernicke models pull` to have it whole, {ELSE}"
         ) from error
     return Loaded(network, notes)

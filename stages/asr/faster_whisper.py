@@ -176,7 +176,7 @@ class FasterWhisper:
             )
         except Exception as error:
             raise EngineUnavailable(
-                f"the Whisper model in {directory} can't be loaded as {compute_type} on {self._device} "
+                f"the Whisper model in '{directory}' can't be loaded as {compute_type} on {self._device} "
                 f"({one_line(error)}): run `wernicke models verify` to see whether its files are whole, "
                 f"change asr.compute_type, {ELSE}"
             ) from error

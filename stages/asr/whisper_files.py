@@ -19,7 +19,7 @@ def model_directory(model: str) -> Path:
         missing.append("vocabulary.json")
     if missing:
         raise EngineUnavailable(
-            f"the Whisper model in {directory} lacks {', '.join(missing)}: run `wernicke models verify`, which says "
+            f"the Whisper model in '{directory}' lacks {', '.join(missing)}: run `wernicke models verify`, which says "
             f"how to complete it (a model for CTranslate2 is needed), {ELSE}"
         )
     return directory
@@ -55,6 +55,6 @@ def check_mels(whisper: Any, directory: Path) -> None:
     """Without preprocessor_config.json 80 mel bands are assumed, and large-v3 has 128. Raises EngineUnavailable."""
     if whisper.model.n_mels != whisper.feature_extractor.mel_filters.shape[0]:
         raise EngineUnavailable(
-            f"preprocessor_config.json in {directory} is missing or does not fit the model, which takes "
+            f"preprocessor_config.json in '{directory}' is missing or does not fit the model, which takes "
             f"{whisper.model.n_mels} mel bands: run `wernicke models verify`, which says how to mend it, {ELSE}"
         )

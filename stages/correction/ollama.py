@@ -15,16 +15,12 @@ import structlog
 from ipc.errors import EngineUnavailable
 from ipc.messages import CorrectionResult, CorrectionWork, StageName, Work
 from ipc.settings import StageSettings
-from stages.correction import guard, prompt_files, prompts
+from stages.correction import fitting, guard, prompt_files, prompts
 from stages.correction.model_server import ModelServer, reason
 from stages.correction.prompt_files import Prompt
 from stages.correction.readings import Reader
 from stages.stage import ReadAudio
 
-TOKENS_PER_CHARACTER = 3
-"""A byte-level vocabulary needs at most one token per UTF-8 byte, and kana and kanji have three bytes."""
-TOKENS_PER_SEGMENT = 50
-"""For the JSON around a text, with room for punctuation."""
 WARM_UP_TEXT = "one two three"
 WAIT_FOR_SERVER_S = 30.0
 """Where Ollama is what config.toml names: at logon both are started, in any order."""
@@ -51,6 +47,7 @@ class OllamaCorrection:
     def load(self) -> None:
         """Read prompts and dictionary, check that the server answers and has the model. Raises EngineUnavailable."""
         self._prompts = prompt_files.load(self._settings.correction.prompts)
+        self._check_context(self._settings.asr.language)
         self._read_japanese = Reader()
         self._server = ModelServer(self._settings.llm)
         self._server.connect(WAIT_FOR_SERVER_S if self._settings.correction.engine == "ollama" else 0.0)
@@ -60,7 +57,7 @@ class OllamaCorrection:
         assert self._server is not None
         try:
             self._server.load_model()
-            self._ask((WARM_UP_TEXT,), self._settings.asr.language, (), ())
+            self._ask(self._prompt(self._settings.asr.language), (WARM_UP_TEXT,), (), ())
         except Exception as error:
             raise EngineUnavailable(
                 f"Ollama could not run the model {self.model} ({_reason(error)}): "
@@ -70,15 +67,45 @@ class OllamaCorrection:
     def process(self, work: Work, read_audio: ReadAudio) -> CorrectionResult:
         """Never raises for trouble with the LLM: see the result's warnings."""
         assert isinstance(work, CorrectionWork)
-        size = self._settings.correction.segments_per_request
-        texts: list[str | None] = [None] * len(work.texts)
-        spoken = [index for index, text in enumerate(work.texts) if text.strip()]
-        trouble = self._trouble() if spoken else None
+        heard = [text.strip() for text in work.texts]
+        trouble = self._trouble() if any(heard) else None
         if trouble is not None:
-            return CorrectionResult(tuple(texts), 0, (trouble,))
-        refused, warnings = 0, dict[str, None]()
+            return CorrectionResult((None,) * len(heard), 0, (trouble,))
+        num_ctx, most = self._settings.llm.num_ctx, self._settings.correction.segments_per_request
+        batches = fitting.batches(self._prompt(work.language), heard, most, num_ctx)
+        too_long = sum(map(bool, heard)) - sum(map(len, batches))
+        if too_long:
+            log.warning("llm_text_too_long", segments=too_long, num_ctx=num_ctx)
+        return self._corrected(work, batches, (LLM_UNAVAILABLE,) if too_long else ())
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    def _check_context(self, language: str) -> None:
+        num_ctx, least = self._settings.llm.num_ctx, fitting.least_context(self._prompt(language))
+        if num_ctx < least:
+            raise EngineUnavailable(
+                f"llm.num_ctx has no room for what the model is told about language {language} and a text: "
+                f"set it to {least} or more, got {num_ctx}, or shorten the prompt file (correction.prompts)"
+            )
+
+    def _trouble(self) -> str | None:
+        """The warning to give at once, where a request would wait for a model that is not loaded."""
+        assert self._server is not None
+        try:
+            return None if self._server.has_model_loaded() else LLM_UNAVAILABLE
+        except Exception as error:
+            return _failed(error, 0)
+
+    def _corrected(
+        self, work: CorrectionWork, batches: Sequence[Sequence[int]], so_far: Sequence[str]
+    ) -> CorrectionResult:
+        """batches: indices of texts. so_far: warnings."""
+        texts: list[str | None] = [None] * len(work.texts)
+        refused, warnings = 0, dict.fromkeys(so_far)
         until = time.monotonic() + self._settings.correction.deadline_s
-        for batch in (spoken[start : start + size] for start in range(0, len(spoken), size)):
+        for batch in batches:
             if time.monotonic() >= until:
                 warnings[LLM_TIMEOUT] = None
                 break  # the text has gone out without this job's result, and the next job waits
@@ -92,40 +119,30 @@ class OllamaCorrection:
                 refused += was_refused
         return CorrectionResult(tuple(texts), refused, tuple(warnings))
 
-    def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-
-    def _trouble(self) -> str | None:
-        """The warning to give at once, where a request would wait for a model that is not loaded."""
-        assert self._server is not None
-        try:
-            return None if self._server.has_model_loaded() else LLM_UNAVAILABLE
-        except Exception as error:
-            return _failed(error, 0)
-
     def _correct(self, work: CorrectionWork, batch: Sequence[int]) -> tuple[list[str], str | None]:
         """The LLM's texts and no warning, or no texts and the warning."""
-        texts = [work.texts[index] for index in batch]
+        texts = [work.texts[index].strip() for index in batch]
         earlier = (*work.context, *work.texts[: batch[0]])
         context = earlier[max(0, len(earlier) - self._settings.correction.context_lines) :]
         try:
-            return self._ask(texts, work.language, work.glossary, context), None
+            return self._ask(self._prompt(work.language), texts, work.glossary, context), None
         except Exception as error:  # whatever the client raises, the recognised texts stand
             return [], _failed(error, len(batch))
 
-    def _ask(self, texts: Sequence[str], language: str, glossary: Sequence[str], context: Sequence[str]) -> list[str]:
-        """One request. Raises InvalidAnswer and whatever the client raises."""
+    def _ask(self, prompt: Prompt, texts: Sequence[str], glossary: Sequence[str], context: Sequence[str]) -> list[str]:
+        """One request, with as much of glossary and context as there is room for. texts: that fit, without blanks
+        around them. Raises InvalidAnswer and whatever the client raises."""
         assert self._server is not None
-        prompt = prompt_files.for_language(self._prompts, language)
-        response = self._server.chat(
-            prompts.messages(prompt, [text.strip() for text in texts], glossary, context),
-            prompts.answer_format(len(texts)),
-            TOKENS_PER_SEGMENT * len(texts) + TOKENS_PER_CHARACTER * sum(map(len, texts)),
-        )
+        request = fitting.fit(prompt, texts, glossary, context, self._settings.llm.num_ctx)
+        if request.terms_left_out or request.lines_left_out:
+            log.info("llm_prompt_shortened", terms=request.terms_left_out, lines=request.lines_left_out)
+        response = self._server.chat(request.messages, prompts.answer_format(len(texts)), request.answer_tokens)
         if response.done_reason == "length":
             raise prompts.InvalidAnswer("the answer was cut off at its longest permitted length")
         return prompts.read_answer(response.message.content or "", len(texts))
+
+    def _prompt(self, language: str) -> Prompt:
+        return prompt_files.for_language(self._prompts, language)
 
     def _judge(self, work: CorrectionWork, original: str, corrected: str) -> tuple[str | None, bool]:
         """What replaces the recognised text (None: nothing), and whether an edit was refused."""

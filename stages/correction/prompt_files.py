@@ -59,7 +59,7 @@ def _read_all(directory: Path) -> dict[str, Prompt]:
         files = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
     except OSError as error:
         raise EngineUnavailable(
-            f"the prompt directory {directory} can't be read ({error.strerror}): correct correction.prompts"
+            f"the prompt directory '{directory}' can't be read ({error.strerror}): correct correction.prompts"
         ) from error
     return {path.stem: _read(path) for path in files}
 
@@ -71,4 +71,4 @@ def _read(path: Path) -> Prompt:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
         return msgspec.toml.decode(text, type=Prompt)
     except (OSError, ValueError) as error:
-        raise EngineUnavailable(f"the prompt file {path} can't be used, correct it or delete it: {error}") from error
+        raise EngineUnavailable(f"the prompt file '{path}' can't be used, correct it or delete it: {error}") from error

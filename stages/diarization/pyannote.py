@@ -1,8 +1,6 @@
 """Diarization with pyannote.audio: who speaks when, and how each voice sounds. Runs on this machine alone."""
 
-import gc
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -10,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ipc import gpu
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import EngineUnavailable, one_line
 from ipc.messages import DiarizationResult, DiarizationWork, GpuMemory, StageName, Work
 from ipc.settings import StageSettings
+from stages import torch_device
 from stages.diarization.pyannote_pipeline import open_pipeline
 from stages.diarization.pyannote_results import FoundTurn, to_result
 from stages.stage import Audio, ReadAudio
@@ -61,23 +59,11 @@ class Pyannote:
 
     def release(self) -> None:
         """Does nothing on the CPU."""
-        if self._on_gpu():
-            import torch
-
-            gc.collect()
-            torch.cuda.empty_cache()
+        torch_device.release(self._device())
 
     def gpu_memory(self) -> GpuMemory | None:
         """None on the CPU."""
-        if not self._on_gpu():
-            return None
-        import torch
-
-        return GpuMemory(
-            allocated=torch.cuda.memory_allocated() // gpu.MIB,
-            reserved=torch.cuda.memory_reserved() // gpu.MIB,
-            process=gpu.process_mib(os.getpid()),
-        )
+        return torch_device.gpu_memory(self._device())
 
     def close(self) -> None:
         self._pipeline = None
@@ -134,8 +120,8 @@ class Pyannote:
         self._pipeline.embedding_batch_size = size
         self._pipeline.segmentation_batch_size = size
 
-    def _on_gpu(self) -> bool:
-        return self._pipeline is not None and self._pipeline.device.type == "cuda"
+    def _device(self) -> str:
+        return "cpu" if self._pipeline is None else str(self._pipeline.device.type)
 
 
 def in_memory(audio: Audio) -> dict[str, Any]:

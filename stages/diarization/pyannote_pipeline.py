@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from ipc.errors import EngineUnavailable, one_line
-from ipc.settings import Device, DiarizationSettings
-from stages import offline
+from ipc.settings import DiarizationSettings
+from stages import offline, torch_device
 
 CHATTER = (
     # Once a start, a page long, about a decoder that is not used: audio comes from memory.
@@ -32,7 +32,7 @@ def open_pipeline(settings: DiarizationSettings) -> Any:
     for message in CHATTER:
         warnings.filterwarnings("ignore", message=message)
     import_packages()
-    device = choose_device(settings.device)
+    device = torch_device.find("diarization.device", settings.device)
     pipeline = read(settings.model)
     to_device(pipeline, device)
     pipeline.legacy = False  # a model's config may ask for bare turns; embeddings and exclusive turns are needed
@@ -51,21 +51,6 @@ def import_packages() -> None:
         ) from error
 
 
-def choose_device(wanted: Device) -> str:
-    """ "cuda" or "cpu". Raises EngineUnavailable where CUDA is asked for and not there."""
-    import torch
-
-    found = torch.cuda.is_available()
-    if wanted == "cuda" and not found:
-        raise EngineUnavailable(
-            'diarization.device is "cuda" but PyTorch finds no CUDA device: install the NVIDIA driver and a PyTorch '
-            'with CUDA (uv pip install --torch-backend=auto ".[gpu]"), or set diarization.device = "cpu"'
-        )
-    if wanted == "auto":
-        return "cuda" if found else "cpu"
-    return wanted
-
-
 def read(model: str) -> Any:
     """On the CPU. model: hub id or directory. Raises EngineUnavailable."""
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -79,19 +64,19 @@ def read(model: str) -> Any:
         raise not_here(model) from error
     except HFValidationError as error:
         raise EngineUnavailable(
-            f"diarization.model is {model}, which is, or is made of, something that is neither a directory here nor a "
-            f"hub id ({one_line(error)}): correct it"
+            f"diarization.model is {model!r}, which is, or is made of, something that is neither a directory here nor "
+            f"a hub id ({one_line(error)}): correct it"
         ) from error
     except Exception as error:
         raise EngineUnavailable(
-            f"the pyannote model {model} can't be loaded ({one_line(error)}): run `wernicke models verify`, which "
+            f"the pyannote model {model!r} can't be loaded ({one_line(error)}): run `wernicke models verify`, which "
             "finds files that are missing or damaged"
         ) from error
     if pipeline is None:
         raise not_here(model)
     if not isinstance(pipeline, SpeakerDiarization):  # some send the audio to a server
         raise EngineUnavailable(
-            f"the pyannote model {model} is no local speaker diarization but {type(pipeline).__name__}: "
+            f"the pyannote model {model!r} is no local speaker diarization but {type(pipeline).__name__}: "
             "put pyannote/speaker-diarization-community-1 in diarization.model"
         )
     return pipeline
@@ -112,6 +97,6 @@ def to_device(pipeline: Any, device: str) -> None:
 
 def not_here(model: str) -> EngineUnavailable:
     return EngineUnavailable(
-        f"the pyannote model {model}, or a model that it is made of, is not on this machine: accept its licence on "
+        f"the pyannote model {model!r}, or a model that it is made of, is not on this machine: accept its licence on "
         "huggingface.co, put a token into HF_TOKEN and run `wernicke models pull`"
     )

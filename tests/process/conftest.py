@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from wernicke_daemon.config import Config, overrides
 from wernicke_daemon.daemon import Daemon, running
-from wernicke_daemon.profiles import applied
+from wernicke_daemon.hardware.profiles import applied
 
 
 def embedded(directory: Path, **changes: Any) -> Config:
@@ -69,12 +69,22 @@ def free_port() -> int:
         return port
 
 
+def journalled(directory: Path) -> int:
+    """Number of samples of a session, up to the last that its journal has on disk."""
+    last = max(directory.glob("*.f32"), default=None)
+    return int(last.stem) + last.stat().st_size // 4 if last else 0
+
+
 @contextmanager
-def serving(directory: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A daemon with the embedded engines that takes sessions, and its port."""
+def serving(
+    directory: Path, text: str = "", launcher: tuple[str, ...] = ()
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A daemon with the embedded engines that takes sessions, and its port. text: of its config.toml. launcher: the
+    command that starts it."""
     port = free_port()
-    options = ("--config", settings(directory), "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
-    process = subprocess.Popen(command(*options), stdout=subprocess.PIPE, text=True)
+    file = settings(directory, text)
+    options = ("--config", file, "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
+    process = subprocess.Popen([*launcher, *command(*options)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -1,7 +1,9 @@
-"""Who gets in, over real sockets: tokens, origins, TLS; and that no token is ever written down."""
+"""Who gets in, over real sockets: tokens, origins, TLS; and that no token is ever written down, and no path sent."""
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import wire
 from tests.process.conftest import embedded, started
-from wernicke_daemon import access, cli, tls
+from wernicke_daemon import access, cli, process_tree, tls
 from wernicke_daemon.client import Client, ClientError, Exit, Message
 from wernicke_daemon.config import Config, SecuritySettings
 from wernicke_daemon.daemon import Daemon
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOKEN, WRONG = access.new_token(), access.new_token()
 OURS, FOREIGN = "https://page.example", "https://evil.example"
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 SPEECH = wire.turn(5).astype("<f4").tobytes()
 
 
@@ -265,10 +268,43 @@ async def test_no_token_is_written_down_or_sent_back(tmp_path: Path) -> None:
             await wire.until(socket, "session_ended")
     log = config.log_path.read_text(encoding="utf-8")
     assert "session_over" in log
+    assert all(answers[:4])
     assert [line for line in log.splitlines() if TOKEN in line or WRONG in line] == []
     for answer in answers:
         assert TOKEN not in answer and WRONG not in answer
         assert "Traceback" not in answer and str(Path(wire.__file__).parents[1]) not in answer
+
+
+async def test_no_path_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why an engine was chosen, and why a stage is down, is told without any folder's name; the log has it all."""
+    model, python = tmp_path / "our secret models" / "whisper", tmp_path / "our secret programs" / "python"
+    config = embedded(tmp_path)
+    config = replace(config, asr=replace(config.asr, engine="auto", model=str(model)))
+    async with started(config) as daemon:
+        answers: list[Any] = await wire.transcribe(daemon.port, SPEECH, f"{wire.MONO}&events=all")
+        assert "asr.model is" in answers[0]["engines"]["asr"]
+        async with wire.open_socket(daemon.port, f"{wire.MONO}&events=status") as socket:
+            monkeypatch.setattr(process_tree, "python", lambda: str(python))
+            pid = daemon.pipeline.supervisor.stages["diarization"].pid
+            assert pid is not None
+            os.kill(pid, KILL)
+            answers += await wire.until(socket, "degraded")
+            answers += [await page_with(daemon, path, "could not be started") for path in ("/health", "/stats")]
+            answers += [(await page(daemon, path)).text for path in ("/", "/metrics", "/transcribe")]
+            monkeypatch.undo()
+    for secret in ("secret", tmp_path.name, f"{Path.home()}{os.sep}", str(Path(wire.__file__).parents[1])):
+        assert [answer for answer in answers if secret in str(answer)] == []
+    log = config.log_path.read_text(encoding="utf-8")
+    assert "our secret models" in log
+    assert "our secret programs" in log or os.name == "nt"  # where the system does not say what it did not find
+
+
+async def page_with(daemon: Daemon, path: str, words: str) -> str:
+    """The page, once those words are in it."""
+    async with asyncio.timeout(60):
+        while words not in (text := (await page(daemon, path)).text):
+            await asyncio.sleep(0.02)
+    return text
 
 
 async def raw(daemon: Daemon, *lines: str) -> str:
@@ -277,8 +313,7 @@ async def raw(daemon: Daemon, *lines: str) -> str:
     key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
     reader, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
     writer.write("\r\n".join((*lines, *upgrade, key, "", "")).encode())
-    writer.write_eof()
-    answer = await reader.read()
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     await writer.wait_closed()
     return answer.decode(errors="replace")

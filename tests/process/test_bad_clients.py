@@ -2,27 +2,43 @@
 bad one is left, neither memory nor a place nor a file descriptor."""
 
 import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
-from tests.process.conftest import embedded, started
+from tests.process.conftest import embedded, serving, started
+from wernicke_daemon import descriptors, tls, visitors
+from wernicke_daemon.config import SecuritySettings
 from wernicke_daemon.daemon import Daemon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MOST_MIB = 64
 """That the front's memory may grow by meanwhile, the test's own clients included: a few frames, no backlog."""
+
+LIMITED = ("sh", "-c", 'ulimit -n 640 && exec "$@"', "sh")
+"""Starts a command with a limit on open files that it can't raise."""
+
+ELSEWHERE = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Another address of this machine, where it has one."""
 
 SPEECH = wire.turn(5).astype("<f4").tobytes()
 
@@ -152,6 +168,65 @@ async def test_many_connections_at_once(strict: Daemon) -> None:
     await survives(strict, connects(1000, per_second=1e6))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+async def test_silent_connections_leave_file_descriptors_for_the_others(tmp_path: Path) -> None:
+    """More than the daemon may have files open, while a stage needs new sockets. Those that have a place keep it,
+    newcomers get in, and the log is not flooded as well."""
+    descriptors.raise_limit()  # for this side's half of the connections
+    with serving(tmp_path, launcher=LIMITED) as (process, port):
+        async with wire.open_socket(port, f"{wire.MONO}&events=session") as good:
+            await wire.receive(good)
+            with misbehaviour.silent(port, 1500) as flood:
+                await hung_up(flood[0])
+                os.kill((await health(port))["stages"]["asr"]["pid"], signal.SIGKILL)
+                beside, newcomer = await asyncio.gather(spoken(good), a_newcomer(port))
+                page = await health(port)
+        assert len(wire.finals(beside)) == len(wire.finals(newcomer)) == 1
+        assert page["stages"]["asr"]["restarts"] == 1
+        assert page["problems"] == []
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    lines = (tmp_path / "data" / "logs" / "wernicke.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if json.loads(line)["level"] == "error"] == []
+    assert len(lines) < 100
+
+
+async def hung_up(plain: socket.socket) -> None:
+    """Waits until the other side does so."""
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.get_running_loop().sock_recv(plain, 1) == b""
+
+
+async def health(port: int) -> dict[str, Any]:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        page: dict[str, Any] = (await http.get(f"http://127.0.0.1:{port}/health")).json()
+    return page
+
+
+async def a_newcomer(port: int) -> list[dict[str, Any]]:
+    """The system may let it wait behind the flood for a while, before the daemon hears of it."""
+    address = f"ws://127.0.0.1:{port}/transcribe?{wire.MONO}&events=ack"
+    async with connect(address, local_addr=(ELSEWHERE, 0), compression=None, open_timeout=60) as newcomer:
+        return await spoken(newcomer)
+
+
+async def test_silent_connections_count_before_tls_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many, and the first is cut, which would be waited for all day. All are forgotten once they hung up."""
+    monkeypatch.setattr(visitors, "TLS_PATIENCE_S", 86_400)
+    certificate, key = tls.make_certificate(tmp_path, [], now=datetime.now(UTC))
+    security = SecuritySettings(certificate_file=str(certificate), key_file=str(key))
+    async with started(embedded(tmp_path, security=security)) as daemon:
+        silent = [await asyncio.open_connection("127.0.0.1", daemon.port) for _ in range(visitors.MOST_WAITING + 1)]
+        with contextlib.suppress(ConnectionError):
+            assert await silent[0][0].read() == b""
+        address = f"wss://localhost:{daemon.port}/transcribe?{wire.MONO}&events=ack"
+        async with connect(address, ssl=tls.client_context(certificate), host="127.0.0.1", compression=None) as good:
+            assert wire.finals(await spoken(good))
+        for _, writer in silent:
+            writer.close()
+        await eventually(lambda: not daemon.gateway._visitors._open)
+
+
 async def test_sessions_that_wait_for_their_clients_give_way(tmp_path: Path) -> None:
     """Clients that could come back and do not can't keep newcomers out for as long as they are waited for."""
     async with started(embedded(tmp_path, runtime={"resume_window_s": 600.0})) as daemon:
@@ -171,3 +246,20 @@ async def session_that_waits(port: int) -> str | None:
         await socket.send(SPEECH[:64_000])
         socket.transport.abort()
     return None
+
+
+async def test_everybody_gets_a_turn_after_each_frame_of_a_flood(strict: Daemon) -> None:
+    """Thousands of tiny frames arrive as one piece, and between any two of them whoever else has something to do
+    does it: this test, which shares the daemon's event loop, counts on each of its turns how far the flood has come."""
+    frames, one_byte = 4000, b"\x82\x81" + bytes(4) + b"\x7f"  # a masked binary frame
+    await nobody_left(strict)
+    async with wire.open_socket(strict.port, f"{wire.MONO}&encoding=s16le") as flooder:
+        await eventually(lambda: bool(list(strict.sessions)))
+        [session] = strict.sessions
+        flooder.transport.write(one_byte * frames)
+        taken = [0]
+        while taken[-1] < frames:
+            await asyncio.sleep(0)
+            taken.append(session.received().bytes_received)
+    assert max(now - before for before, now in pairwise(taken)) <= 2
+    await nobody_left(strict)

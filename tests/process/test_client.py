@@ -22,8 +22,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
-from wernicke_daemon import cli, media
+from wernicke_daemon import cli
 from wernicke_daemon.client import Client, ClientError, Exit, Message, exchange
+from wernicke_daemon.commands import media
 
 FINAL = {
     "type": "final",

@@ -17,7 +17,7 @@ from ipc.audio_handle import AudioHandle
 from ipc.errors import EngineUnavailable
 from ipc.messages import CorrectionResult, CorrectionWork
 from ipc.settings import AsrSettings, CorrectionSettings, LlmSettings, StageSettings
-from stages.correction import model_server, ollama
+from stages.correction import fitting, model_server, ollama
 from stages.correction.none import NoCorrection
 from stages.correction.ollama import OllamaCorrection
 from stages.registry import create
@@ -388,6 +388,42 @@ def test_prompts_of_the_user_are_sent(server: OllamaServer, tmp_path: Path) -> N
     engine.close()
     assert [message["role"] for message in server.chats()[-1]["messages"]] == ["system", "user"]
     assert server.chats()[-1]["messages"][0]["content"] == "Mend the spelling."
+
+
+@pytest.mark.parametrize("letter", ["語", "t"])
+def test_a_glossary_as_long_as_may_be_leaves_room_for_the_texts(server: OllamaServer, letter: str) -> None:
+    """Of 200 terms with 100 characters the first ones go along, and no context; the texts are whole and corrected."""
+    glossary = tuple(f"{number:03}".ljust(100, letter) for number in range(200))
+    work = CorrectionWork((KANA, "ああ" * 50), "ja", glossary, ("いい" * 200,))
+    with warm(server) as engine, capture_logs() as logs:
+        assert engine.process(work, no_audio) == CorrectionResult((KANJI, "ああ" * 50 + "。"))
+    (chat,) = server.chats()
+    asked = json.loads(chat["messages"][-1]["content"])
+    assert [segment["text"] for segment in asked["segments"]] == list(work.texts)
+    assert 5 < len(asked["glossary"]) < 200 and asked["glossary"] == list(glossary[: len(asked["glossary"])])
+    assert asked["context"] == []
+    assert fitting.prompt_tokens(chat["messages"]) + chat["options"]["num_predict"] <= chat["options"]["num_ctx"]
+    left_out = 200 - len(asked["glossary"])
+    assert logs == [{"event": "llm_prompt_shortened", "terms": left_out, "lines": 1, "log_level": "info"}]
+
+
+def test_texts_without_room_for_all_go_one_by_one(server: OllamaServer) -> None:
+    """A small context makes for more requests; a text that does not fit alone stays as recognised."""
+    texts = ("word " * 60 + "one", "word " * 240, "word " * 60 + "three")
+    with warm(server, num_ctx=1600) as engine, capture_logs() as logs:
+        result = correct(engine, *texts)
+    assert result == CorrectionResult((f"{texts[0]}.", None, f"{texts[2]}."), 0, ("LLM_UNAVAILABLE",))
+    assert [len(json.loads(chat["messages"][-1]["content"])["segments"]) for chat in server.chats()] == [1, 1]
+    assert logs[0] == {"event": "llm_text_too_long", "segments": 1, "num_ctx": 1600, "log_level": "warning"}
+    assert "word" not in str(logs)
+
+
+def test_a_context_without_room_for_the_prompt_is_refused(server: OllamaServer) -> None:
+    """Before anything is asked; the sentence says how much it takes."""
+    engine = OllamaCorrection("correction", settings(server.url, num_ctx=512))
+    assert "set it to 1322 or more, got 512" in unavailable(engine.load)
+    engine.close()
+    assert server.requests == []
 
 
 def test_none_corrects_nothing() -> None:

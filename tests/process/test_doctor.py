@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 
 from tests.ollama_server import OllamaServer
 from tests.process.conftest import free_port, serving
-from wernicke_daemon import doctor_facts, examination
 from wernicke_daemon.config import Config, parse
+from wernicke_daemon.doctor import examination, facts
 
 WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"
 
@@ -104,10 +104,10 @@ def test_a_port_in_use_by_the_daemon(tmp_path: Path) -> None:
     """It is none, and what it holds is said to be its own."""
     with serving(tmp_path) as (_, port):
         config = parse(f'host = "127.0.0.1"\nport = {port}\n')
-        assert doctor_facts.is_daemon(config)
+        assert facts.is_daemon(config)
         check = checks(tmp_path, "--profile", "embedded", text=f'host = "127.0.0.1"\nport = {port}\n')["port"]
     assert check["ok"] and "the daemon" in check["finding"]
-    assert not doctor_facts.is_daemon(config)
+    assert not facts.is_daemon(config)
 
 
 def test_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_driver_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     began = time.monotonic()
     with pytest.raises(TimeoutError, match="no answer within 2 s"):
-        doctor_facts.probe(timeout_s=2)
+        facts.probe(timeout_s=2)
     assert time.monotonic() - began < 20
     process = int((tmp_path / "pid").read_text())
     assert not psutil.pid_exists(process) or psutil.Process(process).wait(10) is not None
@@ -149,8 +149,8 @@ def test_a_probe_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(directory: Path) -> int:
         raise OSError("disk on fire")
 
-    monkeypatch.setattr(doctor_facts, "probe", hanging)
-    monkeypatch.setattr(doctor_facts, "free_space", broken)
+    monkeypatch.setattr(facts, "probe", hanging)
+    monkeypatch.setattr(facts, "free_space", broken)
     found = {check.name: check for check in examination.examine(Config())}
     assert not found["graphics card"].ok and "no answer within 120 s" in found["graphics card"].finding
     assert not found["machine"].ok and "disk on fire" in found["machine"].finding
@@ -159,7 +159,7 @@ def test_a_probe_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_the_probe_says() -> None:
     """Each part for itself, with an error or facts; the packages that are installed here are seen."""
-    probe = doctor_facts.probe()
+    probe = facts.probe()
     assert set(probe) == {"card", "cublas", "ctranslate2", "torch"}
     assert probe["ctranslate2"]["devices"] >= 0
 
@@ -167,13 +167,13 @@ def test_what_the_probe_says() -> None:
 def test_packages_that_do_not_fit() -> None:
     """Missing, or outside the range; a build's local version does not matter."""
     wanted = [Requirement("numpy>=1"), Requirement("numpy<1"), Requirement("no-such-package>=2")]
-    outside, missing = doctor_facts.package_problems(wanted)
+    outside, missing = facts.package_problems(wanted)
     assert outside.startswith("numpy is ") and outside.endswith("not <1")
     assert missing == "no-such-package is missing"
 
 
 def test_the_heavy_packages_are_looked_for_only_where_they_are_needed() -> None:
     """By the package's own metadata."""
-    light = {one.name for one in doctor_facts.requirements(gpu=False)}
-    heavy = {one.name for one in doctor_facts.requirements(gpu=True)}
+    light = {one.name for one in facts.requirements(gpu=False)}
+    heavy = {one.name for one in facts.requirements(gpu=True)}
     assert {"whisperx", "torch"} <= heavy - light and "faster-whisper" in light and "pytest" not in heavy

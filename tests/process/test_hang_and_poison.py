@@ -6,6 +6,7 @@ is where its utterance lay ("start-end" in samples); voices and speakers are the
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -225,6 +226,48 @@ async def test_a_poison_utterance_fails_alone(tmp_path: Path, whole: list[Messag
     assert_unharmed(messages, whole, but=2)
     [poison] = daemon.log("poison_job")
     assert (poison["stage"], poison["attempts"]) == ("asr", 2)
+
+
+def timeline(daemon: Broken, name: StageName, patch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
+    """What happens to that stage from now on, and when: jobs that it begins, its deaths, starts and returns."""
+    happened: list[tuple[str, float]] = []
+
+    def noted(what: str, real: Callable[..., None]) -> Callable[..., None]:
+        def both(*args: Any) -> None:
+            said = f"{what} {args[1]}" if what == "job_started" else what
+            if args[:1] in ((), (name,)) and [said] != [last for last, _ in happened[-1:]]:
+                happened.append((said, time.monotonic()))  # that a job was begun is said again at the death
+            real(*args)
+
+        return both
+
+    dispatcher, stage = daemon.daemon.pipeline.dispatcher, daemon.stage(name)
+    for teller, what in (
+        (dispatcher, "job_started"),
+        (dispatcher, "stage_down"),
+        (stage, "start"),
+        (dispatcher, "stage_up"),
+    ):
+        patch.setattr(teller, what, noted(what, getattr(teller, what)))
+    return happened
+
+
+@pytest.mark.parametrize(("kind", "attempt_s"), [("crash", 0.0), ("hang", QUICK["job_timeout_s"] + 1.0)])
+async def test_what_is_queued_behind_poison_waits_for_its_attempts_alone(
+    tmp_path: Path, whole: list[Message], monkeypatch: pytest.MonkeyPatch, kind: str, attempt_s: float
+) -> None:
+    """Two attempts, each with a restart, then its own turn. What it waits is what those take by themselves: the job's
+    limit and a second if it hangs, the backoff, and loading, measured in the same run (thrice that, as a bound)."""
+    async with broken(tmp_path, fault_at(whole[1], "asr", kind)) as daemon:
+        happened = timeline(daemon, "asr", monkeypatch)
+        await daemon.speak()
+    events, at = zip(*happened, strict=True)
+    first, poison, next_ = dict.fromkeys(event for event in events if event.startswith("job_started"))
+    attempt = (poison, "stage_down", "start", "stage_up")
+    assert events == (first, *attempt, *attempt, next_)
+    loading_s = at[4] - at[3] + at[8] - at[7]
+    stated_s = 2 * attempt_s + 1.2 * QUICK["backoff_first_s"] + loading_s
+    assert at[9] - at[1] < 3 * stated_s
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ async def test_what_is_left_out_comes_in_order_and_every_utterance_has_its_final
         await say(socket, 3)
         assert (await health(daemon))[1]["overload"] == len(SHED)
         messages += await until_told(socket, "restored")
-        assert len(wire.finals(messages)) == 17 and (await health(daemon))[1]["overload"] == 0
+        assert (await health(daemon))[1]["overload"] == 0
+        while len(wire.finals(messages)) < 17:  # the last of them may be on its way to the disk when all is well again
+            messages.append(await wire.receive(socket))
         await say(socket, 1)
         messages += await wire.until(socket, "final")
     assert told(messages, "degraded") == told(messages, "restored") == SHED

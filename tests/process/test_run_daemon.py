@@ -7,18 +7,22 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
+from websockets.exceptions import ConnectionClosed
 
 from ipc import segment
 from tests import wire
-from tests.process.conftest import command, embedded, serving, settings
+from tests.process.conftest import command, embedded, journalled, serving, settings, started
 from wernicke_daemon import cli
 from wernicke_daemon.daemon import Daemon, serve
-from wernicke_daemon.profiles import Choice
+from wernicke_daemon.hardware.profiles import Choice
 
 
 def stage_processes(parent: int) -> list[psutil.Process]:
@@ -27,7 +31,7 @@ def stage_processes(parent: int) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
-    """Exit status 0, nothing left behind, and the client that was speaking has its result."""
+    """Exit status 0, nothing left behind, and the client that was speaking has its result and 1001."""
     with serving(tmp_path) as (process, port):
         children = stage_processes(process.pid)
         async with wire.open_socket(port, f"{wire.MONO}&events=ack") as client:
@@ -35,8 +39,12 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) 
             await wire.until(client, "audio_received")
             process.send_signal(number)
             final = (await wire.until(client, "final"))[-1]
-        assert final["text"]
+            began = time.monotonic()
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+        assert final["text"] and closed.value.rcvd is not None and closed.value.rcvd.code == 1001
         assert await asyncio.to_thread(process.wait, 20) == 0
+        assert time.monotonic() - began < 2.0  # what is promised beyond the drain
         assert len(children) == 4 and not psutil.wait_procs(children, timeout=0)[1]
         assert not list(Path("/dev/shm").glob(f"{segment.PREFIX}{process.pid}_*"))
 
@@ -126,8 +134,63 @@ def test_a_log_line_for_every_result(tmp_path: Path) -> None:
     """The utterance line has what tuning needs, and not what was said."""
     with serving(tmp_path) as (_, port):
         final = wire.finals(asyncio.run(wire.transcribe(port, wire.turn(5).astype("<f4").tobytes())))[0]
-    lines = [json.loads(line) for line in (tmp_path / "data/logs/wernicke.jsonl").read_text("utf-8").splitlines()]
-    line = next(line for line in lines if line["event"] == "utterance")
+        while not log_lines(tmp_path / "data", "session_over"):  # a thread writes the log; it comes after the utterance
+            time.sleep(0.02)
+    [line] = log_lines(tmp_path / "data", "utterance")
     assert line["session"] == final["session_id"] and line["buffer"] == final["buffer_id"]
     assert line["run_ms"]["asr"] > 0 and line["attempts"]["asr"] == 1 and line["trigger"] == "stop"
     assert final["text"] not in (tmp_path / "data/logs/wernicke.jsonl").read_text("utf-8")
+
+
+def files_in(directory: Path) -> list[str]:
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+
+
+def log_lines(directory: Path, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (directory / "logs/wernicke.jsonl").read_text("utf-8").splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+async def test_without_a_store_nothing_said_is_on_disk(tmp_path: Path) -> None:
+    """Neither text nor audio: after a result, while a client speaks, after kill -9."""
+    data = tmp_path / "data"
+    first, second = wire.turn(5, after_s=2.6).astype("<f4").tobytes(), wire.turn(3).astype("<f4").tobytes()
+    with serving(tmp_path, "[store]\nenabled = false\n") as (process, port):
+        async with wire.open_socket(port, f"{wire.MONO}&events=ack") as socket:
+            await socket.send(first)
+            final = (await wire.until(socket, "final"))[-1]
+            await socket.send(second)
+            received = 0
+            while received < len(first + second):
+                received = (await wire.until(socket, "audio_received"))[-1]["bytes_received"]
+            during = files_in(data)
+            process.kill()
+            process.wait()
+    assert during == files_in(data) == ["logs/wernicke.jsonl"]
+    assert final["text"] and final["text"] not in (data / "logs/wernicke.jsonl").read_text("utf-8")
+    assert log_lines(data, "not_deleted") == []
+
+
+async def test_what_is_switched_off_and_still_there_is_named(tmp_path: Path) -> None:
+    """Transcripts and audio of earlier runs are nobody's to delete but their owner's, who is told; with the store on
+    again that audio is finished."""
+    data, speech = tmp_path / "data", wire.turn(5)
+    with serving(tmp_path) as (process, port):
+        async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:
+            session = (await wire.receive(socket))["session_id"]
+            await socket.send(speech.astype("<f4").tobytes())
+            while journalled(data / "journal" / session) < len(speech):
+                await asyncio.sleep(0.01)
+            process.kill()
+            process.wait()
+    config = embedded(data)
+    left = {path: (data / "journal" / path).read_bytes() for path in files_in(data / "journal")}
+    async with started(replace(config, store=replace(config.store, enabled=False))):
+        pass
+    [line] = log_lines(data, "not_deleted")
+    assert {Path(path).name for path in line["paths"]} >= {"transcripts.db", "journal"}
+    assert left == {path: (data / "journal" / path).read_bytes() for path in files_in(data / "journal")}
+    async with started(config) as daemon:
+        assert daemon.recovery is not None
+        await daemon.recovery
+        assert [result["type"] for result in daemon.store.results_after(session, 0)] == ["final"]

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import serialization
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from wernicke_daemon import access, security_cli, tls
+from wernicke_daemon import access, tls
+from wernicke_daemon.commands import security
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=1000)
@@ -237,7 +238,7 @@ def test_a_client_is_told_what_is_wrong_with_its_file(tmp_path: Path) -> None:
 
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    security_cli.add_commands(parser.add_subparsers())
+    security.add_commands(parser.add_subparsers())
     args = parser.parse_args(words)
     code = args.command(args)
     assert isinstance(code, int)

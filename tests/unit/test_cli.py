@@ -12,9 +12,10 @@ from rich.console import Console
 
 from ipc import gpu
 from ipc.errors import WernickeError
-from wernicke_daemon import cli, demo_run
+from wernicke_daemon import cli
 from wernicke_daemon.config import Config
-from wernicke_daemon.profiles import Choice
+from wernicke_daemon.demo import run
+from wernicke_daemon.hardware.profiles import Choice
 
 
 @pytest.fixture
@@ -132,10 +133,8 @@ def test_outputs_that_cannot_be_are_refused_first(
     assert sentence in capsys.readouterr().err
 
 
-REFERENCE = demo_run.Reference(
-    10.0, (demo_run.Turn(1.0, 3.0, "slt", "good morning"), demo_run.Turn(6.0, 8.0, "rms", "thank you"))
-)
-CHUNK_S = demo_run._CHUNK_S
+REFERENCE = run.Reference(10.0, (run.Turn(1.0, 3.0, "slt", "good morning"), run.Turn(6.0, 8.0, "rms", "thank you")))
+CHUNK_S = run._CHUNK_S
 
 
 def final(start: float, end: float, speaker: str, text: str) -> dict[str, Any]:
@@ -143,9 +142,9 @@ def final(start: float, end: float, speaker: str, text: str) -> dict[str, Any]:
     return {"timestamp_range": {"start": start, "end": end}, "segments": [segment], "latency_ms": 40.0}
 
 
-def heard() -> demo_run.Run:
+def heard() -> run.Run:
     """Two results: 2.5 s and 2.75 s after the last speech of each was sent, by a clock that starts at 100."""
-    return demo_run.Run(
+    return run.Run(
         sent=[100 + i * CHUNK_S for i in range(round(10 / CHUNK_S))],
         finals=[final(0.7, 3.3, "Speaker_00", "Good morning."), final(5.7, 8.3, "Speaker_01", "thank him")],
         arrived=[105.5, 110.75],
@@ -154,20 +153,20 @@ def heard() -> demo_run.Run:
 
 def test_delays_are_taken_from_the_reference_end_of_speech() -> None:
     """The daemon's own post-roll does not shorten them."""
-    assert demo_run.delays(REFERENCE, heard()) == pytest.approx([2.5, 2.75], abs=CHUNK_S)
+    assert run.delays(REFERENCE, heard()) == pytest.approx([2.5, 2.75], abs=CHUNK_S)
 
 
 def test_an_utterance_cut_within_a_turn_ends_where_it_was_cut() -> None:
     """At the longest utterance the speech goes on; what counts is the audio that was in it."""
-    run = heard()
-    run.finals[0]["timestamp_range"]["end"] = 2.0
-    assert demo_run.delays(REFERENCE, run)[0] == pytest.approx(3.5, abs=CHUNK_S)
+    cut = heard()
+    cut.finals[0]["timestamp_range"]["end"] = 2.0
+    assert run.delays(REFERENCE, cut)[0] == pytest.approx(3.5, abs=CHUNK_S)
 
 
 def test_a_turn_without_a_result_is_missing() -> None:
     """A lost utterance is named by its place in the clip."""
-    assert demo_run.unheard(REFERENCE, heard().finals) == []
-    [sentence] = demo_run.unheard(REFERENCE, heard().finals[:1])
+    assert run.unheard(REFERENCE, heard().finals) == []
+    [sentence] = run.unheard(REFERENCE, heard().finals[:1])
     assert "6.0 to 8.0 s" in sentence
 
 
@@ -177,7 +176,7 @@ def test_the_summary_tells_times_and_errors() -> None:
         "asr": {"run_ms": {"p50": 321.0, "p95": 400.0}, "queued_ms": {"p50": 2.0, "p95": 3.0}},
         "correction": {"run_ms": {"p50": None, "p95": None}, "queued_ms": {"p50": None, "p95": None}},
     }
-    text = "\n".join(demo_run.summary(REFERENCE, heard(), {"stages": stages}))
+    text = "\n".join(run.summary(REFERENCE, heard(), {"stages": stages}))
     for told in ("utterances           2", "max 2.7", "p50 0.04 s", "run p50 321 ms", "run p50 -", "25.0% of 4 words"):
         assert told in text
     assert "0 of 4 recognised words" in text
@@ -185,7 +184,7 @@ def test_the_summary_tells_times_and_errors() -> None:
 
 def test_progress_without_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """In a pipe: what is being done, the clip's time every few seconds, results in full, no control characters."""
-    with demo_run.Display(Console(force_terminal=False, width=20, soft_wrap=True)) as display:
+    with run.Display(Console(force_terminal=False, width=20, soft_wrap=True)) as display:
         display.doing("loading the model")
         for second in range(1, 12):
             display.played(second, 60)

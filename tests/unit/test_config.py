@@ -77,6 +77,16 @@ def test_values_are_taken_and_the_rest_keeps_its_default() -> None:
         ('[asr]\nlanguage = "Japanese"', 'config.toml: asr.language: expected text such as "ja", got "Japanese"'),
         ('[audio]\nencoding = "mp3"', 'config.toml: audio.encoding: expected one of "f32le", "s16le", got "mp3"'),
         ("asr = 5", "config.toml: asr: expected a section [asr], got 5"),
+        ("asr = false", "config.toml: asr: expected a section [asr], got false"),
+        (
+            "store = false",
+            "config.toml: store: expected a section [store], got false; write [store] and below it enabled = false",
+        ),
+        (
+            "journal = true",
+            "config.toml: journal: expected a section [journal], got true; write [journal] and below it enabled = true",
+        ),
+        ("journal = 5", "config.toml: journal: expected a section [journal], got 5"),
         ("host = 2020-01-01", 'config.toml: host: expected text such as "0.0.0.0", got "2020-01-01"'),
     ],
 )

@@ -14,10 +14,10 @@ import structlog
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
 from wernicke_daemon import protocol, results
+from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Session
 from wernicke_daemon.stats import Stats
-from wernicke_daemon.store import NoStore
 from wernicke_daemon.utterance import SpokenLine, Utterance
 
 ROOT = Path(__file__).parents[2]
@@ -173,7 +173,7 @@ def test_every_field_of_the_http_pages() -> None:
     health = keys_in("wernicke_daemon/daemon.py", "health")
     stats = keys_in("wernicke_daemon/daemon.py", "stats") | keys_in("wernicke_daemon/stats.py", "summary", "stage")
     stats |= keys_in("wernicke_daemon/session.py", "summary")
-    card = keys_in("ipc/gpu.py", "figures") | keys_in("wernicke_daemon/hardware_watch.py", "stats")
+    card = keys_in("ipc/gpu.py", "figures") | keys_in("wernicke_daemon/hardware/watch.py", "stats")
     assert set(rows(section(PROTOCOL, "`GET /health`"))) == health
     percentiles = {"p50", "p95", "count"}
     assert set(rows(section(PROTOCOL, "`GET /stats`"))) == (stats | card) - percentiles

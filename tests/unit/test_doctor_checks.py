@@ -5,18 +5,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from wernicke_daemon import budget, doctor
 from wernicke_daemon.config import Config
-from wernicke_daemon.doctor import Check
-from wernicke_daemon.models import Model
-from wernicke_daemon.profiles import applied
+from wernicke_daemon.doctor import checks
+from wernicke_daemon.doctor.checks import Check
+from wernicke_daemon.hardware import budget
+from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.models.catalog import Model
 
 LARGE = applied(Config(), "rtx3090")
 CPU = applied(Config(), "cpu")
 CARD = {"name": "RTX 3090", "driver": "570.133.07", "total_mib": 24_576, "free_mib": 23_000}
 TORCH = {"version": "2.8.0+cu128", "cuda": "12.8", "available": True, "device": "RTX 3090"}
 CT2 = {"version": "4.8.5", "devices": 1, "compute_types": ["float16", "int8"]}
-MIB = doctor.MIB
+MIB = checks.MIB
 
 
 @pytest.mark.parametrize(
@@ -25,63 +26,63 @@ MIB = doctor.MIB
 )
 def test_python(version: tuple[int, int], bits: int, ok: bool) -> None:
     """3.11 to 3.13, 64 bit."""
-    check = doctor.python(version, bits)
+    check = checks.python(version, bits)
     assert check.ok is ok and bool(check.fix) is not ok
 
 
 def test_a_large_card_with_everything() -> None:
     """Nothing needs doing."""
-    checks = [
-        doctor.driver(CARD, LARGE, "win32"),
-        doctor.memory(CARD, LARGE, 0),
-        doctor.cublas({"library": "cublas64_12.dll", "found": "C:"}, LARGE),
-        doctor.ctranslate2(CT2, LARGE),
-        doctor.torch(TORCH, LARGE),
+    found = [
+        checks.driver(CARD, LARGE, "win32"),
+        checks.memory(CARD, LARGE, 0),
+        checks.cublas({"library": "cublas64_12.dll", "found": "C:"}, LARGE),
+        checks.ctranslate2(CT2, LARGE),
+        checks.torch(TORCH, LARGE),
     ]
-    assert all(check.ok and not check.fix for check in checks)
+    assert all(check.ok and not check.fix for check in found)
 
 
 def test_a_machine_without_a_card_that_needs_none() -> None:
     """All is right, and said to be so because of the profile."""
-    checks = [doctor.driver(None, CPU, "linux"), doctor.memory(None, CPU, 0)]
-    assert {(check.ok, check.finding) for check in checks} == {(True, "no NVIDIA card; the profile cpu needs none")}
-    assert doctor.cublas({"error": "no"}, CPU).ok
-    assert doctor.ctranslate2({**CT2, "devices": 0}, CPU).ok and doctor.torch(None, CPU).ok
+    found = [checks.driver(None, CPU, "linux"), checks.memory(None, CPU, 0)]
+    assert {(check.ok, check.finding) for check in found} == {(True, "no NVIDIA card; the profile cpu needs none")}
+    assert checks.cublas({"error": "no"}, CPU).ok
+    assert checks.ctranslate2({**CT2, "devices": 0}, CPU).ok and checks.torch(None, CPU).ok
 
 
 def test_recognition_on_the_cpu_beside_a_card() -> None:
     """cuBLAS is not missed, and the card that is there is not said to be missing."""
     config = replace(LARGE, asr=replace(LARGE.asr, device="cpu"))
-    check = doctor.cublas({"error": "no"}, config)
+    check = checks.cublas({"error": "no"}, config)
     assert check.ok and "not needed" in check.finding
 
 
 @pytest.mark.parametrize(
     ("check", "fix"),
     [
-        (doctor.driver(None, LARGE, "linux"), "install the NVIDIA driver"),
-        (doctor.driver({**CARD, "driver": "516.94"}, LARGE, "win32"), "at least 527.41"),
-        (doctor.driver({**CARD, "driver": "525.60.13"}, LARGE, "win32"), "at least 527.41"),
-        (doctor.memory(None, LARGE, 0), "install the NVIDIA driver"),
-        (doctor.memory({**CARD, "free_mib": 9000}, LARGE, 0), "end what else uses the card"),
-        (doctor.cublas({"error": "cublas64_12.dll not found"}, LARGE), "nvidia-cublas-cu12"),
-        (doctor.ctranslate2({**CT2, "devices": 0}, LARGE), "newer driver"),
-        (doctor.ctranslate2({"error": "DLL load failed"}, CPU), "reinstall ctranslate2"),
-        (doctor.torch(None, LARGE), "--torch-backend=auto"),
-        (doctor.torch({"error": "DLL load failed"}, LARGE), "--torch-backend=auto"),
+        (checks.driver(None, LARGE, "linux"), "install the NVIDIA driver"),
+        (checks.driver({**CARD, "driver": "516.94"}, LARGE, "win32"), "at least 527.41"),
+        (checks.driver({**CARD, "driver": "525.60.13"}, LARGE, "win32"), "at least 527.41"),
+        (checks.memory(None, LARGE, 0), "install the NVIDIA driver"),
+        (checks.memory({**CARD, "free_mib": 9000}, LARGE, 0), "end what else uses the card"),
+        (checks.cublas({"error": "cublas64_12.dll not found"}, LARGE), "nvidia-cublas-cu12"),
+        (checks.ctranslate2({**CT2, "devices": 0}, LARGE), "newer driver"),
+        (checks.ctranslate2({"error": "DLL load failed"}, CPU), "reinstall ctranslate2"),
+        (checks.torch(None, LARGE), "--torch-backend=auto"),
+        (checks.torch({"error": "DLL load failed"}, LARGE), "--torch-backend=auto"),
         (
-            doctor.torch({**TORCH, "cuda": None, "available": False, "device": None}, LARGE),
+            checks.torch({**TORCH, "cuda": None, "available": False, "device": None}, LARGE),
             '".[gpu]" --reinstall-package torch',
         ),
-        (doctor.torch({**TORCH, "available": False, "device": None}, LARGE), "newer driver"),
-        (doctor.packages(["torch is 2.9.0, not <2.9"], 20, gpu=True), ".[gpu]"),
-        (doctor.port(8000, "it is in use", ours=False), "another port"),
-        (doctor.shared_memory(Config(), 64 * MIB), "/dev/shm"),
-        (doctor.data_directory("/x", "Permission denied"), "runtime.data_dir"),
-        (doctor.disk_space(Config(), 100 * MIB), "journal.max_mib"),
-        (doctor.token(["pyannote/x"], False, "https://hub", "https://hub/tokens"), "https://hub/pyannote/x"),
-        (doctor.ollama(LARGE, "no Ollama server answers: start it"), "start it"),
-        (doctor.placement(10_000 * MIB, 6_000 * MIB, card=True), "smaller llm.model"),
+        (checks.torch({**TORCH, "available": False, "device": None}, LARGE), "newer driver"),
+        (checks.packages(["torch is 2.9.0, not <2.9"], 20, gpu=True), ".[gpu]"),
+        (checks.port(8000, "it is in use", ours=False), "another port"),
+        (checks.shared_memory(Config(), 64 * MIB), "/dev/shm"),
+        (checks.data_directory("/x", "Permission denied"), "runtime.data_dir"),
+        (checks.disk_space(Config(), 100 * MIB), "journal.max_mib"),
+        (checks.token(["pyannote/x"], False, "https://hub", "https://hub/tokens"), "https://hub/pyannote/x"),
+        (checks.ollama(LARGE, "no Ollama server answers: start it"), "start it"),
+        (checks.placement(10_000 * MIB, 6_000 * MIB, card=True), "smaller llm.model"),
     ],
 )
 def test_what_is_wrong_has_a_way_out(check: Check, fix: str) -> None:
@@ -93,19 +94,19 @@ def test_memory_that_ollama_holds_for_us_counts_as_free() -> None:
     """The model stays loaded when the daemon ends."""
     needed = budget.total(LARGE)
     tight = {**CARD, "free_mib": needed - 10_000}
-    assert doctor.memory(tight, LARGE, 10_000).ok and not doctor.memory(tight, LARGE, 5_000).ok
+    assert checks.memory(tight, LARGE, 10_000).ok and not checks.memory(tight, LARGE, 5_000).ok
 
 
 def test_a_card_that_is_a_little_short() -> None:
     """Whisper steps down to a smaller type: no fault, but advice."""
-    check = doctor.memory({**CARD, "free_mib": budget.least(LARGE)}, LARGE, 0)
+    check = checks.memory({**CARD, "free_mib": budget.least(LARGE)}, LARGE, 0)
     assert check.ok and "smaller type" in check.finding and check.fix
 
 
 def test_a_model_whose_size_is_not_known_is_named() -> None:
     """The figure does not claim to be whole."""
     config = replace(LARGE, llm=replace(LARGE.llm, model="mine:1b"))
-    assert "not counting mine:1b" in doctor.memory(CARD, config, 0).finding
+    assert "not counting mine:1b" in checks.memory(CARD, config, 0).finding
 
 
 @pytest.mark.parametrize(
@@ -114,25 +115,25 @@ def test_a_model_whose_size_is_not_known_is_named() -> None:
 )
 def test_a_missing_model(instead: str, ok: bool) -> None:
     """It is a fault only where nothing runs instead; how to get it is said in any case."""
-    check = doctor.model(Model("speakers", "a/b", instead=instead), "run pull")
+    check = checks.model(Model("speakers", "a/b", instead=instead), "run pull")
     assert check.ok is ok and check.fix == "run pull" and instead in check.finding
 
 
 def test_a_token_is_wanted_only_for_what_is_missing() -> None:
     """Nothing is asked of the network: whether the licence is accepted shows at the pull."""
-    assert doctor.token([], False, "h", "t").ok
-    assert doctor.token(["a/b"], True, "h", "t").ok
+    assert checks.token([], False, "h", "t").ok
+    assert checks.token(["a/b"], True, "h", "t").ok
 
 
 def test_the_daemon_itself_may_hold_the_port() -> None:
     """Then it is not taken by another."""
-    assert "is running" in doctor.port(8000, "", ours=True).finding
+    assert "is running" in checks.port(8000, "", ours=True).finding
 
 
 def test_a_language_model_in_memory() -> None:
     """Not loaded yet is no fault; nor is a machine without a card."""
-    assert doctor.placement(0, 0, card=True).finding == "not loaded yet"
-    assert doctor.placement(100 * MIB, 100 * MIB, card=True).ok and doctor.placement(100 * MIB, 0, card=False).ok
+    assert checks.placement(0, 0, card=True).finding == "not loaded yet"
+    assert checks.placement(100 * MIB, 100 * MIB, card=True).ok and checks.placement(100 * MIB, 0, card=False).ok
 
 
 @pytest.mark.parametrize(
@@ -147,4 +148,4 @@ def test_a_language_model_in_memory() -> None:
 def test_time_outs(section: str, changes: dict[str, Any], ok: bool) -> None:
     """The stage must not be replaced while it waits for the language model."""
     config = replace(LARGE, **{section: replace(getattr(LARGE, section), **changes)})
-    assert doctor.time_outs(config).ok is ok
+    assert checks.time_outs(config).ok is ok

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wernicke_daemon import exports
+from wernicke_daemon.commands import exports
 
 
 def final(start: float, *segments: tuple[float, float, str | None, str]) -> dict[str, Any]:

@@ -16,14 +16,18 @@ import pytest
 import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from wernicke_daemon import journal as module
-from wernicke_daemon import journal_files
-from wernicke_daemon.journal import Journal
-from wernicke_daemon.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
+from wernicke_daemon.records import journal as module
+from wernicke_daemon.records import journal_files
+from wernicke_daemon.records.journal import Journal
+from wernicke_daemon.records.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
+from wernicke_daemon.remembered import Remembered
+from wernicke_daemon.voices import Voice
 
 ROOT = Path(__file__).parents[2]
+NOTHING = Remembered()
 META = SessionMeta(language="ja", glossary=("議事録",), wall_start=1_700_000_000.0, words=False, next_sequence=1)
 SMALL = 50
 """Samples in a segment where a test needs many of them."""
@@ -53,9 +57,22 @@ def left_in(directory: Path) -> list[Leftover]:
 
 
 def samples_of(leftover: Leftover) -> NDArray[np.float32]:
-    samples = np.concatenate(list(leftover.pieces()))
+    """Of one without holes."""
+    assert leftover.missing_s == 0.0
+    samples = np.concatenate([samples for _, samples in leftover.pieces()])
     assert samples.dtype == np.float32
     return samples
+
+
+def runs_of(leftover: Leftover) -> list[tuple[int, int]]:
+    """The ranges between its holes; every sample is in its place."""
+    runs: list[tuple[int, int]] = []
+    for start, samples in leftover.pieces():
+        np.testing.assert_array_equal(samples, ramp(start, start + len(samples)))
+        begun = runs.pop()[0] if runs and runs[-1][1] == start else start
+        runs.append((begun, start + len(samples)))
+    assert sum(end - start for start, end in runs) == round(leftover.seconds * 16_000)
+    return runs
 
 
 def segments(directory: Path, session: str = "s") -> list[int]:
@@ -66,6 +83,11 @@ def segments(directory: Path, session: str = "s") -> list[int]:
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_files, "SEGMENT_SAMPLES", SMALL)
+
+
+@pytest.fixture
+def quick_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_EVERY_S", 0.01)
 
 
 @pytest.fixture
@@ -109,8 +131,9 @@ import sys
 from itertools import count
 from pathlib import Path
 import numpy as np
-from wernicke_daemon.journal import Journal
-from wernicke_daemon.journal_files import SessionMeta
+from wernicke_daemon.records.journal import Journal
+from wernicke_daemon.records.journal_files import SessionMeta
+from wernicke_daemon.remembered import Remembered
 
 def on_disk():
     path = max(Path(sys.argv[1], "s").glob("*.f32"), default=None)
@@ -120,7 +143,7 @@ journal = Journal(Path(sys.argv[1]), 100)
 journal.begin("s", SessionMeta(language="en"))
 for at in count(0, 4000):
     journal.append("s", at, np.arange(at, at + 4000, dtype=np.float32))
-    journal.release("s", at // 2, 1 + at // 100_000)
+    journal.release("s", at // 2, 1 + at // 100_000, Remembered())
     while on_disk() < at + 4000:
         pass
     print(at + 4000, flush=True)
@@ -162,7 +185,7 @@ def test_a_damaged_state_means_all_of_the_audio(tmp_path: Path, damage: bytes | 
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 100))
-    journal.release("s", 60, 2)
+    journal.release("s", 60, 2, NOTHING)
     journal.close()
     state = tmp_path / "s" / "state.json"
     state.unlink() if damage is None else state.write_bytes(damage)
@@ -171,15 +194,16 @@ def test_a_damaged_state_means_all_of_the_audio(tmp_path: Path, damage: bytes | 
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_audio_after_a_hole_has_no_place(tmp_path: Path) -> None:
-    """A segment that the disk lost ends what can be recovered; nothing is shifted."""
+def test_audio_after_a_hole_keeps_its_place(tmp_path: Path) -> None:
+    """A segment that the disk lost costs its own samples; nothing is shifted."""
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 200))
     journal.close()
     (tmp_path / "s" / f"{100:015d}.f32").unlink()
     [left] = left_in(tmp_path)
-    np.testing.assert_array_equal(samples_of(left), ramp(0, 100))
+    assert runs_of(left) == [(0, 100), (150, 200)]
+    assert (left.seconds, left.missing_s) == (150 / 16_000, pytest.approx(50 / 16_000))
 
 
 def test_the_time_of_day_of_what_is_left(tmp_path: Path) -> None:
@@ -187,7 +211,7 @@ def test_the_time_of_day_of_what_is_left(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 32_000))
-    journal.release("s", 16_000, 2)
+    journal.release("s", 16_000, 2, NOTHING)
     journal.close()
     os.utime(tmp_path / "s" / f"{0:015d}.f32", (1_700_009_000.0, 1_700_009_000.0))
     [left] = left_in(tmp_path)
@@ -199,16 +223,18 @@ def test_the_time_of_day_of_what_is_left(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_segments")
 def test_final_audio_is_deleted(tmp_path: Path) -> None:
-    """Segment by segment; what is kept begins at the floor, with the number of the next utterance."""
+    """Segment by segment; what is kept begins at the floor, with the number of the next utterance and what it needs."""
     journal = Journal(tmp_path, 100)
-    journal.begin("s", META)
-    journal.append("s", 0, ramp(0, 220))
-    journal.release("s", 130, 4)
+    remembered = Remembered((Voice("Speaker_00", (0.6, 0.8), 2.5),), ("次の議題です。",))
+    with journal._guard:  # also where all of it is one turn of the writer
+        journal.begin("s", META)
+        journal.append("s", 0, ramp(0, 220))
+        journal.release("s", 130, 4, remembered)
     eventually(lambda: segments(tmp_path) == [100, 150, 200])
     journal.append("s", 220, ramp(220, 260))
     journal.close()
     [left] = left_in(tmp_path)
-    assert (left.start, left.meta.next_sequence, left.meta.language) == (130, 4, "ja")
+    assert (left.start, left.meta) == (130, replace(META, next_sequence=4, remembered=remembered))
     np.testing.assert_array_equal(samples_of(left), ramp(130, 260))
 
 
@@ -218,7 +244,7 @@ def test_audio_goes_on_after_all_was_final(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 100))
-    journal.release("s", 100, 2)
+    journal.release("s", 100, 2, NOTHING)
     eventually(lambda: segments(tmp_path) == [])
     journal.append("s", 100, ramp(100, 130))
     journal.close()
@@ -255,10 +281,11 @@ def test_releases_in_silence_are_not_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     state = tmp_path / "s" / "state.json"
+    eventually(state.exists)
     with mock.patch.object(journal_files, "replace", wraps=msgspec.structs.replace) as written:
         for at in range(0, SEGMENT_SAMPLES + 800, 800):
             journal.append("s", at, ramp(at, at + 800))
-            journal.release("s", at, 1)
+            journal.release("s", at, 1, NOTHING)
             eventually(lambda: not journal._news)
         eventually(lambda: segments(tmp_path) == [SEGMENT_SAMPLES])
     assert written.call_count == 1
@@ -279,7 +306,8 @@ class StalledDisk:
 
 
 def test_a_slow_disk_holds_up_nobody(tmp_path: Path) -> None:
-    """While a write takes its time everything is handed over at once; of a hundred releases one is written."""
+    """While a write takes its time everything is handed over at once; of a hundred releases one is written, besides the
+    state that the session began with."""
     disk = StalledDisk()
     journal = Journal(tmp_path, 100)
     counted = mock.patch.object(journal_files, "replace", wraps=msgspec.structs.replace)
@@ -288,11 +316,11 @@ def test_a_slow_disk_holds_up_nobody(tmp_path: Path) -> None:
         assert disk.reached.wait(20)
         for number in range(100):
             journal.append("s", number * 800, ramp(number * 800, number * 800 + 800))
-            journal.release("s", number * 800, number + 2)
+            journal.release("s", number * 800, number + 2, NOTHING)
         assert segments(tmp_path) == []
         disk.go.set()
         journal.close()
-    assert written.call_count == 1
+    assert written.call_count == 2
     [left] = left_in(tmp_path)
     assert (left.start, left.end, left.meta.next_sequence) == (79_200, 80_000, 101)
 
@@ -319,7 +347,7 @@ def test_any_interleaving_leaves_what_is_not_final(
                 floor += int(share * (end - floor))
                 sequence += result
                 known = result
-                journal.release("s", floor, sequence)
+                journal.release("s", floor, sequence, NOTHING)
         journal.close()
         found = left_in(directory)
         again = left_in(directory)
@@ -346,10 +374,10 @@ def test_leftovers_are_released_and_ended_like_others(tmp_path: Path) -> None:
     dead.close()
     journal = Journal(tmp_path, 100)
     pieces = journal.leftover()[0].pieces()
-    np.testing.assert_array_equal(next(pieces), ramp(0, 50))
-    journal.release("s", 40, 3)
-    np.testing.assert_array_equal(next(pieces), ramp(50, 100))
-    journal.release("s", 110, 4)
+    np.testing.assert_array_equal(next(pieces)[1], ramp(0, 50))
+    journal.release("s", 40, 3, NOTHING)
+    np.testing.assert_array_equal(next(pieces)[1], ramp(50, 100))
+    journal.release("s", 110, 4, NOTHING)
     eventually(lambda: segments(tmp_path) == [100, 150, 200])
     journal.close()
     journal = Journal(tmp_path, 100)
@@ -369,12 +397,39 @@ def test_two_daemons_do_not_eat_each_others_journal(tmp_path: Path) -> None:
     eventually(lambda: segments(tmp_path) == [0])
     second = Journal(tmp_path, 100)
     assert second.leftover() == []
-    assert second.problem is not None and "runtime.data_dir" in second.problem
-    second.end("s")
-    second.close()
+    with structlog.testing.capture_logs() as lines:
+        second.begin("t", META)
+        second.append("t", 0, ramp(0, 100))
+        eventually(lambda: len(failures(lines)) == 1)
+        second.release("t", 50, 2, NOTHING)
+        second.end("t")
+        second.end("s")
+        second.close()
+    assert second.problem is not None and "another daemon" in second.problem
+    assert [session for session, _ in failures(lines)] == ["t"]
     assert segments(tmp_path) == [0]
     first.close()
     assert [left.session_id for left in left_in(tmp_path)] == ["s"]
+
+
+@pytest.mark.usefixtures("quick_tries")
+def test_a_second_daemon_takes_over_when_the_first_is_gone(tmp_path: Path) -> None:
+    """Its open session is journalled from then on."""
+    first = Journal(tmp_path, 100)
+    with structlog.testing.capture_logs() as lines:
+        second = Journal(tmp_path, 100)
+        second.begin("t", META)
+        second.append("t", 0, ramp(0, 100))
+        eventually(lambda: len(failures(lines)) == 1)
+        second.release("t", 50, 2, NOTHING)
+        assert not (tmp_path / "t").exists()
+        first.close()
+        eventually(lambda: second.problem is None)
+        second.append("t", 100, ramp(100, 200))
+        second.close()
+    [left] = left_in(tmp_path)
+    assert (left.session_id, left.meta) == ("t", replace(META, next_sequence=2))
+    assert runs_of(left) == [(100, 200)]
 
 
 # --- when it can't be ---
@@ -384,8 +439,26 @@ def failures(lines: list[Any]) -> list[tuple[str, str]]:
     return [(line["session"], line["reason"]) for line in lines if line["event"] == "journal_failed"]
 
 
+def tries(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Counts how often the journal has tried again."""
+    tried = threading.Semaphore(0)
+    try_again = journal._try_again
+
+    def counted() -> None:
+        try_again()
+        tried.release()
+
+    monkeypatch.setattr(journal, "_try_again", counted)
+    return tried
+
+
+def recoveries(lines: list[Any]) -> int:
+    return sum(line["event"] == "journal_recovered" for line in lines)
+
+
+@pytest.mark.usefixtures("quick_tries")
 def test_the_bound_holds_and_serving_goes_on(tmp_path: Path) -> None:
-    """What does not fit is not journalled any more, said once; a session after it is, when there is room again."""
+    """What does not fit is not journalled, said once; a session after it is, when there is room again."""
     journal = Journal(tmp_path, max_mib=1)
     fits, too_much = 2**18 - 100, 200
     with structlog.testing.capture_logs() as lines:
@@ -400,28 +473,48 @@ def test_the_bound_holds_and_serving_goes_on(tmp_path: Path) -> None:
         journal.end("s")
         journal.end("t")
         journal.begin("u", META)
-        journal.append("u", 0, ramp(0, fits))
+        journal.append("u", 0, ramp(0, 1000))
         eventually(lambda: journal.problem is None)
         journal.close()
     assert [session for session, _ in failures(lines)] == ["t"]
-    assert [(left.session_id, left.end) for left in left_in(tmp_path)] == [("u", fits)]
+    assert [(left.session_id, left.end) for left in left_in(tmp_path)] == [("u", 1000)]
 
 
-def test_a_problem_lasts_as_long_as_a_session_has_it(tmp_path: Path) -> None:
-    """That another session is journalled does not make it go away."""
+@pytest.mark.usefixtures("quick_tries")
+def test_results_make_room_below_the_bound(tmp_path: Path) -> None:
+    """Also those of the very session that reached it: it goes on with its next audio."""
+    journal = Journal(tmp_path, max_mib=1)
+    journal.begin("s", META)
+    fits = 2**18 - 100
+    journal.append("s", 0, ramp(0, fits))
+    eventually(lambda: segments(tmp_path) == [0, SEGMENT_SAMPLES])
+    journal.append("s", fits, ramp(fits, fits + 200))
+    eventually(lambda: journal.problem is not None)
+    journal.release("s", SEGMENT_SAMPLES, 2, NOTHING)
+    eventually(lambda: journal.problem is None)
+    journal.append("s", fits + 300, ramp(fits + 300, fits + 500))
+    journal.close()
+    [left] = left_in(tmp_path)
+    assert left.meta.next_sequence == 2
+    assert runs_of(left) == [(SEGMENT_SAMPLES, fits), (fits + 300, fits + 500)]
+
+
+@pytest.mark.usefixtures("quick_tries")
+def test_a_problem_lasts_until_there_is_room_for_a_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That another session still finds a little room does not make it go away."""
     journal = Journal(tmp_path, max_mib=1)
     for session in ("s", "t"):
         journal.begin(session, META)
-    journal.append("s", 0, ramp(0, 2**18 + 1))
-    eventually(lambda: journal.problem is not None)
+    journal.append("s", 0, ramp(0, 2**18 - 1000))
+    eventually(lambda: segments(tmp_path) == [0, SEGMENT_SAMPLES])
+    tried = tries(journal, monkeypatch)
+    journal.append("s", 2**18 - 1000, ramp(0, 1001))
+    assert tried.acquire(timeout=20)
     journal.append("t", 0, ramp(0, 100))
     eventually(lambda: segments(tmp_path, "t") == [0])
-    journal.append("t", 100, ramp(100, 200))
-    eventually(lambda: not journal._news)
+    assert tried.acquire(timeout=20) and tried.acquire(timeout=20)
     assert journal.problem is not None
     journal.end("s")
-    eventually(lambda: not (tmp_path / "s").exists())
-    journal.append("t", 200, ramp(200, 300))
     eventually(lambda: journal.problem is None)
     journal.close()
 
@@ -439,8 +532,9 @@ def test_what_dead_daemons_left_counts(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_writer_that_falls_behind_gives_up_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is bounded, too; what was written before stays, and the next session is journalled."""
+@pytest.mark.usefixtures("quick_tries")
+def test_a_writer_that_falls_behind_leaves_a_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded, too; the session goes on once the disk does, and other sessions are journalled."""
     monkeypatch.setattr(module, "MOST_WAITING", 4000)
     disk = StalledDisk()
     journal = Journal(tmp_path, 100)
@@ -451,13 +545,13 @@ def test_a_writer_that_falls_behind_gives_up_the_session(tmp_path: Path, monkeyp
             journal.append("s", at, ramp(at, at + 500))
         assert journal.problem is not None and "too slow" in journal.problem
         disk.go.set()
-        eventually(lambda: not journal._news)
-        journal.end("s")
+        eventually(lambda: journal.problem is None)
+        journal.append("s", 5000, ramp(5000, 5500))
         journal.begin("t", META)
         journal.append("t", 0, ramp(0, 500))
         journal.close()
-    assert [session for session, _ in failures(lines)] == ["s"]
-    assert [left.session_id for left in left_in(tmp_path)] == ["t"]
+    assert ([session for session, _ in failures(lines)], recoveries(lines)) == (["s"], 1)
+    assert [runs_of(left) for left in left_in(tmp_path)] == [[(5000, 5500)], [(0, 500)]]
 
 
 def test_what_came_before_the_failure_was_known_is_not_shifted(tmp_path: Path) -> None:
@@ -479,8 +573,35 @@ def test_what_came_before_the_failure_was_known_is_not_shifted(tmp_path: Path) -
     np.testing.assert_array_equal(samples_of(left_in(tmp_path)[0]), ramp(0, 100))
 
 
+def test_what_waited_at_a_failure_is_not_joined_to_what_comes_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk works again in the very same turn of the writer, there is a hole all the same."""
+    monkeypatch.setattr(module, "RETRY_EVERY_S", 0.0)
+    journal, disk, too_much = Journal(tmp_path, max_mib=1), StalledDisk(), 2**18 + 1
+    recovered = threading.Event()
+
+    def at_once(event: str) -> None:
+        journal.append("s", too_much + 150, ramp(too_much + 150, too_much + 200))
+        recovered.set()
+
+    monkeypatch.setattr(module, "_log", mock.Mock(info=at_once))
+    monkeypatch.setattr(module, "probe", lambda _: journal.append("s", too_much + 50, ramp(0, 100)))
+    with mock.patch.object(os, "fsync", disk):
+        with journal._guard:
+            journal.begin("s", META)
+            journal.append("s", 0, ramp(0, too_much))
+        assert disk.reached.wait(20)
+        journal.append("s", too_much, ramp(too_much, too_much + 50))
+        disk.go.set()
+        assert recovered.wait(20)
+        journal.close()
+    assert [runs_of(left) for left in left_in(tmp_path)] == [[(too_much + 150, too_much + 200)]]
+
+
+@pytest.mark.usefixtures("quick_tries")
 def test_a_failure_is_logged_once(tmp_path: Path) -> None:
-    """However often the disk refuses what is still tried for that session."""
+    """However often the disk refuses what is tried again, the session's end included."""
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 100))
@@ -489,13 +610,16 @@ def test_a_failure_is_logged_once(tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as lines, refused as tried:
         for number in (2, 3, 4):
             before = tried.call_count
-            journal.release("s", 10 * number, number)
+            journal.release("s", 10 * number, number, NOTHING)
             eventually(lambda before=before: tried.call_count > before)  # type: ignore[misc]
         assert journal.problem is not None and "Input/output error" in journal.problem
-        journal.close()
+        with mock.patch.object(Path, "rename", side_effect=OSError(5, "Input/output error")):
+            journal.end("s")
+            journal.close()
     assert len(failures(lines)) == 1
 
 
+@pytest.mark.usefixtures("quick_tries")
 def test_a_directory_that_can_not_be(tmp_path: Path) -> None:
     """The daemon starts all the same, each session says so once, and all is well once the way is free."""
     in_the_way = tmp_path / "journal"
@@ -506,24 +630,133 @@ def test_a_directory_that_can_not_be(tmp_path: Path) -> None:
         journal.begin("s", META)
         for at in range(0, 3000, 1000):
             journal.append("s", at, ramp(at, at + 1000))
-            journal.release("s", at, 1)
+            journal.release("s", at, 1, NOTHING)
         eventually(lambda: len(failures(lines)) == 1)
         in_the_way.unlink()
-        journal.end("s")
-        journal.begin("t", META)
-        journal.append("t", 0, ramp(0, 1000))
+        eventually(lambda: journal.problem is None)
+        journal.append("s", 3000, ramp(3000, 4000))
         journal.close()
-    assert journal.problem is None
-    assert [session for session, _ in failures(lines)] == ["s"]
-    assert [left.session_id for left in left_in(in_the_way)] == ["t"]
+    assert ([session for session, _ in failures(lines)], recoveries(lines)) == (["s"], 1)
+    [left] = left_in(in_the_way)
+    assert (left.session_id, left.meta, runs_of(left)) == ("s", META, [(3000, 4000)])
+
+
+@pytest.mark.usefixtures("quick_tries")
+def test_a_disk_that_works_again_ends_the_problem_without_any_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at the daemon at night sees what is so now, not what was when the last client was there."""
+    journal = Journal(tmp_path, 100)
+    tried = tries(journal, monkeypatch)
+    with structlog.testing.capture_logs() as lines:
+        with mock.patch.object(os, "fsync", side_effect=OSError(28, "No space left on device")):
+            journal.begin("s", META)
+            eventually(lambda: journal.problem is not None)
+            journal.end("s")
+            eventually(lambda: not journal._news and not journal._failed)
+            for _ in range(5):
+                assert tried.acquire(timeout=20)
+            assert journal.problem is not None
+        eventually(lambda: journal.problem is None)
+        journal.close()
+    assert (len(failures(lines)), recoveries(lines)) == (1, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+class NearlyFull:
+    """Stands in for `SessionFiles._begin_segment` and `os.fsync`: a disk with room for so many bytes more.
+    written: number of the sample up to which the writer has done all there is to do."""
+
+    def __init__(self) -> None:
+        self.room = sys.maxsize
+        self.written = 0
+        self._update = Journal._update
+        self._begin = journal_files.SessionFiles._begin_segment
+        self._fsync = os.fsync
+
+    def update(self, journal: Journal, session: str, files: journal_files.SessionFiles, news: Any) -> None:
+        self._update(journal, session, files, news)
+        if news.audio:
+            self.written = news.start + sum(map(len, news.audio)) // 4
+
+    def begin_segment(self, files: journal_files.SessionFiles, start: int) -> Any:
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        file = self._begin(files, start)
+        files._file = mock.MagicMock(wraps=file)
+        files._file.__enter__.return_value = file
+        files._file.__exit__ = lambda *_: file.close()
+        files._file.write = lambda data: self._write(file, data)
+        return files._file
+
+    def _write(self, file: Any, data: memoryview) -> int:
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        written: int = file.write(data[: self.room])
+        self.room -= written
+        return written
+
+    def fsync(self, descriptor: int) -> None:
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        self._fsync(descriptor)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(1, 130), st.floats(0, 1), st.booleans(), st.none() | st.integers(0, 300)), max_size=10
+    ),
+)
+@example(steps=[(70, 0.5, True, None), (60, 0.6, True, 101), (40, 0.5, True, None)])
+@settings(max_examples=60, deadline=None)
+def test_any_failures_leave_holes_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, float, bool, int | None]]
+) -> None:
+    """A disk that fills up after any number of bytes and works again: what came while it worked is there, each sample
+    in its place, none that is final, and the next utterance has its number."""
+    directory, disk = tmp_path_factory.mktemp("journal"), NearlyFull()
+    end, floor, sequence, kept = 0, 0, 1, set[int]()
+    with (
+        mock.patch.object(journal_files, "SEGMENT_SAMPLES", SMALL),
+        mock.patch.object(module, "RETRY_EVERY_S", 0.001),
+        mock.patch.object(journal_files.SessionFiles, "_begin_segment", lambda *given: disk.begin_segment(*given)),
+        mock.patch.object(os, "fsync", disk.fsync),
+        mock.patch.object(Journal, "_update", lambda *given: disk.update(*given)),
+    ):
+        journal = Journal(directory, 100)
+        journal.begin("s", META)
+        for count, share, releases, room in steps:
+            if room is not None:
+                disk.room = room
+                journal.append("s", end, ramp(end, end := end + 4 * SMALL + room))
+                eventually(lambda: journal.problem is not None)
+            else:
+                kept.update(range(end, end + count))
+            journal.append("s", end, ramp(end, end := end + count))
+            if releases:
+                floor += int(share * (end - floor))
+                sequence += 1
+                journal.release("s", floor, sequence, NOTHING)
+            if room is not None:
+                disk.room = sys.maxsize
+                eventually(lambda: journal.problem is None)
+            else:
+                eventually(lambda end=end: disk.written == end)  # type: ignore[misc]
+        journal.close()
+        found = left_in(directory)
+    there = {sample for left in found for run in runs_of(left) for sample in range(*run)}
+    assert {sample for sample in kept if sample >= floor} <= there
+    assert all(sample >= floor for sample in there)
+    assert [left.meta.next_sequence for left in found] in ([], [sequence])
 
 
 FULL = """
-import resource, sys, time
+import os, resource, sys, time
 from pathlib import Path
 import numpy as np
-from wernicke_daemon.journal import Journal
-from wernicke_daemon.journal_files import SessionMeta
+from wernicke_daemon.records import journal as module
+from wernicke_daemon.records.journal_files import SessionMeta
+from wernicke_daemon.remembered import Remembered
 
 def wait(is_true):
     deadline = time.monotonic() + 20
@@ -531,40 +764,44 @@ def wait(is_true):
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
-journal = Journal(Path(sys.argv[1]), 100)
+module.RETRY_EVERY_S = 0.05
+journal = module.Journal(Path(sys.argv[1]), 100)
 unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_002, unlimited))
 journal.begin("s", SessionMeta(language="en"))
 for at in range(0, 40_000, 400):
     journal.append("s", at, np.arange(at, at + 400, dtype=np.float32))
-    journal.release("s", 1_000, 2)
+    journal.release("s", 1_000, 2, Remembered())
 wait(lambda: journal.problem)
 print("problem:", journal.problem)
 resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
-journal.begin("t", SessionMeta(language="en"))
-journal.append("t", 0, np.arange(40_000, dtype=np.float32))
-wait(lambda: Path(sys.argv[1], "t", "000000000000000.f32").exists())
-journal.end("s")
-journal.append("t", 40_000, np.arange(400, dtype=np.float32))
 wait(lambda: journal.problem is None)
 print("well again")
+journal.append("s", 60_000, np.arange(60_000, 61_000, dtype=np.float32))
+written = Path(sys.argv[1], "s", "000000000060000.f32")
+wait(lambda: written.exists() and written.stat().st_size == 4000)
+os.kill(os.getpid(), 9)
 """
 
 
 @posix_only
 def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
-    """Writes that fail in the middle: said, survived, and over when the disk takes data again."""
+    """Writes that fail in the middle: said, survived, and over when the disk takes data again. A kill after that costs
+    what came meanwhile, and nothing else."""
     child = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     # Two threads print: lines may run into one another.
     assert "make room" in child.stdout.partition("problem:")[2]
     assert "well again" in child.stdout, child.stderr
-    assert child.stdout.count("journal_failed") == 1
+    assert (child.stdout.count("journal_failed"), child.stdout.count("journal_recovered")) == (1, 1)
+    [left] = left_in(tmp_path)
+    assert left.meta.next_sequence == 2
+    assert runs_of(left) == [(1000, 25_000), (60_000, 61_000)]
 
 
 @posix_only
 def test_what_a_full_disk_took_is_recovered(tmp_path: Path) -> None:
     """The audio up to there is whole; the sample that was cut in two is not taken for one."""
-    code = FULL.replace('print("problem:", journal.problem)', "import os; os.kill(os.getpid(), 9)")
+    code = FULL.replace('print("problem:", journal.problem)', "os.kill(os.getpid(), 9)")
     child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True)
     assert child.returncode == -9
     [left] = left_in(tmp_path)
@@ -576,10 +813,10 @@ def test_what_a_full_disk_took_is_recovered(tmp_path: Path) -> None:
 
 
 def test_sessions_that_were_not_begun_are_nobodys_business(tmp_path: Path) -> None:
-    """A journal in which nothing is begun keeps no audio: so it is switched off."""
+    """They leave nothing."""
     journal = Journal(tmp_path, 100)
     journal.append("s", 0, ramp(0, 100))
-    journal.release("s", 50, 2)
+    journal.release("s", 50, 2, NOTHING)
     journal.end("s")
     journal.close()
     assert journal.problem is None
@@ -604,3 +841,21 @@ def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
     journal.append("s", 100, ramp(100, 200))
     journal.close()
     assert left_in(tmp_path) == []
+
+
+def test_what_has_its_result_is_noted_before_audio_that_comes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that audio can't be kept: recovery must not give a number again."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    eventually(lambda: segments(tmp_path) == [0])
+    monkeypatch.setattr(journal_files.SessionFiles, "append", mock.Mock(side_effect=OSError(28, "full")))
+    with journal._guard:
+        journal.append("s", 100, ramp(100, 200))
+        journal.release("s", 60, 2, NOTHING)
+    eventually(lambda: journal.problem is not None)
+    journal.close()
+    [left] = left_in(tmp_path)
+    assert (left.start, left.meta.next_sequence) == (60, 2)

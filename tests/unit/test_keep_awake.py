@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from wernicke_daemon import keep_awake
-from wernicke_daemon.keep_awake import KeepAwake
+from wernicke_daemon.hardware import keep_awake
+from wernicke_daemon.hardware.keep_awake import KeepAwake
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from wernicke_daemon import hub, models, models_cli
+from wernicke_daemon.commands import models
 from wernicke_daemon.config import Config
-from wernicke_daemon.models import Model
-from wernicke_daemon.profiles import applied
+from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.models import catalog, hub
+from wernicke_daemon.models.catalog import Model
 
 
 def names(config: Config) -> list[str]:
-    return [model.name for model in models.named(config)]
+    return [model.name for model in catalog.named(config)]
 
 
 def with_(section: str, **changes: Any) -> Config:
@@ -40,53 +41,53 @@ def test_what_comes_along_needs_nothing() -> None:
 def test_whisper_for_english_with_a_stand_in() -> None:
     """It is named, and so is what would run instead; for Japanese nothing would."""
     english, japanese = with_("asr", engine="auto", language="en"), with_("asr", engine="auto")
-    assert models.named(english)[0].instead == "pocketsphinx"
-    assert models.named(japanese)[0].instead == ""
-    assert models.named(with_("asr", language="en"))[0].instead == ""
+    assert catalog.named(english)[0].instead == "pocketsphinx"
+    assert catalog.named(japanese)[0].instead == ""
+    assert catalog.named(with_("asr", language="en"))[0].instead == ""
 
 
 def test_mels_are_needed_where_they_are_not_what_is_assumed() -> None:
     """large-v3 and what was made from it has 128; older models do not have the file at all."""
     for size, needed in (("large-v3", True), ("large", True), ("turbo", True), ("large-v2", False), ("tiny", False)):
-        [whisper, *_] = models.named(with_("asr", model=size))
-        assert (models.MELS_FILE in models.lacking(whisper, ())) is needed
-        assert models.belongs(whisper, models.MELS_FILE)
+        [whisper, *_] = catalog.named(with_("asr", model=size))
+        assert (catalog.MELS_FILE in catalog.lacking(whisper, ())) is needed
+        assert catalog.belongs(whisper, catalog.MELS_FILE)
 
 
 @pytest.mark.parametrize("changes", [{"language": "auto"}, {"language": "xx"}])
 def test_no_alignment_model_is_named_where_none_is_known(changes: dict[str, str]) -> None:
     """A language without one, and a language that shows only later."""
-    assert "times of words" not in {model.purpose for model in models.named(with_("asr", **changes))}
+    assert "times of words" not in {model.purpose for model in catalog.named(with_("asr", **changes))}
 
 
 def test_the_older_pipeline_is_made_of_four_repositories() -> None:
     """pyannote.audio 4 reads community-1's PLDA for 3.1 too."""
     config = with_("diarization", model="pyannote/speaker-diarization-3.1")
-    parts = [model for model in models.named(config) if model.purpose == "speakers"]
+    parts = [model for model in catalog.named(config) if model.purpose == "speakers"]
     assert [model.name for model in parts] == [
         "pyannote/speaker-diarization-3.1",
         "pyannote/segmentation-3.0",
         "pyannote/wespeaker-voxceleb-resnet34-LM",
         "pyannote/speaker-diarization-community-1",
     ]
-    assert models.lacking(parts[-1], ()) == ["plda/xvec_transform.npz", "plda/plda.npz"]
+    assert catalog.lacking(parts[-1], ()) == ["plda/xvec_transform.npz", "plda/plda.npz"]
     assert all(model.gated for model in parts)
 
 
 def test_weights_are_wanted_once() -> None:
     """The second format is asked for only where the first is not to be had."""
-    model = Model("times of words", "a/b", files=models.ALIGNMENT_FILES)
-    assert "pytorch_model.bin" not in models.wanted_first(model)
-    assert models.wanted_else(model, ["model.safetensors"]) == []
-    assert models.wanted_else(model, ["config.json"]) == ["pytorch_model.bin"]
-    assert models.lacking(model, ["pytorch_model.bin", "config.json", "preprocessor_config.json", "vocab.json"]) == []
+    model = Model("times of words", "a/b", files=catalog.ALIGNMENT_FILES)
+    assert "pytorch_model.bin" not in catalog.wanted_first(model)
+    assert catalog.wanted_else(model, ["model.safetensors"]) == []
+    assert catalog.wanted_else(model, ["config.json"]) == ["pytorch_model.bin"]
+    assert catalog.lacking(model, ["pytorch_model.bin", "config.json", "preprocessor_config.json", "vocab.json"]) == []
 
 
 def test_a_pipeline_says_what_it_is_made_of() -> None:
     """Folders beside its config.yaml; what is from elsewhere is not looked for here."""
     model = Model("speakers", "mine", files=(("config.yaml",),))
-    whole = models.with_parts(model, "a: $model/segmentation\nb:\n  $model/plda\nc: pyannote/segmentation-3.0\n")
-    assert models.lacking(whole, ["config.yaml"]) == [
+    whole = catalog.with_parts(model, "a: $model/segmentation\nb:\n  $model/plda\nc: pyannote/segmentation-3.0\n")
+    assert catalog.lacking(whole, ["config.yaml"]) == [
         "segmentation/pytorch_model.bin",
         "plda/xvec_transform.npz",
         "plda/plda.npz",
@@ -97,7 +98,7 @@ def test_a_directory_of_ones_own(tmp_path: Path) -> None:
     """Whole, it is there; what it lacks is named; the hub is not asked for it."""
     for name in ("model.bin", "config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}")
-    [whisper, *_] = models.named(with_("asr", model=str(tmp_path)))
+    [whisper, *_] = catalog.named(with_("asr", model=str(tmp_path)))
     assert hub.lacking(whisper) == ["vocabulary.json"]
     with pytest.raises(hub.NotFetched, match=r"lacks vocabulary\.json"):
         hub.fetch(whisper)
@@ -114,11 +115,11 @@ def test_what_keeps_the_daemon_from_starting(tmp_path: Path) -> None:
         alignment=replace(config.alignment, engine="whisper"),
         diarization=replace(config.diarization, engine="spectral"),
     )
-    [missing] = models_cli.missing(config)
+    [missing] = models.missing(config)
     assert (missing.model.purpose, missing.model.instead) == ("recognition", "") and "lacks model.bin" in missing.how
     for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.json"):
         (tmp_path / name).write_text("{}")
-    assert models_cli.missing(config) == []
+    assert models.missing(config) == []
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from ipc import gpu, vram
 from tests.ollama_server import OllamaServer
-from wernicke_daemon import budget, machine
 from wernicke_daemon.config import Config, ConfigError, Profile, parse
-from wernicke_daemon.profiles import PROFILES, applied, choose
+from wernicke_daemon.hardware import budget, machine
+from wernicke_daemon.hardware.profiles import PROFILES, applied, choose
 
 
 def card(total_mib: int, free_mib: int | None = None) -> dict[str, Any]:

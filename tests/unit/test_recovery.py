@@ -11,10 +11,12 @@ import structlog
 from numpy.typing import NDArray
 
 from ipc.messages import Trigger
-from wernicke_daemon.journal import Journal
-from wernicke_daemon.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
-from wernicke_daemon.recovery import finish_leftovers
+from wernicke_daemon.records.journal import Journal
+from wernicke_daemon.records.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
+from wernicke_daemon.records.recovery import finish_leftovers
+from wernicke_daemon.remembered import Remembered
 
+NOTHING = Remembered()
 META = SessionMeta(language="en", next_sequence=3)
 LENGTH = 2 * SEGMENT_SAMPLES + 100
 
@@ -29,7 +31,7 @@ def crashed(directory: Path, *sessions: str) -> Journal:
     for session in sessions:
         dead.begin(session, META)
         dead.append(session, 0, ramp(0, LENGTH))
-        dead.release(session, 1000, 4)
+        dead.release(session, 1000, 4, NOTHING)
     dead.close()
     return Journal(directory, 100)
 
@@ -40,13 +42,14 @@ def sessions_in(directory: Path) -> list[str]:
 
 class Recorded:
     """A session that is fed. room: for how many pieces; full: one more came. fed: to its end.
-    fails: what feeding raises."""
+    ended_after: how many pieces each of those ended. fails: what feeding raises."""
 
     def __init__(self, leftover: Leftover, fails: Exception | None = None) -> None:
         self.leftover = leftover
         self.done = asyncio.Event()
         self.abandoned = False
         self.ended: list[Trigger] = []
+        self.ended_after: list[int] = []
         self.pieces: list[NDArray[np.float32]] = []
         self.closed = False
         self.room = asyncio.Semaphore(10)
@@ -64,6 +67,7 @@ class Recorded:
 
     async def end_utterance(self, trigger: Trigger) -> None:
         self.ended.append(trigger)
+        self.ended_after.append(len(self.pieces))
         self.fed.set()
 
 
@@ -103,7 +107,32 @@ async def test_all_that_was_left_is_fed_and_ended(tmp_path: Path) -> None:
     assert session.closed
     assert sessions_in(tmp_path) == []
     seconds = round((LENGTH - 1000) / 16_000, 2)
-    assert lines == [{"event": "recovered", "log_level": "info", "session": "s", "seconds": seconds}]
+    said = {"event": "recovered", "log_level": "info", "session": "s", "seconds": seconds, "missing_s": 0.0}
+    assert lines == [said]
+
+
+async def test_nothing_is_joined_across_a_hole(tmp_path: Path) -> None:
+    """The utterance before it ends there; silence, in pieces, keeps what follows in its place."""
+    journal = crashed(tmp_path, "s")
+    journal.close()
+    hole = 3 * SEGMENT_SAMPLES - 70
+    last = tmp_path / "s" / f"{2 * SEGMENT_SAMPLES:015d}.f32"
+    last.rename(last.with_stem(f"{2 * SEGMENT_SAMPLES + hole:015d}"))
+    journal = Journal(tmp_path, 100)
+    house = House()
+    with structlog.testing.capture_logs() as lines:
+        await finish_leftovers(journal, house.open)
+    journal.close()
+    [session] = house.opened
+    assert session.ended == ["flush", "disconnect"]
+    before = sum(map(len, session.pieces[: session.ended_after[0]]))
+    assert before == 2 * SEGMENT_SAMPLES - 1000
+    fed = np.concatenate(session.pieces)
+    assert not fed[before : before + hole].any()
+    np.testing.assert_array_equal(fed[before + hole :], ramp(2 * SEGMENT_SAMPLES, LENGTH))
+    assert max(map(len, session.pieces)) == SEGMENT_SAMPLES
+    assert [line["missing_s"] for line in lines] == [round(hole / 16_000, 2)]
+    assert sessions_in(tmp_path) == []
 
 
 async def test_nothing_is_deleted_before_it_is_stored(tmp_path: Path) -> None:
@@ -144,7 +173,7 @@ async def test_a_recovery_that_is_stopped_goes_on_at_the_next_start(tmp_path: Pa
     session = await house.news.get()
     session.room = asyncio.Semaphore(1)
     await session.full.wait()
-    journal.release("s", 5000, 6)
+    journal.release("s", 5000, 6, NOTHING)
     recovery.cancel()
     with pytest.raises(asyncio.CancelledError):
         await recovery

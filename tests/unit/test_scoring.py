@@ -2,7 +2,7 @@
 
 import pytest
 
-from wernicke_daemon.scoring import Spoken, normalise, score
+from wernicke_daemon.demo.scoring import Spoken, normalise, score
 
 REFERENCE = [Spoken("slt", "good morning everyone"), Spoken("rms", "thank you"), Spoken("slt", "let us begin")]
 

@@ -106,6 +106,10 @@ class House:
             await self.speak(seconds)
             self.find(self.task(), (start, self.session.ring.written))
 
+    def recognise(self, sequence: int, text: str) -> None:
+        self.submitted[sequence].asr = AsrResult("en", 1.0, (Segment(0.0, 0.2, text, ()),), "whisper")
+        self.session.recognised(self.submitted[sequence], shed=False)
+
     def settle(self, sequence: int, text: str | None = "", embedding: tuple[float, ...] | None = None) -> None:
         """The dispatcher is done with it. text: None where it failed, "" for one that tells its number."""
         utterance = self.submitted[sequence]
@@ -129,7 +133,7 @@ class House:
     def listen(self, last_sequence: int | None = None) -> list[ServerMessage]:
         """A client comes, or comes back and says what it had last; what it gets."""
         got: list[ServerMessage] = []
-        self.session.attach(got.append)
+        self.session.attach(got.append, resumed=last_sequence is not None)
         if last_sequence is not None:
             self.session.replay(last_sequence)
         return got
@@ -397,9 +401,10 @@ async def test_a_line_that_was_cut_within_a_sample(house: House) -> None:
     audio = ramp(0, 2000).tobytes()
     await house.session.feed(audio[:4002])
     house.session.detach()
-    house.listen(0)
+    got = house.listen(0)
+    await house.session.go_on()
     received = house.session.received()
-    assert received == AudioReceived(4000, 1000)
+    assert got == [received] == [AudioReceived(4000, 1000)]
     await house.session.feed(audio[received.bytes_received :])
     np.testing.assert_array_equal(house.reader.read(house.task().audio), ramp(0, 2000))
 
@@ -515,8 +520,7 @@ async def test_the_recognised_text_is_told_to_those_who_asked(open_house: Open) 
     for events, told in (((), []), (("partial",), ["hello"])):
         house = open_house(*events)
         await house.say(1)
-        house.submitted[1].asr = AsrResult("en", 1.0, (Segment(0.0, 0.2, "hello", ()),), "whisper")
-        house.session.recognised(house.submitted[1], shed=False)
+        house.recognise(1, "hello")
         assert [partial.text for partial in house.of(Partial)] == told
 
 
@@ -524,8 +528,7 @@ async def test_context_is_what_was_said_just_before(house: House) -> None:
     """The last few texts, oldest first, never a later one."""
     await house.say(4)
     for sequence in (2, 1, 3):  # a retry may change the order in which texts are there
-        house.submitted[sequence].asr = AsrResult("en", 1.0, (Segment(0.0, 0.2, f"{sequence}", ()),), "whisper")
-        house.session.recognised(house.submitted[sequence], shed=False)
+        house.recognise(sequence, f"{sequence}")
     assert house.session.context(house.submitted[4]) == ("2", "3")
     assert house.session.context(house.submitted[3]) == ("1", "2")
 
@@ -602,6 +605,24 @@ async def test_a_session_that_is_taken_up_goes_on_with_its_numbers(open_house: O
     house.settle(7)
     assert house.records.outcomes == [7]
     assert house.records.floors[-1] == (1_008_800, 8)
+
+
+async def test_a_session_that_is_taken_up_knows_who_spoke_and_what_was_said(open_house: Open) -> None:
+    """As of the last result that was kept: the next one may be done again, but by the same name."""
+    house = open_house()
+    await house.say(3)
+    for sequence, text, embedding in ((1, "first", (1.0, 0.0)), (2, "second", (0.0, 1.0)), (3, "third", (0.0, 1.0))):
+        house.records.on_disk = sequence < 3
+        house.recognise(sequence, text)
+        house.settle(sequence, text, embedding)
+    left = Left(sample=12_000, sequence=3, wall=5e8, remembered=house.session.remembered)
+    house = open_house(left=left, client=False)
+    await house.session.feed_recovered(ramp(0, 16_000))
+    house.find(house.task(), (12_000, 20_000), (20_000, 28_000))
+    assert house.session.text_before(house.submitted[3]) == "second"
+    assert house.session.context(house.submitted[4]) == ("first", "second")
+    house.settle(3, embedding=(0.0, 1.0))
+    assert [final.segments[0].speaker for final in house.listen(2) if isinstance(final, Final)] == ["Speaker_01"]
 
 
 # --- what the journal may forget -------------------------------------------------------------------
@@ -692,6 +713,28 @@ async def test_audio_that_cannot_be_examined_is_a_gap(open_house: Open, stale: b
     assert house.records.floors[-1] == (16_000, 1)
     await house.speak(0.5)
     assert (house.task().audio.start, house.task().state) == (16_000, b"")
+
+
+async def test_a_gap_waits_for_a_client_that_comes_back(open_house: Open) -> None:
+    """It is told once."""
+    house = open_house("status")
+    house.session.detach()
+    await house.speak(1.0)
+    house.session.commit(house.task(), None)
+    await house.speak(0.5)
+    house.find(house.task())
+    assert [house.listen(0), house.listen(0)] == [[protocol.Gap(0.0, 1.0, "INTERNAL_ERROR")], []]
+
+
+async def test_every_sample_is_accounted_for(house: House) -> None:
+    """In an utterance, lost, or silence; what two utterances share counts once."""
+    await house.speak(2.0)
+    house.find(house.task(), (1600, 16_000), (14_400, 24_000))
+    await house.speak(1.0)
+    house.session.commit(house.task(), None)
+    await house.session.end_utterance("stop")
+    house.find(house.task())
+    assert house.session.account() == {"received_s": 3.0, "utterances_s": 1.4, "silence_s": 0.1, "lost_s": 1.5}
 
 
 async def test_a_gap_is_an_error_to_those_who_asked_for_nothing(house: House) -> None:

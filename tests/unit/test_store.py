@@ -13,9 +13,10 @@ import msgspec
 import pytest
 import structlog
 
-from wernicke_daemon import protocol, store, transcripts
+from wernicke_daemon import protocol
 from wernicke_daemon.protocol import Final, SegmentOut, Suppressed, TimestampRange
-from wernicke_daemon.store import NoStore, ResultStore, Store, StoreUnusable
+from wernicke_daemon.records import store, transcripts
+from wernicke_daemon.records.store import NoStore, ResultStore, Store, StoreUnusable
 
 ROOT = Path(__file__).parents[2]
 DAY_S = 86_400.0
@@ -242,7 +243,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from tests.unit.test_store import final
-from wernicke_daemon.store import Store
+from wernicke_daemon.records.store import Store
 
 async def main():
     kept = Store(Path(sys.argv[1]), 0)

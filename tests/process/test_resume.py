@@ -1,0 +1,161 @@
+"""Coming back to a session that is over, nearly over, or too full to be read; recognition only takes a time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests import wire
+from tests.process.conftest import embedded
+from wernicke_daemon.config import Config, stage_settings
+from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.session import Session
+
+SPEECH = wire.turn(5).astype("<f4").tobytes()
+
+
+@asynccontextmanager
+async def recognising(config: Config, asr_ms: float) -> AsyncIterator[Daemon]:
+    """A daemon whose recogniser takes that long for an utterance."""
+    times = {"asr": asr_ms, "diarization": 1.0, "correction": 1.0}
+    async with running(config, lambda line: None, replace(stage_settings(config), sleep_ms=times)) as daemon:
+        yield daemon
+
+
+def open_anew(port: int) -> connect:
+    return wire.open_socket(port, f"{wire.MONO}&events=session,ack")
+
+
+def come_back(port: int, hello: dict[str, Any]) -> connect:
+    """With nothing of the session's results."""
+    session = f"session={hello['session_id']}&resume_token={hello['resume_token']}&last_sequence=0"
+    return wire.open_socket(port, f"{wire.MONO}&events=session&{session}")
+
+
+async def cut_after_stop(socket: ClientConnection) -> dict[str, Any]:
+    """All of a client's audio and its `stop` have come in when its line breaks. Returns what it was greeted with."""
+    hello = await wire.receive(socket)
+    await socket.send(SPEECH)
+    await socket.send('{"type": "stop"}')
+    received = 0
+    while received < len(SPEECH):
+        received = (await wire.until(socket, "audio_received"))[-1]["bytes_received"]
+    socket.transport.abort()
+    return hello
+
+
+async def until_over(daemon: Daemon) -> None:
+    while list(daemon.sessions):
+        await asyncio.sleep(0.01)
+
+
+async def test_results_after_stop_wait_for_a_client_that_did_not_get_them(tmp_path: Path) -> None:
+    """They come with `session_ended`, also to a second try; once the client has them, nothing is left to go on with."""
+    async with recognising(embedded(tmp_path), asr_ms=300) as daemon:
+        async with open_anew(daemon.port) as socket:
+            hello = await cut_after_stop(socket)
+        await until_over(daemon)
+        async with come_back(daemon.port, hello) as socket:
+            assert (await wire.receive(socket))["resumed"]
+            await wire.until(socket, "final")
+            socket.transport.abort()
+        async with come_back(daemon.port, hello) as socket:
+            told = [message["type"] for message in await wire.until(socket, "session_ended")]
+            await socket.wait_closed()
+            assert (told, socket.close_code) == (
+                ["connection_established", "final", "audio_received", "session_ended"],
+                1000,
+            )
+        async with come_back(daemon.port, hello) as socket:
+            assert not (await wire.receive(socket))["resumed"]
+
+
+async def test_a_client_that_has_everything_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Results of a session that ended well are not kept for it."""
+    async with recognising(embedded(tmp_path), asr_ms=1) as daemon:
+        async with open_anew(daemon.port) as socket:
+            hello = await wire.receive(socket)
+            await socket.send(SPEECH)
+            await socket.send('{"type": "stop"}')
+            await wire.until(socket, "session_ended")
+        while daemon.gateway.active:
+            await asyncio.sleep(0.01)
+        assert daemon.sessions.find(hello["session_id"], hello["resume_token"]) is None
+
+
+async def test_results_after_stop_are_kept_as_long_as_the_window(tmp_path: Path) -> None:
+    """And of no more sessions than there are places."""
+    config = replace(embedded(tmp_path, runtime={"resume_window_s": 5.0}), max_connections=2)
+    async with recognising(config, asr_ms=1) as daemon:
+        hellos = []
+        for _ in range(3):
+            async with open_anew(daemon.port) as socket:
+                hellos.append(await cut_after_stop(socket))
+            await until_over(daemon)
+
+        def kept(hello: dict[str, Any]) -> Session | None:
+            return daemon.sessions.find(hello["session_id"], hello["resume_token"])
+
+        assert [kept(hello) is not None for hello in hellos] == [False, True, True]
+        while any(kept(hello) for hello in hellos):
+            await asyncio.sleep(0.05)
+
+
+async def test_who_comes_back_after_the_window_gets_a_new_session(tmp_path: Path) -> None:
+    """Though results are still under way: its audio would go nowhere."""
+    async with recognising(embedded(tmp_path, runtime={"resume_window_s": 0.2}), asr_ms=3000) as daemon:
+        async with open_anew(daemon.port) as socket:
+            hello = await wire.receive(socket)
+            await socket.send(SPEECH)
+            await wire.until(socket, "audio_received")
+            socket.transport.abort()
+        (session,) = daemon.sessions
+        while session.ended is None:
+            await asyncio.sleep(0.01)
+        async with come_back(daemon.port, hello) as socket:
+            assert not session.done.is_set()
+            greeting = await wire.receive(socket)
+            assert (greeting["resumed"], greeting["session_id"] == session.id) == (False, False)
+            await socket.send(SPEECH)
+            await socket.send('{"type": "stop"}')
+            assert len(wire.finals(await wire.until(socket, "session_ended"))) == 1
+
+
+async def test_coming_back_to_a_full_ring_is_answered_at_once(tmp_path: Path) -> None:
+    """Results first; where audio goes on is told when all that came before the cut is in, and holds."""
+    config = embedded(tmp_path)
+    config = replace(config, max_connections=1, audio=replace(config.audio, ring_seconds=72.0))
+    most = SPEECH * (80 * 16_000 * 4 // len(SPEECH) + 1)  # more than the ring holds
+    async with recognising(config, asr_ms=700) as daemon:
+        async with open_anew(daemon.port) as socket:
+            hello = await wire.receive(socket)
+            await socket.send(most)
+            (session,) = daemon.sessions
+            while not session.paused:
+                await asyncio.sleep(0.01)
+            socket.transport.abort()
+        async with come_back(daemon.port, hello) as socket:
+            assert (await wire.receive(socket))["resumed"]
+            assert session.paused
+            received = (await wire.until(socket, "audio_received"))[-1]
+            assert (received["bytes_received"], session.paused) == (len(most), False)
+            await socket.send('{"type": "stop"}')
+            await wire.until(socket, "session_ended")
+    assert session.account()["received_s"] == len(most) / 4 / 16_000
+
+
+async def test_who_is_found_gone_while_the_daemon_stops_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody can come back to it."""
+    async with recognising(embedded(tmp_path), asr_ms=1) as daemon, open_anew(daemon.port) as socket:
+        await socket.send(SPEECH)
+        await wire.until(socket, "audio_received")
+        (session,) = daemon.sessions
+        stopping = asyncio.create_task(daemon.sessions.drain(300.0))
+        await asyncio.sleep(0)
+        session.detach()
+        await daemon.sessions.left(session)
+        await asyncio.wait_for(stopping, 60)

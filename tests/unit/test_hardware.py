@@ -1,0 +1,73 @@
+"""What is known of the card and of Ollama while the daemon runs."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from ipc import gpu
+from ipc.messages import GpuMemory
+from ipc.settings import LlmSettings
+from tests.ollama_server import MODEL, OllamaServer
+from wernicke_daemon.hardware import watch
+from wernicke_daemon.hardware.watch import HardwareWatch
+
+CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 9_000, "utilisation_percent": 5}
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the driver says; may be changed."""
+    found = dict(CARD)
+    monkeypatch.setattr(gpu, "figures", lambda: dict(found) if found else None)
+    monkeypatch.setattr(watch, "CARD_EVERY_S", 0.01)
+    monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.01)
+    return found
+
+
+async def test_the_card_is_looked_at_again_and_again(card: dict[str, Any]) -> None:
+    """What is shown is what it said last, with what the stages hold."""
+    watch = HardwareWatch()
+    await watch.look_at_card()
+    task = asyncio.create_task(watch.run(None))
+    card["free_mib"] = 8_000
+    async with asyncio.timeout(30):
+        while watch.card is None or watch.card["free_mib"] != 8_000:
+            await asyncio.sleep(0.005)
+    task.cancel()
+    held = [GpuMemory(100, 200, process=900), GpuMemory(10, 20)]
+    assert watch.stats(held) == {**card, "allocated_mib": 110, "reserved_mib": 220, "ollama_mib": None}
+
+
+async def test_without_a_card_there_is_nothing_to_watch(card: dict[str, Any]) -> None:
+    """No figures, and no task that goes on for nothing."""
+    card.clear()
+    watch = HardwareWatch()
+    await watch.look_at_card()
+    await asyncio.wait_for(watch.run(None), 30)
+    assert watch.stats([]) is None
+
+
+async def test_a_language_model_that_is_partly_on_the_cpu_is_a_problem(card: dict[str, Any]) -> None:
+    """Said in the log once, in /health for as long as it is so; its share of the card is shown."""
+    watch = HardwareWatch()
+    await watch.look_at_card()
+    with OllamaServer() as server, capture_logs() as logs:
+        llm = replace(LlmSettings(), host=server.url, model=MODEL)
+        server.loaded[MODEL] = llm.num_ctx
+        server.vram_share = 0.5
+        task = asyncio.create_task(watch.run(llm))
+        async with asyncio.timeout(30):
+            while not watch.problems:
+                await asyncio.sleep(0.005)
+            (problem,) = watch.problems
+            stats = watch.stats([])
+            server.vram_share = 1.0
+            while watch.problems:
+                await asyncio.sleep(0.005)
+        task.cancel()
+    assert "on the graphics card" in problem
+    assert stats is not None and stats["ollama_mib"] > 0
+    assert [line["problem"] for line in logs if line["event"] == "llm_placement"] == [problem]

@@ -1,0 +1,195 @@
+"""When stages are really started again, and hangs really noticed: the supervisor on a clock that nobody waits for.
+
+Processes are what a test says they are. Supervisor, incarnations, limits and restart policy are the real ones.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+
+from ipc.messages import Done, Failed, FromStage, Heartbeat, Hello, Ready, StageName, Started
+from ipc.settings import StageSettings
+from wernicke_daemon import incarnation, supervised_stage, supervisor
+from wernicke_daemon.child import Child
+from wernicke_daemon.incarnation import StageSetup
+from wernicke_daemon.liveness import Limits
+from wernicke_daemon.restart_policy import RestartPolicy
+from wernicke_daemon.supervisor import Supervisor
+
+LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
+JOB_S = 4.0
+FIRST_S = 500.0
+STABLE_S = 60.0
+SOON_S = 0.5
+"""Within which a limit that has passed is noticed."""
+
+LOADED = (Hello(0), Ready("sleep", "sleep", "for a test", 1.0))
+
+HANGS: dict[str, tuple[tuple[FromStage, ...], float]] = {
+    "did not say hello": ((), LIMITS.hello_s),
+    "did not finish loading": ((Hello(0),), LIMITS.load_s + 1.0),
+    "worked on job": ((*LOADED, Started(7, JOB_S)), JOB_S + 1.0),
+    "sent no heartbeat": (LOADED, LIMITS.silence_s),
+}
+"""What a process says before it hangs, and how long it is waited for: a second in which it writes its stacks, too."""
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """An event loop in which time passes only where it would wait, and then at once. now: seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(_Jump(self))
+
+    def time(self) -> float:
+        return self.now
+
+
+class _Jump(selectors.DefaultSelector):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._clock.now += timeout or 0.0
+        return super().select(0)
+
+
+class Process:
+    """Stands for a stage's process. started, killed: when; killed is None while it was not."""
+
+    pid = 0
+    dropped_lines = 0
+
+    def __init__(self, clock: Clock, on_exit: Callable[[int], None]) -> None:
+        self.started = clock.time()
+        self.killed: float | None = None
+        self.exit = on_exit
+        self._clock = clock
+
+    def kill(self) -> None:
+        self.killed = self._clock.time()
+        self.exit(-9)
+
+
+class Machine:
+    """One stage, supervised. processes: all that were started for it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, clock: Clock, run: Callable[[Any], Any]) -> None:
+        self.clock = clock
+        self.processes: list[Process] = []
+        self._run = run
+        for module in (incarnation, supervised_stage, supervisor):
+            patch.setattr(module, "time", SimpleNamespace(monotonic=clock.time))
+        patch.setattr(Child, "start", self._start)
+        run(self._begin())
+
+    def _start(self, arguments: object, boot: bytes, on_exit: Callable[[int], None], on_line: object) -> Process:
+        self.processes.append(Process(self.clock, on_exit))
+        return self.processes[-1]
+
+    async def _begin(self) -> None:
+        self.supervisor = Supervisor(
+            StageSetup("", StageSettings(), LIMITS, heartbeat_s=1.0),
+            lambda: RestartPolicy(9, 3600.0, FIRST_S, FIRST_S, STABLE_S, jitter=lambda: 1.0),
+            self,
+            on_line=lambda stage, line: None,
+            job_at_death=lambda stage: None,
+            names=("asr",),
+        )
+        self._starting = asyncio.create_task(self.supervisor.start())
+
+    def wait(self, seconds: float) -> None:
+        self._run(asyncio.sleep(seconds))
+
+    def say(self, *messages: FromStage) -> None:
+        """The newest process says so."""
+        for message in messages:
+            self.supervisor.stages["asr"].received(len(self.processes), message)
+
+    def beat(self, seconds: float) -> None:
+        """So long it is idle, and alive."""
+        for _ in range(round(seconds)):
+            self.say(Heartbeat(1.0))
+            self.wait(1.0)
+
+    def stop(self) -> None:
+        self._run(self.supervisor.stop())
+
+    # --- the StageListener ---
+
+    def stage_up(self, stage: StageName, engine: str) -> None: ...
+
+    def stage_down(self, stage: StageName, failed: bool) -> None: ...
+
+    def job_started(self, stage: StageName, job_id: int) -> None: ...
+
+    def job_answered(self, stage: StageName, answer: Done | Failed) -> None: ...
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """Its first process has just been started."""
+    clock = Clock()
+    with asyncio.Runner(loop_factory=lambda: clock) as runner:
+        machine = Machine(monkeypatch, clock, runner.run)
+        machine.wait(0)
+        yield machine
+        machine.stop()
+
+
+# --- restarts --------------------------------------------------------------------------------------
+
+
+def test_after_stable_running_nothing_is_waited_for(machine: Machine) -> None:
+    """The next process is started in the very moment in which the end of the one before is known, every time."""
+    for _ in range(3):
+        machine.say(*LOADED)
+        machine.beat(STABLE_S)
+        machine.processes[-1].exit(3)
+        died = machine.clock.now
+        machine.wait(1.0)
+        assert machine.processes[-1].started == died
+    assert len(machine.processes) == 4
+
+
+def test_further_deaths_wait_for_the_backoff_and_no_longer(machine: Machine) -> None:
+    """One that dies while it loads was not stable."""
+    machine.processes[-1].exit(3)
+    machine.wait(1.0)
+    machine.processes[-1].exit(3)
+    died = machine.clock.now
+    machine.wait(FIRST_S)
+    assert [process.started for process in machine.processes] == [0.0, 0.0, pytest.approx(died + FIRST_S)]
+
+
+# --- hangs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", HANGS)
+def test_a_hang_is_noticed_soon_after_its_limit(machine: Machine, reason: str) -> None:
+    """In every phase: killed neither before its limit nor much later, and replaced."""
+    before, limit_s = HANGS[reason]
+    machine.say(*before)
+    with structlog.testing.capture_logs() as log:
+        machine.wait(limit_s + SOON_S)
+    killed = machine.processes[0].killed
+    assert killed is not None and limit_s < killed <= limit_s + SOON_S
+    assert [line["reason"].startswith(reason) for line in log if line["event"] == "stage_hung"] == [True]
+    assert len(machine.processes) == 2
+
+
+def test_time_in_which_the_machine_slept_is_no_hang(machine: Machine) -> None:
+    """A job that the PC's sleep fell into still has what was left of its time."""
+    machine.say(*LOADED, Started(7, JOB_S))
+    machine.wait(JOB_S / 2)
+    machine.clock.now += 3600.0
+    machine.wait(JOB_S / 2)
+    assert machine.processes[0].killed is None
+    machine.wait(1.0 + SOON_S)
+    assert machine.processes[0].killed is not None

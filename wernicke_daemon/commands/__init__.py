@@ -1,0 +1,1 @@
+"""What `wernicke` does besides serving."""

@@ -1,0 +1,58 @@
+"""`wernicke doctor`: a table of what must be right before the first run, with what to do where it is not."""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from wernicke_daemon.config import Config
+
+if TYPE_CHECKING:
+    from wernicke_daemon.doctor.checks import Check
+
+Settings = Callable[[argparse.Namespace], Config]
+
+
+def add_commands(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    options: argparse.ArgumentParser,
+    settings: Settings,
+) -> None:
+    """Register `doctor`. options: those that choose the settings, which `settings` reads; it applies no profile."""
+    parser = commands.add_parser(
+        "doctor", help="look whether all is right for the first run, and say what to do", parents=[options]
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(command=lambda args: _doctor(settings(args), args.json))
+
+
+def _doctor(config: Config, as_json: bool) -> int:
+    from wernicke_daemon.doctor.examination import examine
+
+    checks = list(examine(config))
+    ok = all(check.ok for check in checks)
+    if as_json:
+        found = {"ok": ok, "checks": [check._asdict() for check in checks]}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _show(checks)
+    return 0 if ok else 1
+
+
+def _show(checks: "Sequence[Check]") -> None:
+    """What to do stands below the table in full lines, to be copied."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("check", "", "finding", box=box.SIMPLE_HEAD, pad_edge=False)
+    for check in checks:
+        table.add_row(check.name, "ok" if check.ok else "NO", check.finding)
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    for fix in dict.fromkeys(check.fix for check in checks if check.fix):
+        concerned = [check for check in checks if check.fix == fix]
+        what = "advice" if all(check.ok for check in concerned) else "to do"
+        console.print(f"{what}, {', '.join(check.name for check in concerned)}: {fix}", soft_wrap=True)
+    wrong = sum(not check.ok for check in checks)
+    console.print(f"{wrong} of {len(checks)} checks failed." if wrong else "All is right.")

@@ -1,0 +1,218 @@
+"""`wernicke models pull|list|verify|where`: the models that the config names, on this machine.
+
+What is heavy is imported by the action that needs it.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ipc.errors import WernickeError
+from wernicke_daemon.config import Config
+from wernicke_daemon.models import catalog, hub
+from wernicke_daemon.models.catalog import Model
+from wernicke_daemon.models.hub import NotFetched
+
+Settings = Callable[[argparse.Namespace], Config]
+Action = Callable[[Config, argparse.Namespace], int]
+
+
+class ModelsMissing(WernickeError):
+    """The daemon never downloads; the message says what does."""
+
+    code = "MODELS_MISSING"
+
+
+class Missing(NamedTuple):
+    """how: one sentence on how to get it. model.instead: what runs without it; "" where nothing does."""
+
+    model: Model
+    how: str
+
+
+def add_commands(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    options: argparse.ArgumentParser,
+    settings: Settings,
+) -> None:
+    """Register `models`. options: those that choose the settings, which `settings` reads with their profile."""
+    parser = commands.add_parser("models", help="get and look after the models that config.toml names")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, action, text in (
+        ("pull", _pull, "fetch what is missing, from the Hugging Face hub and Ollama"),
+        ("list", _list, "show them, and what is here"),
+        ("verify", _verify, "compare their files with the hub's hashes"),
+        ("where", _where, "print their directories, one a line, for scripts; Ollama keeps its own"),
+    ):
+        one = actions.add_parser(name, help=text, parents=[options])
+        one.set_defaults(command=_command(action, settings), offline=False)
+        if name in ("pull", "verify"):
+            one.add_argument("--offline", action="store_true", help="do not ask the Hugging Face hub")
+        if name == "list":
+            one.add_argument("--json", action="store_true", help="for programs")
+
+
+def _command(action: Action, settings: Settings) -> Callable[[argparse.Namespace], int]:
+    def command(args: argparse.Namespace) -> int:
+        hub.prepare(args.offline)
+        return action(settings(args), args)
+
+    return command
+
+
+def missing(config: Config) -> list[Missing]:
+    """The models whose files are not on this machine. Reads no file's content but a pipeline's; asks no server, so that
+    a model in Ollama is not among them. config: with its profile applied."""
+    hub.prepare(offline=False)
+    kept = [model for model in catalog.named(config) if model.keeper == "hub"]
+    return [Missing(model, how) for model in kept if (how := _how_to_get(model, config))]
+
+
+def refuse_without(config: Config) -> None:
+    """Raises ModelsMissing where the daemon could not serve with this config. config: with its profile applied."""
+    found = [f"{model.name} for {model.purpose} ({how})" for model, how in missing(config) if not model.instead]
+    if found:
+        raise ModelsMissing(
+            f"{'This model is' if len(found) == 1 else 'These models are'} not on this machine: {'; '.join(found)}. "
+            "Or start with --profile embedded, which needs no model and serves English."
+        )
+
+
+def absence(model: Model, config: Config) -> str:
+    """Why the model can't be used, and how to get it; empty where it is there."""
+    if model.keeper == "hub":
+        return _how_to_get(model, config)
+    from wernicke_daemon.models import ollama_models
+
+    try:
+        ollama_models.check(config.llm.host, model.name)
+    except ollama_models.NotInOllama as error:
+        return str(error)
+    return ""
+
+
+def _how_to_get(model: Model, config: Config) -> str:
+    """With the profile: `auto` chooses by what is free of the card, and `pull` by the whole of it."""
+    lacking = hub.lacking(model)
+    if not lacking:
+        return ""
+    if not hub.is_cached(model):
+        return f"the directory lacks {', '.join(lacking)}: complete it"
+    pull = f"run `wernicke models pull --profile {config.runtime.profile}`"
+    if not model.gated:
+        return pull
+    page = f"{hub.HUB}/{model.name}"
+    return f"accept its licence at {page} if it asks for that, put a token from {hub.TOKENS} into HF_TOKEN, {pull}"
+
+
+# --- the four ----------------------------------------------------------------------------------------
+
+
+def _pull(config: Config, args: argparse.Namespace) -> int:
+    """One after another; what can't be had does not hold up the rest."""
+    failed = []
+    for model in catalog.named(config):
+        print(f"{model.purpose}: {model.name}", flush=True)
+        try:
+            _fetch(model, config)
+        except WernickeError as error:
+            failed.append((model, error))
+        print("  not fetched" if failed and failed[-1][0] is model else "  here", flush=True)
+    if failed:
+        print(f"\nNot fetched, {len(failed)} of {len(catalog.named(config))}:")
+        print(*(f"  {model.name}: {error}{_without(model)}" for model, error in failed), sep="\n")
+    return int(any(not model.instead for model, _ in failed))
+
+
+def _fetch(model: Model, config: Config) -> None:
+    """Raises NotFetched, NotInOllama."""
+    if hub.is_offline():
+        if absence(model, config):
+            raise NotFetched("that takes the network: leave --offline out, and HF_HUB_OFFLINE unset")
+    elif model.keeper == "hub":
+        hub.fetch(model)
+    else:
+        from rich.console import Console
+
+        from wernicke_daemon.models import ollama_models
+
+        ollama_models.pull(config.llm.host, model.name, Console(stderr=True))
+
+
+def _without(model: Model) -> str:
+    return f" (without it: {model.instead})" if model.instead else ""
+
+
+def _list(config: Config, args: argparse.Namespace) -> int:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [_row(model, config) for model in catalog.named(config)]
+    if args.json:
+        print(json.dumps({"models": rows}, indent=2, ensure_ascii=False))
+        return 0
+    table = Table("for", "model", "MB", "here", box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(row["for"], row["name"], _megabytes(row["size_bytes"]), "yes" if row["present"] else "no")
+    Console(markup=False, highlight=False).print(table)
+    for row in rows:
+        if row["get"]:
+            print(f"{row['name']}: {row['get']}")
+    return 0
+
+
+def _row(model: Model, config: Config) -> dict[str, Any]:
+    get = absence(model, config)
+    return {
+        "for": model.purpose,
+        "name": model.name,
+        "kept_by": model.keeper,
+        "size_bytes": _size(model, config),
+        "present": not get,
+        "get": get,
+        "instead": model.instead,
+    }
+
+
+def _size(model: Model, config: Config) -> int | None:
+    if model.keeper == "ollama":
+        from wernicke_daemon.models import ollama_models
+
+        return ollama_models.size(config.llm.host, model.name)
+    return sum(path.stat().st_size for path in hub.located(model).values())
+
+
+def _megabytes(size: int | None) -> str:
+    return "-" if not size else f"{size / 1e6:,.0f}"
+
+
+def _verify(config: Config, args: argparse.Namespace) -> int:
+    all_good = True
+    for model in catalog.named(config):
+        good, lines = _verdict(model, config)
+        all_good = all_good and good
+        for line in lines:
+            print(f"{model.name}: {line}", flush=True)
+    return 0 if all_good else 1
+
+
+def _verdict(model: Model, config: Config) -> tuple[bool, list[str]]:
+    """Whether all is well, and sentences."""
+    if how := absence(model, config):
+        return False, [how]
+    if model.keeper == "ollama":
+        return True, ["good, by Ollama's word"]
+    verdict = hub.verify(model)
+    files = len(hub.located(model))
+    said = f"good; {verdict.compared} of {files} files compared with the hub's hashes"
+    return not verdict.problems, verdict.problems or [said]
+
+
+def _where(config: Config, args: argparse.Namespace) -> int:
+    folders = [hub.folder(model) for model in catalog.named(config) if model.keeper == "hub"]
+    for folder in dict.fromkeys(map(Path.absolute, folders)):
+        print(folder)
+    return 0

@@ -1,0 +1,233 @@
+"""`run_daemon.py --demo`: embedded engines, the bundled clip sent to them as the Mac does, and the figures."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from ipc.errors import WernickeError
+from wernicke_daemon.audio import AudioFormat
+from wernicke_daemon.client import Client, Message, exchange, problem
+from wernicke_daemon.commands.exports import cues
+from wernicke_daemon.commands.media import Samples, decode, stream
+from wernicke_daemon.config import Config, overrides
+from wernicke_daemon.demo import CLIP, REFERENCE
+from wernicke_daemon.demo.scoring import Score, Spoken, score
+from wernicke_daemon.hardware.profiles import applied
+
+_MAC = AudioFormat(48_000, channels=2, encoding="f32le")
+"""What the Mac client sends."""
+
+_CHUNK_S = 0.04
+_PLAIN_EVERY_S = 5.0
+"""How often progress is told where there is no terminal to draw a bar on."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What one voice says in the clip, with when, in seconds."""
+
+    start: float
+    end: float
+    speaker: str
+    text: str
+
+
+class Reference(msgspec.Struct, frozen=True):
+    duration: float
+    turns: tuple[Turn, ...]
+
+
+@dataclass
+class Run:
+    """What came of the clip. sent: clock reading at which each chunk of _CHUNK_S was handed to the socket.
+    arrived: clock reading of each final. Clock readings are of time.monotonic(), in seconds."""
+
+    sent: list[float] = field(default_factory=list)
+    finals: list[Message] = field(default_factory=list)
+    arrived: list[float] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def demo() -> int:
+    """Returns 0 if every utterance of the clip came back, else 1. Blocks for about the length of the clip."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    reference = msgspec.json.decode(REFERENCE.read_bytes(), type=Reference)
+    try:
+        run, stats = asyncio.run(_demo(reference, console))
+    except WernickeError as error:
+        console.print(f"error: {error}")
+        return 1
+    missing = [*run.problems, *unheard(reference, run.finals)]
+    for line in summary(reference, run, stats):
+        console.print(line)
+    for sentence in missing:
+        console.print(f"error: {sentence}")
+    return 1 if missing else 0
+
+
+async def _demo(reference: Reference, console: Console) -> tuple[Run, dict[str, Any]]:
+    from wernicke_daemon.daemon import running
+
+    config = _config()
+    console.print("Demo: embedded engines, English, no correction; nothing is downloaded.")
+    with Display(console) as display:
+        async with running(config, display.doing) as daemon:
+            run = await _play(reference, config, daemon.port, display)
+            return run, await _stats(daemon.port)
+
+
+def _config() -> Config:
+    """The defaults, not the user's file: the demo must run anywhere and disturb nothing."""
+    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
+    return replace(
+        config,
+        correction=replace(config.correction, engine="none"),
+        logging=replace(config.logging, console=False),
+        runtime=replace(config.runtime, data_dir=str(Path(config.runtime.data_dir).resolve())),
+    )
+
+
+async def _play(reference: Reference, config: Config, port: int, display: "Display") -> Run:
+    run = Run()
+
+    def receive(message: Message) -> None:
+        if message.get("type") == "final":
+            run.finals.append(message)
+            run.arrived.append(time.monotonic())
+            for cue in cues([message]):
+                display.line(cue.line)
+        elif sentence := problem(message):
+            run.problems.append(sentence)
+
+    url = f"ws://127.0.0.1:{port}/transcribe"
+    async with Client(url, language="en", audio=_MAC) as client:
+        await exchange(client, _sent(_clip(reference, config.vad.silence_s), run, display, reference), receive)
+    return run
+
+
+def _clip(reference: Reference, silence_s: float) -> Iterator[Samples]:
+    """The clip, and silence behind it until its last utterance ends by itself like the others."""
+    still = silence_s + 0.5 - (reference.duration - reference.turns[-1].end)
+    nothing = np.zeros((round(_MAC.sample_rate * _CHUNK_S), _MAC.channels), dtype=np.float32)
+    pause = itertools.repeat(nothing, max(0, round(still / _CHUNK_S)))
+    return itertools.chain(decode(CLIP, _MAC.sample_rate, _MAC.channels, _CHUNK_S), pause)
+
+
+async def _sent(chunks: Iterable[Samples], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
+    async for chunk in stream(chunks, _MAC.sample_rate, realtime=True):
+        run.sent.append(time.monotonic())
+        display.played(min(len(run.sent) * _CHUNK_S, reference.duration), reference.duration)
+        yield chunk
+
+
+async def _stats(port: int) -> dict[str, Any]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://127.0.0.1:{port}/stats")
+    stats: dict[str, Any] = answer.raise_for_status().json()
+    return stats
+
+
+class Display:
+    """Progress as a bar on a terminal, elsewhere as a plain line every few seconds; results between."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._plain = not console.is_terminal
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            console=console,
+            transient=True,
+            disable=self._plain,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+        self._told_s = 0.0
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def doing(self, what: str) -> None:
+        self._bar.update(self._task, description=what)
+        if self._plain:
+            self._console.print(what)
+
+    def played(self, seconds: float, total: float) -> None:
+        told = f"clip {seconds:.0f} of {total:.0f} s"
+        self._bar.update(self._task, description=told, completed=seconds, total=total)
+        if self._plain and seconds >= self._told_s + _PLAIN_EVERY_S:
+            self._told_s = seconds
+            self._console.print(f"... {told}")
+
+    def line(self, text: str) -> None:
+        self._console.print(text)
+
+
+def unheard(reference: Reference, finals: list[Message]) -> list[str]:
+    """A sentence for each turn of the clip that no result covers."""
+    ranges = [(final["timestamp_range"]["start"], final["timestamp_range"]["end"]) for final in finals]
+    return [
+        f"Nothing came back for {turn.start:.1f} to {turn.end:.1f} s of the clip."
+        for turn in reference.turns
+        if not any(start < turn.end and turn.start < end for start, end in ranges)
+    ]
+
+
+def delays(reference: Reference, run: Run) -> list[float]:
+    """Seconds from when the last speech of each utterance was sent to when its final was there.
+
+    The end of speech is the reference's, not the daemon's own opinion of it.
+    """
+    found = []
+    for final, arrived in zip(run.finals, run.arrived, strict=True):
+        end = final["timestamp_range"]["end"]
+        spoken = [min(turn.end, end) for turn in reference.turns if turn.start < end]
+        if spoken and run.sent:
+            chunk = min(int(max(spoken) / _CHUNK_S), len(run.sent) - 1)
+            found.append(arrived - run.sent[chunk])
+    return found
+
+
+def compared(reference: Reference, finals: list[Message]) -> Score:
+    said = [Spoken(turn.speaker, turn.text) for turn in reference.turns]
+    return score(said, [Spoken(cue.speaker, cue.text) for cue in cues(finals)])
+
+
+def summary(reference: Reference, run: Run, stats: dict[str, Any]) -> Iterator[str]:
+    """The lines after the last result. stats: of GET /stats."""
+    result = compared(reference, run.finals)
+    yield ""
+    yield f"utterances           {len(run.finals)}"
+    yield f"speech end → result  {_seconds(delays(reference, run))} (the silence that ends an utterance included)"
+    yield f"trigger → sent       {_seconds([final['latency_ms'] / 1000 for final in run.finals])}"
+    for name, stage in stats["stages"].items():
+        yield f"{name:<20} {_stage(stage)}"
+    yield f"word error rate      {result.word_error_rate:.1%} of {result.words} words"
+    yield f"speaker errors       {result.speaker_errors} of {result.compared} recognised words"
+
+
+def _seconds(values: list[float]) -> str:
+    return f"p50 {median(values):.2f} s, max {max(values):.2f} s" if values else "none"
+
+
+def _stage(stage: dict[str, Any]) -> str:
+    return f"run p50 {_ms(stage['run_ms']['p50'])}, queued p50 {_ms(stage['queued_ms']['p50'])}"
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} ms"

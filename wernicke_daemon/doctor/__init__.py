@@ -1,0 +1,1 @@
+"""What must be right before the first run: facts, checks, the round through them."""

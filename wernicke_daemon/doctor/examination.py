@@ -1,0 +1,154 @@
+"""The doctor's round: facts are looked up, judged by `doctor`, and nothing that goes wrong on the way ends it."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from wernicke_daemon.commands import models
+from wernicke_daemon.config import Config
+from wernicke_daemon.doctor import checks, facts
+from wernicke_daemon.doctor.checks import Check
+from wernicke_daemon.doctor.facts import OllamaFacts
+from wernicke_daemon.hardware import budget, machine, ollama_watch, profiles
+from wernicke_daemon.models import catalog, hub
+from wernicke_daemon.typed_toml import ConfigError
+
+
+class Seen(NamedTuple):
+    """What several checks need. config: with its profile applied. probe: what `stages.probe` said; where it did not
+    answer it is empty, and `problem` says why. loaded: of `ollama_watch.held`. running: whether this daemon runs
+    already."""
+
+    config: Config
+    probe: dict[str, Any]
+    problem: str
+    loaded: dict[str, int]
+    ollama: OllamaFacts
+    running: bool
+
+    @property
+    def card(self) -> dict[str, Any] | None:
+        return _card(self.probe)
+
+    @property
+    def held_mib(self) -> int:
+        return budget.held(self.config, self.loaded)
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """All checks, in the order in which they are shown. config: as it was read, without its profile."""
+    hub.prepare(offline=False)
+    seen, profile = _look(config)
+    yield profile
+    for name, look in ROUND.items():
+        yield from _safely(name, look, seen)
+
+
+def _look(config: Config) -> tuple[Seen, Check]:
+    probe, problem = _probe()
+    running = facts.is_daemon(config)
+    loaded = asyncio.run(ollama_watch.held(config.llm.host)) if config.correction.engine != "none" else {}
+    applied, profile = _profile(config, machine.emptied(_card(probe)) if running else _card(probe), loaded)
+    return Seen(applied, probe, problem, loaded, facts.ollama(applied), running), profile
+
+
+def _safely(name: str, look: Callable[[Seen], Iterator[Check]], seen: Seen) -> Iterator[Check]:
+    """What a look finds; where it fails itself, that is a finding."""
+    try:
+        yield from look(seen)
+    except Exception as error:
+        yield Check(name, False, f"could not be looked at ({type(error).__name__}: {error})", "report this as a fault")
+
+
+def _probe() -> tuple[dict[str, Any], str]:
+    try:
+        return facts.probe(), ""
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        return {}, f"what looks at the graphics card failed: {error}"
+
+
+def _card(probe: dict[str, Any]) -> dict[str, Any] | None:
+    card = probe.get("card")
+    return None if card is None or "error" in card else card
+
+
+def _profile(config: Config, card: dict[str, Any] | None, loaded: dict[str, int]) -> tuple[Config, Check]:
+    """The settings in force, and how they were chosen. card: emptied where the daemon runs, as what it holds is its
+    own."""
+    try:
+        choice = profiles.choose(config, card, loaded)
+    except ConfigError as error:
+        fix = "make room on the card" if card else f"install the NVIDIA driver from {checks.DRIVERS} and restart"
+        applied = profiles.applied(config, config.runtime.profile)
+        return applied, Check("profile", False, str(error), f'{fix}, or set runtime.profile = "auto"')
+    return profiles.applied(config, choice.profile), Check("profile", True, f"{choice.profile}: {choice.why}")
+
+
+def _python(seen: Seen) -> Iterator[Check]:
+    yield checks.python(sys.version_info[:2], facts.bits())
+
+
+def _packages(seen: Seen) -> Iterator[Check]:
+    gpu = bool(checks.torch_devices(seen.config))
+    needed = facts.requirements(gpu)
+    yield checks.packages(facts.package_problems(needed), len(needed), gpu)
+
+
+def _graphics(seen: Seen) -> Iterator[Check]:
+    config, card = seen.config, seen.card
+    if not seen.probe:
+        fix = f"restart the machine; if that does not help, install the driver anew from {checks.DRIVERS}"
+        yield Check("graphics card", False, seen.problem, fix)
+        return
+    yield checks.driver(card, config, sys.platform)
+    if seen.running and card:
+        yield Check("GPU memory", True, f"the daemon is running; {card['free_mib']} MiB are left")
+    else:
+        yield checks.memory(card, config, seen.held_mib)
+    yield checks.cublas(seen.probe["cublas"], config)
+    yield checks.ctranslate2(seen.probe["ctranslate2"], config)
+    yield checks.torch(seen.probe["torch"], config)
+
+
+def _models(seen: Seen) -> Iterator[Check]:
+    config = seen.config
+    absent = {model: models.absence(model, config) for model in catalog.named(config)}
+    for model, absence in absent.items():
+        yield checks.model(model, absence)
+    gated = [model.name for model, absence in absent.items() if absence and model.gated]
+    yield checks.token(gated, hub.has_token(), hub.HUB, hub.TOKENS)
+
+
+def _ollama(seen: Seen) -> Iterator[Check]:
+    yield checks.ollama(seen.config, seen.ollama.problem)
+    if seen.config.correction.engine != "none" and not seen.ollama.problem:
+        yield checks.placement(seen.ollama.size, seen.ollama.size_vram, card=seen.card is not None)
+
+
+def _port(seen: Seen) -> Iterator[Check]:
+    yield checks.port(seen.config.port, facts.port_problem(seen.config), seen.running)
+
+
+def _machine(seen: Seen) -> Iterator[Check]:
+    path = seen.config.data_path
+    yield checks.shared_memory(seen.config, facts.shared_memory_size())
+    yield checks.data_directory(str(path), facts.write_problem(path))
+    yield checks.disk_space(seen.config, facts.free_space(path))
+
+
+def _settings(seen: Seen) -> Iterator[Check]:
+    yield checks.time_outs(seen.config)
+    yield checks.microphone()
+
+
+ROUND: dict[str, Callable[[Seen], Iterator[Check]]] = {
+    "Python": _python,
+    "packages": _packages,
+    "graphics card": _graphics,
+    "models": _models,
+    "Ollama": _ollama,
+    "port": _port,
+    "machine": _machine,
+    "settings": _settings,
+}

@@ -1,0 +1,157 @@
+"""What `doctor` judges: looked up on this machine, each within a bounded time."""
+
+import errno
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+from packaging.requirements import Requirement
+
+from wernicke_daemon import process_tree
+from wernicke_daemon.config import Config
+from wernicke_daemon.models import ollama_models
+
+PROBE_TIMEOUT_S = 120.0
+"""For importing PyTorch from a cold disk."""
+QUICK_S = 5.0
+DISTRIBUTION = "wernicke-daemon"
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def probe(timeout_s: float = PROBE_TIMEOUT_S) -> dict[str, Any]:
+    """What `stages.probe` says. Raises OSError, TimeoutError or ValueError: the process can't be started, hangs, or
+    says nothing of use."""
+    process = subprocess.Popen(
+        [process_tree.python(), "-m", "stages.probe"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=process_tree.environment(),
+        **process_tree.popen_options(),
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()  # and no wait: a process that hangs in the driver may outlive even that
+        raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+    lines = output.splitlines()
+    if process.returncode or not lines:
+        raise ValueError(f"the process ended with {process.returncode}")
+    return dict(json.loads(lines[-1]))
+
+
+# --- packages --------------------------------------------------------------------------------------
+
+
+def package_problems(requirements: list[Requirement]) -> list[str]:
+    """What is missing, or of a version that does not fit."""
+    problems = []
+    for requirement in requirements:
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            problems.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            problems.append(f"{requirement.name} is {version}, not {requirement.specifier}")
+    return problems
+
+
+def requirements(gpu: bool) -> list[Requirement]:
+    """Of this package: by a checkout's pyproject.toml, or by what was installed. gpu: with those of that extra."""
+    file = process_tree.PACKAGES / "pyproject.toml"
+    if file.exists():
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        lines = project["dependencies"] + (project["optional-dependencies"]["gpu"] if gpu else [])
+    else:
+        lines = metadata.requires(DISTRIBUTION) or []
+    extra = {"extra": "gpu" if gpu else ""}
+    found = [Requirement(line) for line in lines]
+    return [one for one in found if one.marker is None or one.marker.evaluate(extra)]
+
+
+# --- servers ---------------------------------------------------------------------------------------
+
+
+class OllamaFacts(NamedTuple):
+    """problem: why the server does not answer. size, size_vram: bytes of our model where it is loaded, or 0."""
+
+    problem: str
+    size: int
+    size_vram: int
+
+
+def ollama(config: Config) -> OllamaFacts:
+    """Not asked where nothing is corrected."""
+    if config.correction.engine == "none":
+        return OllamaFacts("", 0, 0)
+    try:
+        found = ollama_models.loaded(config.llm.host, config.llm.model)
+    except ollama_models.NotInOllama as error:
+        return OllamaFacts(str(error), 0, 0)
+    return OllamaFacts("", *found)
+
+
+def port_problem(config: Config) -> str:
+    """Why the daemon could not listen at its address; empty where it could."""
+    try:
+        infos = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in infos:
+            with socket.create_server((str(address[0]), config.port), family=family):
+                pass
+    except OSError as error:
+        return "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+    return ""
+
+
+def is_daemon(config: Config) -> bool:
+    """Whether what answers at the daemon's address is one."""
+    scheme = "https" if config.tls_files else "http"
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)
+    try:  # whose certificate it is does not matter: nothing is told to it
+        answer = httpx.get(f"{scheme}://{host}:{config.port}/health", timeout=QUICK_S, verify=False, trust_env=False)
+        page = answer.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return False
+    return isinstance(page, dict) and {"status", "stages", "active_connections"} <= page.keys()
+
+
+# --- disks -----------------------------------------------------------------------------------------
+
+
+def shared_memory_size() -> int | None:
+    """Bytes; None on systems that do not limit it so."""
+    return shutil.disk_usage(SHARED_MEMORY).total if sys.platform == "linux" else None
+
+
+def nearest(directory: Path) -> Path:
+    """The directory, or where it would be made."""
+    return next(place for place in (directory, *directory.parents) if place.exists())
+
+
+def write_problem(directory: Path) -> str:
+    """Why no file can be made there; empty where one can. Leaves nothing behind."""
+    place = nearest(directory)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def free_space(directory: Path) -> int:
+    """Bytes."""
+    return shutil.disk_usage(nearest(directory)).free
+
+
+def bits() -> int:
+    """Of this Python."""
+    return 64 if sys.maxsize > 2**32 else 32

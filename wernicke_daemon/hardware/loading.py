@@ -1,0 +1,87 @@
+"""Models are loaded one after another where they share a graphics card, and what each took is told."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+
+from ipc.messages import GpuMemory, StageName
+from wernicke_daemon.hardware.budget import Need
+from wernicke_daemon.supervised_stage import SupervisedStage
+from wernicke_daemon.supervisor import Supervisor
+
+LARGEST_FIRST: tuple[StageName, ...] = ("correction", "asr", "diarization", "ingest")
+"""The language model takes more than all others: a server that finds too little free memory for it would put a part of
+it on the CPU for good, while Whisper can be had in smaller types."""
+
+FreeMib = Callable[[], int | None]
+
+_log = structlog.get_logger()
+
+
+class Loaded(NamedTuple):
+    """seconds: from the start of the process to READY. device_mib: by how much the card's free memory fell meanwhile.
+    own_mib: what the process itself holds; None where neither the driver nor PyTorch says."""
+
+    stage: StageName
+    model: str
+    seconds: float
+    device_mib: int | None
+    own_mib: int | None
+
+
+async def load_in_order(supervisor: Supervisor, free_mib: FreeMib, progress: Callable[[str], None]) -> list[Loaded]:
+    """Every stage, the largest first. Raises StartFailed."""
+    loaded = []
+    for name in LARGEST_FIRST:
+        before, began = await asyncio.to_thread(free_mib), time.monotonic()
+        await supervisor.start_one(name)
+        after = await asyncio.to_thread(free_mib)
+        one = _loaded(supervisor.stages[name], time.monotonic() - began, before, after)
+        _log.info("loaded", **one._asdict())
+        progress(line(one))
+        loaded.append(one)
+    return loaded
+
+
+def _loaded(stage: SupervisedStage, seconds: float, before: int | None, after: int | None) -> Loaded:
+    device_mib = None if before is None or after is None else before - after
+    own = own_mib(stage.gpu) if stage.gpu is not None else None
+    return Loaded(stage.stage, stage.ready.model if stage.ready else "-", round(seconds, 1), device_mib, own)
+
+
+def own_mib(memory: GpuMemory) -> int:
+    """What the driver counts for the process, or where it does not say, what PyTorch has reserved."""
+    return memory.process if memory.process is not None else memory.reserved
+
+
+def line(loaded: Loaded) -> str:
+    took = "" if loaded.device_mib is None else f", {loaded.device_mib} MiB of the card"
+    own = "" if loaded.own_mib is None else f" ({loaded.own_mib} MiB its own)"
+    return f"{loaded.stage}: {loaded.model} in {loaded.seconds:.1f} s{took}{own}"
+
+
+def table(needs: Sequence[Need], loaded: Sequence[Loaded], card: dict[str, Any] | None) -> list[str]:
+    """The budget as lines of text: planned beside measured. card: of `gpu.figures`, after everything was loaded;
+    None where it does not answer any more."""
+    rows = [("", "planned MiB", "taken MiB")]
+    for stage in LARGEST_FIRST:
+        planned = [need for need in needs if need.stage == stage]
+        taken = next((one.device_mib for one in loaded if one.stage == stage), None)
+        if planned:
+            rows.append((f"{stage}: {', '.join(need.what for need in planned)}", _sum(planned), _number(taken)))
+    if card is not None:
+        rows.append((f"{card['name']}: free of {card['total_mib']} MiB", "", str(card["free_mib"])))
+    width = max(len(name) for name, _, _ in rows)
+    return [f"{name:<{width}}  {planned:>11}  {taken:>9}" for name, planned, taken in rows]
+
+
+def _sum(needs: Sequence[Need]) -> str:
+    known = [need.mib for need in needs if need.mib is not None]
+    return str(sum(known)) if len(known) == len(needs) else "not known"
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)

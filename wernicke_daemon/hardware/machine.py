@@ -1,0 +1,34 @@
+"""What this machine is, and so which profile it runs."""
+
+import asyncio
+from typing import Any
+
+from ipc import gpu
+from wernicke_daemon.config import Config
+from wernicke_daemon.hardware import ollama_watch, profiles
+from wernicke_daemon.hardware.profiles import Choice
+
+
+def resolved(config: Config) -> tuple[Config, Choice]:
+    """The settings to run with, and how their profile was chosen. Raises ConfigError where the card has no room."""
+    card = gpu.figures()
+    choice = profiles.choose(config, card, _loaded(config, card))
+    return profiles.applied(config, choice.profile), choice
+
+
+def planned(config: Config) -> Config:
+    """The settings to run with once nothing else is on the card, which may be in use right now, by the daemon too."""
+    if config.runtime.profile != "auto":
+        return profiles.applied(config, config.runtime.profile)
+    return profiles.applied(config, profiles.choose(config, emptied(gpu.figures())).profile)
+
+
+def emptied(card: dict[str, Any] | None) -> dict[str, Any] | None:
+    """As if all of the card were free. card: of `gpu.figures`."""
+    return None if card is None else {**card, "free_mib": card["total_mib"]}
+
+
+def _loaded(config: Config, card: dict[str, Any] | None) -> dict[str, int]:
+    if card is None or config.correction.engine == "none":
+        return {}
+    return asyncio.run(ollama_watch.held(config.llm.host))

@@ -1,0 +1,123 @@
+"""Which engines and models a machine gets: a profile is a set of settings for a kind of machine. Pure.
+
+A profile sets what was left at its default; what the user has set otherwise stands. Only `embedded` also forces, since
+it is there to run anything anywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from wernicke_daemon.config import Config, Profile
+from wernicke_daemon.hardware import budget
+from wernicke_daemon.typed_toml import ConfigError
+
+Settings = dict[str, dict[str, Any]]
+NOTHING: Mapping[str, int] = {}
+
+PROFILES: dict[Profile, Settings] = {
+    "rtx3090": {
+        "asr": {"engine": "faster_whisper", "device": "cuda"},
+        "alignment": {"engine": "whisperx", "device": "cuda"},
+        "diarization": {"engine": "pyannote", "device": "cuda"},
+        "correction": {"engine": "ollama"},
+    },
+    "small-gpu": {
+        "asr": {
+            "engine": "faster_whisper",
+            "model": "large-v3-turbo",
+            "device": "cuda",
+            "compute_type": "int8_float16",
+        },
+        "alignment": {"engine": "whisper"},
+        "diarization": {"engine": "pyannote", "device": "cuda"},
+        "correction": {"engine": "ollama"},
+        "llm": {"model": "qwen2.5:3b-instruct-q4_0"},
+    },
+    "cpu": {
+        "asr": {"model": "small", "device": "cpu", "compute_type": "int8"},
+        "alignment": {"engine": "whisper"},
+        "diarization": {"engine": "spectral"},
+        "llm": {"model": "qwen2.5:3b-instruct-q4_0"},
+    },
+    "embedded": {
+        "asr": {"engine": "pocketsphinx", "language": "en"},
+        "alignment": {"engine": "whisper"},
+        "diarization": {"engine": "spectral"},
+        "correction": {"engine": "none"},
+    },
+}
+"""By section. rtx3090 has the defaults' models, which were chosen for 24 GB. With "cuda", a build of PyTorch
+without it does not start, where "auto" would make do with the CPU in silence. On a CPU alignment and pyannote may take
+longer than the speech itself."""
+
+BY_CARD: tuple[tuple[Profile, int], ...] = (("rtx3090", 16_000), ("small-gpu", 6_000))
+"""Best first, with the memory in MiB from which a card is tried with it ("16 GB" cards have a little less)."""
+
+
+class Choice(NamedTuple):
+    """why: one line for log and console."""
+
+    profile: Profile
+    why: str
+
+
+def applied(config: Config, profile: Profile) -> Config:
+    """`config` with what the profile says of settings that are at their default; those of `embedded` in any case."""
+    for section, settings in PROFILES.get(profile, {}).items():
+        current, default = getattr(config, section), getattr(Config(), section)
+        free = {
+            name: value
+            for name, value in settings.items()
+            if profile == "embedded" or getattr(current, name) == getattr(default, name)
+        }
+        config = replace(config, **{section: replace(current, **free)})
+    return replace(config, runtime=replace(config.runtime, profile=profile))
+
+
+def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int] = NOTHING) -> Choice:
+    """The profile to run with. card: of `gpu.figures`. loaded: of `ollama_watch.held`; each profile has its own model.
+
+    Raises ConfigError where config.toml names a profile that this card has no room for.
+    """
+    wanted = config.runtime.profile
+    if wanted != "auto":
+        return Choice(wanted, _as_configured(config, wanted, card, loaded))
+    if card is None:
+        return Choice("cpu", "no NVIDIA card was found")
+    refused: list[str] = []
+    for profile, least_mib in BY_CARD:
+        if card["total_mib"] < least_mib:
+            refused.append(f"{profile} is for cards with {least_mib} MiB and more")
+        elif problem := _shortage(applied(config, profile), card, loaded):
+            refused.append(f"{profile} needs {problem}")
+        else:
+            return Choice(profile, _why(card, refused))
+    return Choice("cpu", _why(card, refused))
+
+
+def _as_configured(config: Config, profile: Profile, card: dict[str, Any] | None, loaded: Mapping[str, int]) -> str:
+    if profile not in ("rtx3090", "small-gpu"):
+        return "as configured"
+    if card is None:
+        raise ConfigError(
+            f'runtime.profile is "{profile}" but no NVIDIA card was found: install its driver, or set it to "auto"'
+        )
+    problem = _shortage(applied(config, profile), card, loaded)
+    if problem:
+        raise ConfigError(
+            f'runtime.profile is "{profile}", which needs {problem} on the {card["name"]}: end what else uses the '
+            'card, choose smaller models, or set it to "auto"'
+        )
+    return f"as configured; {card['name']}, {card['free_mib']} MiB free"
+
+
+def _shortage(config: Config, card: dict[str, Any], loaded: Mapping[str, int]) -> str:
+    """Empty where it fits, with the smallest type in which Whisper can be had."""
+    needed, free = budget.least(config), card["free_mib"] + budget.held(config, loaded)
+    return f"{needed} MiB and {free} MiB are free" if needed > free else ""
+
+
+def _why(card: dict[str, Any], refused: Sequence[str]) -> str:
+    return "; ".join((f"{card['name']} with {card['free_mib']} of {card['total_mib']} MiB free", *refused))

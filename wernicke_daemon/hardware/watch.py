@@ -1,0 +1,72 @@
+"""What the graphics card and the Ollama server say of themselves, asked every few seconds.
+
+Not when somebody looks: a driver or a server that hangs must not hang the daemon.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+
+import structlog
+
+from ipc import gpu
+from ipc.messages import GpuMemory
+from ipc.settings import LlmSettings
+from wernicke_daemon.hardware import ollama_watch
+from wernicke_daemon.hardware.ollama_watch import Placement
+
+CARD_EVERY_S = 5.0
+OLLAMA_EVERY_S = 30.0
+"""Less often: it writes a line into its own log each time."""
+
+_log = structlog.get_logger()
+
+
+class HardwareWatch:
+    """card: of `gpu.figures`, None without one. problems: what is wrong with the language model's place in memory."""
+
+    def __init__(self) -> None:
+        self.card: dict[str, Any] | None = None
+        self.problems: list[str] = []
+        self._placement: Placement | None = None
+
+    async def look_at_card(self) -> None:
+        self.card = await asyncio.to_thread(gpu.figures)
+
+    async def run(self, llm: LlmSettings | None) -> None:
+        """llm: the server that is in use, None where none is."""
+        async with asyncio.TaskGroup() as tasks:
+            if self.card is not None:
+                tasks.create_task(_again_and_again(self.look_at_card, CARD_EVERY_S))
+            if llm is not None:
+                tasks.create_task(_again_and_again(partial(self._look_at_ollama, llm), OLLAMA_EVERY_S))
+
+    async def _look_at_ollama(self, llm: LlmSettings) -> None:
+        self._placement = await ollama_watch.placement(llm.host, llm.model)
+        problems = ollama_watch.problems(self._placement, llm.num_ctx, has_card=self.card is not None)
+        for problem in problems:
+            if problem not in self.problems:
+                _log.warning("llm_placement", problem=problem)
+        self.problems = problems
+
+    def stats(self, held: Iterable[GpuMemory]) -> dict[str, Any] | None:
+        """`gpu_stats` of /stats; None without a card. held: by each stage.
+
+        What PyTorch holds is of all of them together; CTranslate2 and Ollama are not PyTorch.
+        """
+        if self.card is None:
+            return None
+        memories = list(held)
+        return {
+            **self.card,
+            "allocated_mib": sum(memory.allocated for memory in memories),
+            "reserved_mib": sum(memory.reserved for memory in memories),
+            "ollama_mib": self._placement.vram_mib if self._placement else None,
+        }
+
+
+async def _again_and_again(look: Callable[[], Awaitable[None]], every_s: float) -> None:
+    while True:
+        await look()
+        await asyncio.sleep(every_s)

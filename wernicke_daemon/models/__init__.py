@@ -1,0 +1,1 @@
+"""Which models are needed, where they come from, and where they lie."""

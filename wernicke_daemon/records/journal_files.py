@@ -1,0 +1,279 @@
+"""The journal's files: how a session's audio lies on disk, is written, and is found again.
+
+DIRECTORY/SESSION/state.json              what recovery has to know of the session; replaced atomically
+DIRECTORY/SESSION/000000000160000.f32     its samples from number 160000 on: raw little-endian float32, 10 s at most
+DIRECTORY/SESSION.done/                   a session that is over and about to be deleted
+
+Files are named by their first sample, so that a hole between two of them, where the disk took nothing, stays one.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from ipc.audio_handle import SAMPLE_RATE
+from wernicke_daemon.remembered import Remembered
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def lock(file: IO[bytes]) -> None:
+        """Raises OSError where another holds it."""
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+    def _sync_directory(directory: Path) -> None:
+        """Windows can't; NTFS writes names to its own journal."""
+
+else:
+    import fcntl
+
+    def lock(file: IO[bytes]) -> None:
+        """Raises OSError where another holds it."""
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _sync_directory(directory: Path) -> None:
+        """Its names, too, survive a power cut from now on."""
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+SEGMENT_SAMPLES = 10 * SAMPLE_RATE
+"""Length of a full segment file; what a power cut can cost, and how coarsely final audio is deleted."""
+
+SAMPLE_BYTES = 4
+
+Released = tuple[int, int, Remembered]
+"""Samples before that number and utterances before that sequence have their results; what the next ones need."""
+
+_STATE = "state.json"
+_SUFFIX = ".f32"
+_DIGITS = 15
+_DONE = ".done"
+
+
+class SessionMeta(msgspec.Struct, frozen=True):
+    """What recovery has to know of a session. language: None where the disk lost it. wall_start: seconds since 1970
+    at which the session began. words: whether results have word times. next_sequence: of the first utterance that has
+    no result yet. remembered: from those that have one."""
+
+    language: str | None = None
+    glossary: tuple[str, ...] = ()
+    wall_start: float = 0.0
+    words: bool = True
+    next_sequence: int = 1
+    remembered: Remembered = Remembered()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A file with samples [start, start + count) of its session."""
+
+    path: Path
+    start: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.count
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What a dead daemon left of a session: samples [start, end) have no result yet. segments: in order; between two
+    there is a hole where the disk took nothing. wall_start: seconds since 1970 of sample number `start`."""
+
+    session_id: str
+    meta: SessionMeta
+    start: int
+    wall_start: float
+    segments: tuple[Segment, ...]
+
+    @property
+    def end(self) -> int:
+        return self.segments[-1].end
+
+    @property
+    def seconds(self) -> float:
+        """Of audio, without the holes."""
+        return sum(segment.end - max(self.start, segment.start) for segment in self.segments) / SAMPLE_RATE
+
+    @property
+    def missing_s(self) -> float:
+        """Seconds of holes."""
+        return (self.end - self.start) / SAMPLE_RATE - self.seconds
+
+    def pieces(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Samples from `start` on with the number of the first: 16 kHz mono float32, [n], n <= SEGMENT_SAMPLES. Each
+        file is read when it is due; what was fed before may be released meanwhile. Raises OSError."""
+        for segment in self.segments:
+            samples = np.fromfile(segment.path, "<f4", segment.count).astype(np.float32, copy=False)
+            start = max(self.start, segment.start)
+            yield start, samples[start - segment.start :]
+
+
+class State(msgspec.Struct, frozen=True):
+    """state.json. floor: samples before it have their results."""
+
+    meta: SessionMeta
+    floor: int = 0
+
+
+class SessionFiles:
+    """One session's directory. Every method but `note` blocks and raises OSError; where one did, `create` is called
+    before the next `append`."""
+
+    def __init__(self, directory: Path, state: State, segments: tuple[Segment, ...] = ()) -> None:
+        self._directory = directory
+        self._state = state
+        self._released: Released = (state.floor, state.meta.next_sequence, state.meta.remembered)
+        self._sizes = {segment.start: segment.count * SAMPLE_BYTES for segment in segments}
+        self._file: IO[bytes] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of samples on disk."""
+        return sum(self._sizes.values())
+
+    def create(self) -> None:
+        """Also for one that is there: its state is brought up to what was noted."""
+        self._directory.mkdir(exist_ok=True)
+        self._save()
+        _sync_directory(self._directory.parent)
+        self._delete_final()
+
+    def append(self, start: int, data: bytes) -> None:
+        """`data`: whole samples from number `start` on. Where they do not follow on those before, a file is begun."""
+        if self._file is not None and start != self._end():
+            self.close()
+        view = memoryview(data)
+        at = 0
+        while at < len(view):
+            file = self._file or self._begin_segment(start + at // SAMPLE_BYTES)
+            begun = next(reversed(self._sizes))
+            written = file.write(view[at : at + SEGMENT_SAMPLES * SAMPLE_BYTES - self._sizes[begun]])
+            at += written  # unbuffered: a disk that fills up takes less than it is given, and then raises
+            self._sizes[begun] += written
+            if self._sizes[begun] == SEGMENT_SAMPLES * SAMPLE_BYTES:
+                self.close()
+
+    def _end(self) -> int:
+        start, size = next(reversed(self._sizes.items()))
+        return start + size // SAMPLE_BYTES
+
+    def _begin_segment(self, start: int) -> IO[bytes]:
+        self._file = _segment_path(self._directory, start).open("xb", buffering=0)
+        self._sizes[start] = 0
+        return self._file
+
+    def close(self) -> None:
+        """What was appended survives a power cut, too."""
+        if self._file is not None:
+            with self._file as file:
+                self._file = None
+                os.fsync(file.fileno())
+            _sync_directory(self._directory)
+
+    def note(self, released: Released) -> None:
+        """To be kept by the next `settle` or `create`; only the last counts."""
+        self._released = released
+
+    def settle(self) -> None:
+        """Keep what was noted. A floor that only rose a little, in silence, is not worth a write."""
+        floor, next_sequence, _ = self._released
+        if next_sequence != self._state.meta.next_sequence or floor >= self._state.floor + SEGMENT_SAMPLES:
+            self._save()
+        self._delete_final()
+
+    def _save(self) -> None:
+        floor, next_sequence, remembered = self._released
+        self._write_state(State(replace(self._state.meta, next_sequence=next_sequence, remembered=remembered), floor))
+
+    def _delete_final(self) -> None:
+        """Only what the state on disk says is: audio whose numbers nobody knows would become results twice."""
+        for start in [start for start in self._sizes if start + SEGMENT_SAMPLES <= self._state.floor]:
+            if len(self._sizes) == 1:
+                self.close()  # open still, where what came after it was not kept
+            _segment_path(self._directory, start).unlink(missing_ok=True)
+            del self._sizes[start]
+
+    def _write_state(self, state: State) -> None:
+        temporary = self._directory / f"{_STATE}.new"
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.encode(state))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._directory / _STATE)
+        _sync_directory(self._directory)
+        self._state = state
+
+    def remove(self) -> None:
+        """Renamed first: a directory that is half deleted must never be taken for one to recover."""
+        if self._file is not None:
+            self._file.close()
+        if not self._directory.exists():
+            return  # it could never be created
+        done = self._directory.with_name(self._directory.name + _DONE)
+        self._directory.rename(done)
+        shutil.rmtree(done)
+
+
+def _segment_path(directory: Path, start: int) -> Path:
+    return directory / f"{start:0{_DIGITS}d}{_SUFFIX}"
+
+
+def probe(directory: Path) -> None:
+    """Whether the disk takes a whole segment. Leaves nothing. Raises OSError."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.write(bytes(SEGMENT_SAMPLES * SAMPLE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def leftovers(directory: Path) -> Iterator[Leftover]:
+    """Sessions with something left to finish; the others are removed."""
+    for path in sorted(each for each in directory.iterdir() if each.is_dir()):
+        left = None if path.name.endswith(_DONE) else _left_in(path)
+        if left is None:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            yield left
+
+
+def _left_in(directory: Path) -> Leftover | None:
+    state = _read_state(directory / _STATE)
+    segments = tuple(_segments(directory, state.floor))
+    if not segments:
+        return None
+    first = segments[0]
+    start = max(state.floor, first.start)
+    written = first.path.stat().st_mtime  # when its last sample came
+    return Leftover(directory.name, state.meta, start, written - (first.end - start) / SAMPLE_RATE, segments)
+
+
+def _read_state(path: Path) -> State:
+    """It is written before any audio; damage to the disk may have taken it all the same."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=State)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return State(SessionMeta())
+
+
+def _segments(directory: Path, floor: int) -> Iterator[Segment]:
+    """Segments with samples from `floor` on. A sample that was being written when the daemon died is left out."""
+    for path in sorted(directory.glob(f"{'[0-9]' * _DIGITS}{_SUFFIX}")):
+        segment = Segment(path, int(path.stem), path.stat().st_size // SAMPLE_BYTES)
+        if segment.end > floor and segment.count:
+            yield segment

@@ -1,0 +1,317 @@
+"""Results on disk before they are sent, so that they survive whatever becomes of their client and of this process.
+
+A thread of its own writes, so that a slow disk never holds up audio; what has come together meanwhile goes into one
+transaction. The file is in SQLite's WAL mode with `synchronous = NORMAL`:
+
+- The process is killed: all that was committed, and so all that was ever sent, is there.
+- The power is cut, or the system crashes: the file is whole, but the latest commits may be missing: those that the
+  system had not written out by itself (usually within half a minute), as only a checkpoint, after about 4 MB of
+  results or at `close`, waits for the disk. A wait at each commit would hold up every result by that of the disk.
+
+A disk that is full, read-only or gone is no reason to keep results from clients: they are sent, and held in memory, up
+to a limit, to be written once it works again.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from ipc.errors import WernickeError
+from wernicke_daemon import descriptors, protocol
+from wernicke_daemon.protocol import ServerMessage
+from wernicke_daemon.records import transcripts
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+
+RETRY_EVERY_S = 5.0
+DAY_S = 86_400.0
+CLOSE_TIMEOUT_S = 5.0
+"""For a disk that does not answer at all when the daemon stops."""
+
+MOST_UNWRITTEN = 10_000
+"""Statements held while the disk fails, two a result: hours of speech, and some ten megabytes."""
+
+
+class StoreUnusable(WernickeError):
+    """There is no place for the file."""
+
+    code = "START_FAILED"
+
+
+class ResultStore(Protocol):
+    """Where results go before they are sent. All is called on the event loop's thread."""
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps results from being stored, as a sentence; None while all is well."""
+
+    @property
+    def healthy(self) -> bool: ...
+
+    def open(self) -> None:
+        """Before anything else. Raises StoreUnusable."""
+
+    def session_started(self, session_id: str, wall_start: float, language: str, peer: str) -> None:
+        """wall_start: seconds since 1970."""
+
+    def session_ended(self, session_id: str, wall_end: float) -> None:
+        """wall_end: seconds since 1970."""
+
+    def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
+        """A final, the error of an utterance, or what was suppressed. Of several with one sequence the first is kept.
+
+        delivered: called once it is safe, or can't be made so; for several in the order in which they were given.
+        """
+
+    def last_sequence(self, session_id: str) -> int:
+        """Of what is on disk; 0 where there is nothing. Reads the disk."""
+
+    def results_after(self, session_id: str, sequence: int) -> list[dict[str, Any]]:
+        """What is on disk with a higher sequence, in order, as messages of the protocol. Reads the disk."""
+
+    def purge(self, now: float) -> None:
+        """Forget what is over its retention. now: seconds since 1970."""
+
+    async def close(self) -> None:
+        """Everything given to `keep` is written and `delivered`; nothing may come after it."""
+
+
+class NoStore:
+    """Keeps no trace."""
+
+    problem: str | None = None
+    healthy = True
+
+    def open(self) -> None:
+        pass
+
+    def session_started(self, session_id: str, wall_start: float, language: str, peer: str) -> None:
+        pass
+
+    def session_ended(self, session_id: str, wall_end: float) -> None:
+        pass
+
+    def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
+        delivered()
+
+    def last_sequence(self, session_id: str) -> int:
+        return 0
+
+    def results_after(self, session_id: str, sequence: int) -> list[dict[str, Any]]:
+        return []
+
+    def purge(self, now: float) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class _Write:
+    """One statement. delivered: None where nobody waits for it."""
+
+    sql: str
+    parameters: tuple[object, ...]
+    delivered: Callable[[], None] | None = None
+
+
+class Store:
+    """A `ResultStore` in a file. retention_days: 0 keeps results for ever; they are purged at `open` and once a day."""
+
+    def __init__(self, path: Path, retention_days: int) -> None:
+        self.problem: str | None = None
+        self._path = path
+        self._retention_s = retention_days * DAY_S
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._unwritten: deque[_Write] = deque()
+        self._given_up = 0
+        self._database: sqlite3.Connection | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._purging: asyncio.TimerHandle
+        self._writer = threading.Thread(target=self._run, name="store", daemon=True)
+
+    @property
+    def healthy(self) -> bool:
+        return self.problem is None
+
+    def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._check_directory()
+        self._attempt()
+        self._writer.start()
+        self._purge_daily()
+
+    def _check_directory(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)
+        except OSError as error:
+            raise StoreUnusable(
+                f"Transcripts can't be kept in {self._path.parent} ({error.strerror}); "
+                "choose another runtime.data_dir, or set store.enabled = false."
+            ) from None
+
+    def _purge_daily(self) -> None:
+        self.purge(time.time())
+        self._purging = self._loop.call_later(DAY_S, self._purge_daily)
+
+    # --- what is to be written ---
+
+    def session_started(self, session_id: str, wall_start: float, language: str, peer: str) -> None:
+        self._put(
+            "INSERT OR IGNORE INTO session (id, begun, language, peer) VALUES (?, ?, ?, ?)",
+            session_id,
+            wall_start,
+            language,
+            peer,
+        )
+
+    def session_ended(self, session_id: str, wall_end: float) -> None:
+        self._put("UPDATE session SET ended = ? WHERE id = ?", wall_end, session_id)
+
+    def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
+        now = time.time()
+        # Its own row may have been purged, or given up in an outage.
+        self._put("INSERT OR IGNORE INTO session (id, begun) VALUES (?, ?)", session_id, now)
+        self._put(
+            "INSERT OR IGNORE INTO result (session, sequence, kept, kind, message) VALUES (?, ?, ?, ?, ?)",
+            session_id,
+            sequence,
+            now,
+            message.__struct_config__.tag,
+            protocol.encode(message),
+            delivered=delivered,
+        )
+
+    def purge(self, now: float) -> None:
+        if not self._retention_s:
+            return
+        oldest = now - self._retention_s
+        self._put("DELETE FROM result WHERE kept < ?", oldest)
+        self._put(
+            "DELETE FROM session WHERE coalesce(ended, begun) < ? AND id NOT IN (SELECT session FROM result)", oldest
+        )
+
+    def _put(self, sql: str, *parameters: object, delivered: Callable[[], None] | None = None) -> None:
+        self._queue.put(_Write(sql, parameters, delivered))
+
+    async def close(self) -> None:
+        self._purging.cancel()
+        self._queue.put(None)
+        await asyncio.to_thread(self._writer.join, CLOSE_TIMEOUT_S)
+        if lost := self._given_up + _results(self._unwritten):
+            _log.error("results_lost", results=lost)
+
+    # --- what is there ---
+
+    def last_sequence(self, session_id: str) -> int:
+        return self._read(lambda database: transcripts.last_sequence(database, session_id), 0)
+
+    def results_after(self, session_id: str, sequence: int) -> list[dict[str, Any]]:
+        return self._read(lambda database: transcripts.results(database, session_id, sequence), [])
+
+    def _read(self, query: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        try:
+            with transcripts.reading(self._path) as database:
+                return query(database)
+        except transcripts.NoTranscript as error:
+            _log.error("store_unreadable", reason=str(error))
+            return nothing
+
+    # --- the writer's thread ---
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            taken = self._take()
+            closing = None in taken
+            writes = [write for write in taken if write is not None]
+            self._unwritten.extend(writes)
+            self._attempt()
+            for write in writes:
+                if write.delivered is not None:
+                    self._loop.call_soon_threadsafe(write.delivered)
+        if self._database is not None:
+            self._database.close()
+
+    def _take(self) -> list[_Write | None]:
+        """All that waits, once there is something; in an outage after a while nothing, so that it is tried again."""
+        taken: list[_Write | None] = []
+        with contextlib.suppress(queue.Empty):
+            taken.append(self._queue.get(timeout=RETRY_EVERY_S if self.problem else None))
+            while True:
+                taken.append(self._queue.get_nowait())
+        return taken
+
+    def _attempt(self) -> None:
+        """Write what is not written yet."""
+        try:
+            self._commit()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+        except Exception as error:  # this thread must live: no result leaves without it
+            _log.exception("store_writer_failed")
+            self._failed(error)
+        else:
+            self._succeeded()
+
+    def _commit(self) -> None:
+        database = self._connected()
+        with database:
+            for write in self._unwritten:
+                database.execute(write.sql, write.parameters)
+        self._unwritten.clear()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._database is not None and not self._path.exists():
+            self._disconnect()  # somebody deleted the file: what is written to it would be lost
+        if self._database is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = transcripts.open_for_writing(self._path)
+        return self._database
+
+    def _disconnect(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _failed(self, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or str(error)
+        if self.problem is None:
+            _log.error("store_failed", reason=reason)
+        self.problem = f"Transcripts can't be stored ({reason}); results are sent all the same. {_advice(error)}"
+        if transcripts.is_damage(error):
+            self._disconnect()
+            with contextlib.suppress(OSError):
+                transcripts.set_aside(self._path)
+        while len(self._unwritten) > MOST_UNWRITTEN:
+            self._given_up += self._unwritten.popleft().delivered is not None
+
+    def _succeeded(self) -> None:
+        if self.problem is not None:
+            self.problem = None
+            _log.info("store_recovered", lost=self._given_up)
+            self._given_up = 0
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in descriptors.USED_UP:
+        return protocol.sentence(descriptors.ADVICE)
+    return "Free some space on the disk of runtime.data_dir, or make it writable."
+
+
+def _results(writes: deque[_Write]) -> int:
+    return sum(write.delivered is not None for write in writes)
