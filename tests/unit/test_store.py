@@ -240,7 +240,7 @@ async def test_a_start_purges(file: Path) -> None:
 # --- kill ------------------------------------------------------------------------------------------
 
 WRITER = """
-import asyncio, sys
+import asyncio, functools, itertools, sys
 from pathlib import Path
 from tests.unit.test_store import final
 from wernicke_daemon.records.store import Store
@@ -248,11 +248,15 @@ from wernicke_daemon.records.store import Store
 async def main():
     kept = Store(Path(sys.argv[1]), 0)
     kept.open()
-    number = 0
-    while True:
-        number += 1
-        kept.keep("s", number, final(number), lambda number=number: print(number, flush=True))
-        await asyncio.sleep(0)
+    under_way = asyncio.Semaphore(20)
+
+    def delivered(number):
+        under_way.release()
+        print(number, flush=True)
+
+    for number in itertools.count(1):
+        await under_way.acquire()
+        kept.keep("s", number, final(number), functools.partial(delivered, number))
 
 asyncio.run(main())
 """
@@ -263,8 +267,10 @@ def test_everything_delivered_survives_a_kill(file: Path) -> None:
     arguments = [sys.executable, "-c", WRITER, str(file)]
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
-        delivered = [int(writer.stdout.readline()) for _ in range(300)]
-        writer.kill()
+        try:
+            delivered = [int(writer.stdout.readline()) for _ in range(300)]
+        finally:
+            writer.kill()  # it never ends by itself
         delivered += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
     found = sequences(file)
     assert delivered == list(range(1, len(delivered) + 1))
