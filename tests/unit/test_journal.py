@@ -127,7 +127,7 @@ def test_what_is_handed_over_is_copied(tmp_path: Path) -> None:
 
 
 KILLED = """
-import sys
+import sys, time
 from itertools import count
 from pathlib import Path
 import numpy as np
@@ -145,7 +145,7 @@ for at in count(0, 4000):
     journal.append("s", at, np.arange(at, at + 4000, dtype=np.float32))
     journal.release("s", at // 2, 1 + at // 100_000, Remembered())
     while on_disk() < at + 4000:
-        pass
+        time.sleep(0.001)
     print(at + 4000, flush=True)
 """
 
@@ -155,9 +155,11 @@ def test_a_killed_daemon_loses_nothing_that_was_written(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     written = 0
-    while written < 2.2 * SEGMENT_SAMPLES:
-        written = int(child.stdout.readline())
-    child.kill()
+    try:
+        while written < 2.2 * SEGMENT_SAMPLES:
+            written = int(child.stdout.readline())
+    finally:
+        child.kill()  # it never ends by itself
     written = max(written, *(int(line) for line in child.stdout.read().splitlines()), 0)
     child.wait()
     [left] = left_in(tmp_path)
