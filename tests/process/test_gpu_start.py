@@ -1,5 +1,6 @@
 """How the daemon starts and what it tells where there is a graphics card; the card itself is pretended."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,17 @@ async def test_models_are_loaded_one_by_one_and_what_they_took_is_told(
     monkeypatch.setattr(gpu, "free_mib", free_mib)
     lines: list[str] = []
     choice = Choice("embedded", "for a test")
-    async with running(embedded(tmp_path), lines.append, choice=choice) as daemon, httpx.AsyncClient() as http:
+    config = embedded(tmp_path)
+    async with running(config, lines.append, choice=choice) as daemon, httpx.AsyncClient() as http:
         stats = (await http.get(f"http://127.0.0.1:{daemon.port}/stats")).json()
         health = (await http.get(f"http://127.0.0.1:{daemon.port}/health")).json()
     loaded = [line for line in lines if "MiB of the card" in line]
     assert [line.split(":")[0] for line in loaded] == list(LARGEST_FIRST)
     assert all(line.endswith(" s, 100 MiB of the card") for line in loaded)
-    ready = [lines.index(f"{stage}: ready") for stage in LARGEST_FIRST]
-    assert ready == sorted(ready) and "free of 24576 MiB" in lines[-1]
+    assert "free of 24576 MiB" in lines[-1]
+    logged = map(json.loads, config.log_path.read_text("utf-8").splitlines())
+    order = [(each["event"], each["stage"]) for each in logged if each["event"] in ("stage_ready", "loaded")]
+    assert order == [(event, stage) for stage in LARGEST_FIRST for event in ("stage_ready", "loaded")]
     assert health["gpu_available"] and health["vram_free"] == free[-1]
     wanted: dict[str, Any] = {**CARD, "free_mib": free[-1], "allocated_mib": 0, "reserved_mib": 0, "ollama_mib": None}
     assert stats["gpu_stats"] == wanted
