@@ -5,7 +5,8 @@
 The whole daemon is this process; Silero listens, the later stages only take a time. Two good clients speak without end
 from a process of their own, and measure from `flush` to final. The bad ones of `tests.misbehaviour`, two of each kind,
 come from another process, one kind after the other, each phase after one without any, to which it is compared.
-On a small machine part of the effect is the bad clients' own use of the CPU, which the daemon has no say in.
+On a small machine part of the effect is the bad clients' own use of the CPU, which the daemon has no say in. The
+longest wait for a turn of the daemon's event loop, which holds up everybody, shows more of the daemon's own part.
 """
 
 import argparse
@@ -43,8 +44,11 @@ KINDS: dict[str, Misbehaviour] = {
     "1000 connections at once": misbehaviour.connects(1000, per_second=1e6),
 }
 
+TURN_EVERY_S = 0.002
+
 Latency = tuple[float, float]
-"""When its `flush` was sent, in seconds since 1970, and milliseconds until the final."""
+"""When its `flush` was sent, in seconds since 1970, and milliseconds until the final; or when a turn of the event
+loop came, and for how many milliseconds it was late."""
 
 
 async def measure(kinds: list[str], seconds: float, directory: Path) -> dict[str, Any]:
@@ -57,14 +61,25 @@ async def measure(kinds: list[str], seconds: float, directory: Path) -> dict[str
     )
     settings = replace(stage_settings(config), sleep_ms=TIMES)
     async with running(config, lambda line: None, settings) as daemon:
+        waits: list[Latency] = []
+        watch = asyncio.create_task(_watch_turns(waits))
         good = await _start("--good", str(daemon.port))
         assert good.stdout is not None
         await good.stdout.readline()
         phases = {kind: await _phase(kind, daemon.port, seconds) for kind in kinds}
         good.terminate()
         said, _ = await good.communicate()
+        watch.cancel()
     latencies: list[Latency] = [tuple(json.loads(line)) for line in said.splitlines() if line.endswith(b"]")]
-    return {kind: _compared(latencies, *phase) for kind, phase in phases.items()}
+    return {kind: _compared(latencies, waits, *phase) for kind, phase in phases.items()}
+
+
+async def _watch_turns(waits: list[Latency]) -> None:
+    """How much later than asked for a turn of the event loop comes."""
+    while True:
+        due = time.monotonic() + TURN_EVERY_S
+        await asyncio.sleep(TURN_EVERY_S)
+        waits.append((time.time(), (time.monotonic() - due) * 1000))
 
 
 async def _phase(kind: str, port: int, seconds: float) -> tuple[float, float, float]:
@@ -87,11 +102,21 @@ async def _start(*options: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(sys.executable, __file__, *options, stdout=asyncio.subprocess.PIPE)
 
 
-def _compared(latencies: list[Latency], quiet: float, began: float, over: float) -> dict[str, Any]:
-    without = _percentiles([ms for at, ms in latencies if quiet <= at < quiet + (over - began)])
-    beside = _percentiles([ms for at, ms in latencies if began <= at < over])
+def _compared(
+    latencies: list[Latency], waits: list[Latency], quiet: float, began: float, over: float
+) -> dict[str, Any]:
+    alone, together = (quiet, quiet + (over - began)), (began, over)
+    without, beside = (_percentiles(_within(latencies, *phase)) for phase in (alone, together))
     ratios = {f"{name}_ratio": round(beside[name] / without[name], 2) for name in ("p50", "p95")}
-    return {"without_ms": without, "beside_ms": beside, **ratios}
+    longest = {
+        f"longest_wait_{name}_ms": round(max(_within(waits, *phase)), 1)
+        for name, phase in (("without", alone), ("beside", together))
+    }
+    return {"without_ms": without, "beside_ms": beside, **ratios, **longest}
+
+
+def _within(values: list[Latency], begin: float, end: float) -> list[float]:
+    return [ms for at, ms in values if begin <= at < end]
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:
@@ -140,7 +165,8 @@ async def be_bad(port: int, kind: str, seconds: float) -> None:
 def row(kind: str, found: dict[str, Any]) -> tuple[str, ...]:
     without, beside = found["without_ms"], found["beside_ms"]
     times = (f"{each['p50']:.0f} / {each['p95']:.0f}" for each in (without, beside))
-    return (kind, *times, f"{found['p50_ratio']:.2f}", f"{found['p95_ratio']:.2f}")
+    longest = f"{found['longest_wait_without_ms']:.0f} / {found['longest_wait_beside_ms']:.0f}"
+    return (kind, *times, f"{found['p50_ratio']:.2f}", f"{found['p95_ratio']:.2f}", longest)
 
 
 def main() -> None:
@@ -152,7 +178,7 @@ def main() -> None:
     else:
         with report.workplace() as directory:
             found = asyncio.run(measure([args.kind] if args.kind else list(KINDS), args.seconds, directory))
-        columns = ("bad clients", "alone ms", "beside ms", "p50 ratio", "p95 ratio")
+        columns = ("bad clients", "alone ms", "beside ms", "p50 ratio", "p95 ratio", "longest wait ms")
         report.show(
             "Latency of good clients beside bad ones, p50 / p95", columns, (row(*each) for each in found.items())
         )

@@ -11,10 +11,12 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import structlog
 from websockets.asyncio.server import ServerConnection
+
+from wernicke_daemon.small_reads import SmallReads
 
 _log = structlog.get_logger()
 
@@ -102,12 +104,25 @@ def connection_class(visitors: Visitors, tls: ssl.SSLContext | None) -> type[Ser
             if not secure:
                 visitors.came(self, transport)
             if secure or tls is None:
-                super().connection_made(transport)
+                self._reads = SmallReads(transport, super().data_received)
+                super().connection_made(cast(asyncio.Transport, self._reads))
             else:
                 _speak_tls(self, transport, tls, lambda: visitors.left(self))
 
+        def data_received(self, data: bytes) -> None:
+            self._reads.received(data)
+
+        def eof_received(self) -> None:
+            self._reads.finish()
+            super().eof_received()
+
         def connection_lost(self, exc: Exception | None) -> None:
+            """exc: None where this side closed, and wants nothing more."""
             visitors.left(self)
+            if exc is None:
+                self._reads.stop()
+            else:
+                self._reads.finish()
             super().connection_lost(exc)
 
     return Connection
