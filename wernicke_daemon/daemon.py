@@ -13,6 +13,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Daemon:
         self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
             self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
-        self._watching = asyncio.create_task(self._hardware.run(self._llm_in_use()))
+        self._watching = asyncio.create_task(self._watch())
         self._awake = asyncio.create_task(KeepAwake().run(lambda: self.gateway.active))
         self.gateway.ready = True
         for name, stage in self.pipeline.supervisor.stages.items():
@@ -147,6 +148,20 @@ class Daemon:
     async def _close_journal(self) -> None:
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
+
+    async def _watch(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._hardware.watch_card())
+            tasks.create_task(self._watch_ollama())
+
+    async def _watch_ollama(self) -> None:
+        """Where `auto` found nothing to correct with it chooses again once there is: both may be started at logon."""
+        if self._config.correction.engine == "auto":
+            correction = self.pipeline.supervisor.stages["correction"]
+            again = partial(correction.choose_again, "Ollama has come up")
+            await self._hardware.await_ollama(self._config.llm, lambda: self._llm_in_use() is not None, again)
+        if (llm := self._llm_in_use()) is not None:
+            await self._hardware.watch_ollama(llm)
 
     def _llm_in_use(self) -> LlmSettings | None:
         ready = self.pipeline.supervisor.stages["correction"].ready

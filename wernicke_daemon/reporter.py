@@ -16,11 +16,15 @@ from wernicke_daemon.protocol import Error, Final, ServerMessage, Suppressed
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
+from wernicke_daemon.repeats import Repeats
 from wernicke_daemon.session import Outcome, Session
 from wernicke_daemon.stats import Stats
 from wernicke_daemon.utterance import Utterance
 
 _log = structlog.get_logger()
+
+IN_FULL = 5
+"""Lines of one kind in a span (`repeats.SPAN_S`), of the kinds that need no more than to reach the port."""
 
 
 class Reporter:
@@ -33,24 +37,35 @@ class Reporter:
         self._log_text = log_text
         self._peers: dict[str, str] = {}
         self._journalled: set[str] = set()
+        self._repeats = Repeats(IN_FULL, self._repeated)
+        self._untold: set[str] = set()
 
     def began(self, session: Session, peer: str) -> None:
         """A new one. One that is taken up again is known here already, and its audio is in the journal."""
+        self._peers[session.id] = peer
+        if self._repeats.add("session_started"):
+            self._tell_start(session)
+        else:
+            self._untold.add(session.id)
+
+    def _tell_start(self, session: Session) -> None:
         options = session.options
         _log.info(
             "session_started",
             session=session.id,
-            peer=peer,
+            peer=self._peers[session.id],
             audio=msgspec.to_builtins(options.audio),
             language=options.language,
             glossary_terms=len(options.glossary),
             events=sorted(options.events),
         )
-        self._peers[session.id] = peer
 
     def _open_records(self, session: Session) -> None:
-        """With its first audio: until then its options may change."""
+        """With its first audio: until then its options may change. Whoever brings it is told of, however many come."""
         options = session.options
+        if session.id in self._untold:
+            self._untold.remove(session.id)
+            self._tell_start(session)
         self._store.session_started(session.id, time.time(), options.language, self._peers[session.id])
         if self._journal is not None:
             self._journalled.add(session.id)
@@ -58,11 +73,18 @@ class Reporter:
             self._journal.begin(session.id, meta)
         del self._peers[session.id]
 
+    def waits(self, session: Session, seconds: float) -> None:
+        """Its client is gone and may come back for so long."""
+        if session.id not in self._untold and self._repeats.add("waiting_for_client"):
+            _log.info("waiting_for_client", session=session.id, seconds=seconds)
+
     def over(self, session: Session) -> None:
         """A session that had to be abandoned keeps its journal: the next start finishes it."""
         account = {} if session.abandoned else session.account()
         self._stats.session_over(account)
-        _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned, **account)
+        if session.id not in self._untold:
+            _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned, **account)
+        self._untold.discard(session.id)
         if self._peers.pop(session.id, None) is None:
             self._store.session_ended(session.id, time.time())
         if self._journal is not None and session.id in self._journalled and not session.abandoned:
@@ -94,7 +116,11 @@ class Reporter:
     def refused(self, message: Error) -> None:
         """A client that could not be served."""
         self._stats.errors[message.code] += 1
-        _log.warning("refused", code=message.code, reason=message.message)
+        if self._repeats.add(f"{message.code}: {message.message}"):
+            _log.warning("refused", code=message.code, reason=message.message)
+
+    def _repeated(self, more: dict[str, int]) -> None:
+        _log.warning("repeated", more=more)
 
     def _settled(self, session: Session, utterance: Utterance, message: Outcome) -> None:
         latency_ms = (time.monotonic() - utterance.triggered) * 1000

@@ -114,7 +114,7 @@ class Sessions:
         if window_s == 0.0:
             await session.end_utterance("disconnect")
             return
-        _log.info("waiting_for_client", session=session.id, seconds=window_s)
+        self._reporter.waits(session, window_s)
         loop = asyncio.get_running_loop()
         self._windows[session.id] = loop.call_later(window_s, lambda: self._run(self._give_up(session)))
 

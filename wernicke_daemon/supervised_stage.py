@@ -85,6 +85,7 @@ class SupervisedStage:
         self._loop = asyncio.get_running_loop()
         self._working: Incarnation | None = None
         self._spare: Incarnation | None = None
+        self._choosing: str | None = None
         self._restart: asyncio.TimerHandle | None = None
         self._none_left = asyncio.Event()
 
@@ -141,6 +142,16 @@ class SupervisedStage:
         self.state = State.STARTING
         self._working = self._new(self.start)
 
+    def choose_again(self, why: str) -> None:
+        """Have `auto` choose anew, in a process that takes over once it is loaded; what works goes on until then."""
+        if self._choosing is not None:
+            return
+        self._choosing = why
+        if self._spare is None:
+            self._start_spare()
+        else:
+            self._spare.replace(why)
+
     def _start_spare(self) -> None:
         if self._spare is None and self.state is not State.STOPPED:
             self._spare = self._new(self._start_spare)
@@ -153,7 +164,7 @@ class SupervisedStage:
             return Incarnation(
                 self.stage,
                 epoch,
-                self._setup.pinned(self.stage, self.ready),
+                self._setup.pinned(self.stage, self.ready if self._choosing is None else None),
                 self._links,
                 on_exit=lambda code: self._hand_over(epoch, code),
                 on_line=lambda line: self._on_line(self.stage, line),
@@ -320,6 +331,8 @@ class SupervisedStage:
                     self._spare_policy.ready(time.monotonic())
                     if self.state is State.BACKOFF:
                         self._after(0.0, self._start_or_wait)
+                    elif self._choosing is not None and self._working is not None and not incarnation.replaced:
+                        self._working.replace(self._choosing)
                 elif self.state is State.STARTING:
                     self._is_ready()
             case Unusable(reason):
@@ -334,6 +347,7 @@ class SupervisedStage:
         self._policy.ready(time.monotonic())
         self.ready = self._working.ready
         self.state = State.READY
+        self._choosing = None
         self.decided.set()
         self._listener.stage_up(self.stage, self.ready.engine)
         if self._standby:

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar, cast
 import structlog
 from websockets.asyncio.server import ServerConnection
 
+from wernicke_daemon.repeats import Repeats
 from wernicke_daemon.small_reads import SmallReads
 
 _log = structlog.get_logger()
@@ -25,9 +26,6 @@ MOST_WAITING = 200
 
 TLS_PATIENCE_S = 10
 """For the TLS handshake, and for its end. The library allows as much for the WebSocket handshake."""
-
-REPORT_AFTER_S = 10.0
-"""One line in the log for all that were cut within this time."""
 
 Visitor = TypeVar("Visitor")
 
@@ -53,7 +51,7 @@ class Visitors:
         """placed: those that have a place, and are not cut for anybody."""
         self._placed = placed
         self._open: dict[ServerConnection, _Arrival] = {}
-        self._cut = 0
+        self._cuts = Repeats(0, self._report)
 
     def came(self, visitor: ServerConnection, transport: asyncio.Transport) -> None:
         """transport: TCP's, whatever is spoken over it."""
@@ -74,13 +72,10 @@ class Visitors:
 
     def _cut_off(self, arrival: _Arrival) -> None:
         arrival.transport.abort()
-        if not self._cut:
-            asyncio.get_running_loop().call_later(REPORT_AFTER_S, self._report, arrival.address)
-        self._cut += 1
+        self._cuts.add(arrival.address)
 
-    def _report(self, address: str) -> None:
-        _log.warning("connections_cut", connections=self._cut, peer=address)
-        self._cut = 0
+    def _report(self, cuts: dict[str, int]) -> None:
+        _log.warning("connections_cut", connections=sum(cuts.values()), peer=next(iter(cuts)))
 
 
 def _address(transport: asyncio.Transport) -> str:

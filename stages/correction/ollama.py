@@ -5,6 +5,7 @@ says why. One request goes at a time; how many jobs wait here is bounded by `run
 front, where their deadline runs.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -25,6 +26,9 @@ WARM_UP_TEXT = "one two three"
 WAIT_FOR_SERVER_S = 30.0
 """Where Ollama is what config.toml names: at logon both are started, in any order."""
 
+SHORTENED_AGAIN_S = 600.0
+"""Between two lines about prompts that were shortened: a long glossary shortens every one for as long as it is used."""
+
 LLM_TIMEOUT: Final = "LLM_TIMEOUT"
 LLM_UNAVAILABLE: Final = "LLM_UNAVAILABLE"
 LLM_INVALID_ANSWER: Final = "LLM_INVALID_ANSWER"
@@ -43,6 +47,8 @@ class OllamaCorrection:
         self._server: ModelServer | None = None
         self._prompts: dict[str, Prompt] = {}
         self._read_japanese: Reader | None = None
+        self._shortened = 0
+        self._shortened_told = -math.inf
 
     def load(self) -> None:
         """Read prompts and dictionary, check that the server answers and has the model. Raises EngineUnavailable."""
@@ -135,11 +141,21 @@ class OllamaCorrection:
         assert self._server is not None
         request = fitting.fit(prompt, texts, glossary, context, self._settings.llm.num_ctx)
         if request.terms_left_out or request.lines_left_out:
-            log.info("llm_prompt_shortened", terms=request.terms_left_out, lines=request.lines_left_out)
+            self._note_shortened(request)
         response = self._server.chat(request.messages, prompts.answer_format(len(texts)), request.answer_tokens)
         if response.done_reason == "length":
             raise prompts.InvalidAnswer("the answer was cut off at its longest permitted length")
         return prompts.read_answer(response.message.content or "", len(texts))
+
+    def _note_shortened(self, request: fitting.Request) -> None:
+        """Count it, and tell when that begins and then now and again."""
+        self._shortened += 1
+        now = time.monotonic()
+        if now - self._shortened_told < SHORTENED_AGAIN_S:
+            return
+        terms, lines = request.terms_left_out, request.lines_left_out
+        log.info("llm_prompt_shortened", terms=terms, lines=lines, requests=self._shortened)
+        self._shortened, self._shortened_told = 0, now
 
     def _prompt(self, language: str) -> Prompt:
         return prompt_files.for_language(self._prompts, language)

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,9 +26,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
 from tests.process.conftest import embedded, serving, started
-from wernicke_daemon import descriptors, tls, visitors
+from wernicke_daemon import descriptors, repeats, tls, visitors
 from wernicke_daemon.config import SecuritySettings
 from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.reporter import IN_FULL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,6 +41,9 @@ LIMITED = ("sh", "-c", 'ulimit -n 640 && exec "$@"', "sh")
 
 ELSEWHERE = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Another address of this machine, where it has one."""
+
+TLS_HELLO = b"\x16\x03\x01\x02\x00"
+"""How TLS begins, where it is not spoken."""
 
 SPEECH = wire.turn(5).astype("<f4").tobytes()
 
@@ -133,7 +138,7 @@ async def test_half_open_connections_are_closed(strict: Daemon) -> None:
         CONNECTED[:-2],
         CONNECTED,
         CONNECTED + b"\x82\xfe\xff",
-        b"\x16\x03\x01\x02\x00",
+        TLS_HELLO,
     )
     await survives(strict, *map(half_open, said))
 
@@ -263,3 +268,59 @@ async def test_everybody_gets_a_turn_after_each_frame_of_a_flood(strict: Daemon)
             taken.append(session.received().bytes_received)
     assert max(now - before for before, now in pairwise(taken)) <= 2
     await nobody_left(strict)
+
+
+async def test_strangers_can_not_flood_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who lose their line, who come and go, who are refused, and who are no WebSocket: a few lines each, however
+    many they are. Whoever brings audio is told of all the same."""
+    monkeypatch.setattr(repeats, "SPAN_S", 86_400.0)
+    many = 4 * IN_FULL
+    config = embedded(tmp_path)
+    async with started(config) as daemon:
+        await line_lost(daemon, many)
+        for _ in range(many):
+            async with wire.open_socket(daemon.port):
+                pass
+            await nobody_left(daemon)
+        for path in ("transcribe", "health", "stats", "nothing"):
+            await asks(daemon.port, path, many)
+        for said in (misbehaviour.RANDOM[:3000], TLS_HELLO, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5000):
+            await talks(daemon.port, said, many)
+        assert wire.finals(await wire.transcribe(daemon.port, SPEECH))
+    lines = [json.loads(line) for line in config.log_path.read_text(encoding="utf-8").splitlines()]
+    written = Counter(line["event"] for line in lines)
+    told = ("waiting_for_client", "refused", "session_started", "session_over", "utterance")
+    assert [written[event] for event in told] == [IN_FULL, IN_FULL, IN_FULL + 1, IN_FULL + 1, 1]
+    assert len(lines) < 60
+
+
+async def line_lost(daemon: Daemon, times: int) -> None:
+    """One session, its client gone and back again."""
+    query = f"{wire.MONO}&events=session"
+    for _ in range(times):
+        async with wire.open_socket(daemon.port, query) as socket:
+            hello = await wire.receive(socket)
+            socket.transport.abort()
+        await eventually(lambda: not daemon.gateway.active)
+        query = f"events=session&session={hello['session_id']}&resume_token={hello['resume_token']}"
+    async with wire.open_socket(daemon.port, query) as socket:
+        await socket.send('{"type": "stop"}')
+        await wire.until(socket, "session_ended")
+
+
+async def asks(port: int, path: str, times: int) -> None:
+    """As a page from elsewhere does, which gets no session."""
+    async with httpx.AsyncClient(trust_env=False, timeout=60, headers={"Origin": "https://evil.example"}) as http:
+        for _ in range(times):
+            await http.get(f"http://127.0.0.1:{port}/{path}")
+
+
+async def talks(port: int, said: bytes, times: int) -> None:
+    """What is no request, until it is hung up on."""
+    for _ in range(times):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            writer.write(said)
+            writer.write_eof()
+            await reader.read()
+        writer.close()

@@ -404,7 +404,26 @@ def test_a_glossary_as_long_as_may_be_leaves_room_for_the_texts(server: OllamaSe
     assert asked["context"] == []
     assert fitting.prompt_tokens(chat["messages"]) + chat["options"]["num_predict"] <= chat["options"]["num_ctx"]
     left_out = 200 - len(asked["glossary"])
-    assert logs == [{"event": "llm_prompt_shortened", "terms": left_out, "lines": 1, "log_level": "info"}]
+    said = {"terms": left_out, "lines": 1, "requests": 1}
+    assert logs == [{"event": "llm_prompt_shortened", **said, "log_level": "info"}]
+
+
+def test_prompts_that_are_all_shortened_are_told_of_now_and_again(
+    server: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it begins, and later how often; not with every request."""
+    now = [0.0]
+    monkeypatch.setattr(ollama, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    work = CorrectionWork(("one",), "en", tuple(f"{number:03}".ljust(100, "t") for number in range(200)))
+    with warm(server) as engine, capture_logs() as logs:
+        for at in (0.0, 1.0, ollama.SHORTENED_AGAIN_S - 1.0, ollama.SHORTENED_AGAIN_S):
+            now[0] = at
+            engine.process(work, no_audio)
+    assert len(server.chats()) == 4
+    assert [(line["event"], line["requests"]) for line in logs] == [
+        ("llm_prompt_shortened", 1),
+        ("llm_prompt_shortened", 3),
+    ]
 
 
 def test_texts_without_room_for_all_go_one_by_one(server: OllamaServer) -> None:

@@ -1,6 +1,7 @@
 """What is known of the card and of Ollama while the daemon runs."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from ipc import gpu
 from ipc.messages import GpuMemory
 from ipc.settings import LlmSettings
 from tests.ollama_server import MODEL, OllamaServer
-from wernicke_daemon.hardware import watch
+from wernicke_daemon.hardware import ollama_watch, watch
 from wernicke_daemon.hardware.watch import HardwareWatch
 
 CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 9_000, "utilisation_percent": 5}
@@ -31,7 +32,7 @@ async def test_the_card_is_looked_at_again_and_again(card: dict[str, Any]) -> No
     """What is shown is what it said last, with what the stages hold."""
     watch = HardwareWatch()
     await watch.look_at_card()
-    task = asyncio.create_task(watch.run(None))
+    task = asyncio.create_task(watch.watch_card())
     card["free_mib"] = 8_000
     async with asyncio.timeout(30):
         while watch.card is None or watch.card["free_mib"] != 8_000:
@@ -46,7 +47,7 @@ async def test_without_a_card_there_is_nothing_to_watch(card: dict[str, Any]) ->
     card.clear()
     watch = HardwareWatch()
     await watch.look_at_card()
-    await asyncio.wait_for(watch.run(None), 30)
+    await asyncio.wait_for(watch.watch_card(), 30)
     assert watch.stats([]) is None
 
 
@@ -58,7 +59,7 @@ async def test_a_language_model_that_is_partly_on_the_cpu_is_a_problem(card: dic
         llm = replace(LlmSettings(), host=server.url, model=MODEL)
         server.loaded[MODEL] = llm.num_ctx
         server.vram_share = 0.5
-        task = asyncio.create_task(watch.run(llm))
+        task = asyncio.create_task(watch.watch_ollama(llm))
         async with asyncio.timeout(30):
             while not watch.problems:
                 await asyncio.sleep(0.005)
@@ -71,3 +72,23 @@ async def test_a_language_model_that_is_partly_on_the_cpu_is_a_problem(card: dic
     assert "on the graphics card" in problem
     assert stats is not None and stats["ollama_mib"] > 0
     assert [line["problem"] for line in logs if line["event"] == "llm_placement"] == [problem]
+
+
+async def test_a_server_that_comes_up_is_tried_at_once_and_in_vain_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for every half minute. One that has the model and can't be used costs a process each time."""
+    now, every_s = 0.0, 30.0
+    tried: list[float] = []
+
+    def used() -> bool:
+        nonlocal now
+        now += every_s
+        return now > 2000.0
+
+    async def has(host: str, model: str) -> bool:
+        return now >= 300.0
+
+    monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.0)
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(ollama_watch, "has", has)
+    await HardwareWatch().await_ollama(LlmSettings(), used, lambda: tried.append(now))
+    assert tried == [300.0, 300.0 + watch.TRY_AGAIN_S, 300.0 + 2 * watch.TRY_AGAIN_S]

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.ollama_server import MODEL, MODEL_BYTES, OllamaServer
-from wernicke_daemon.hardware.ollama_watch import Placement, placement, problems
+from wernicke_daemon.hardware.ollama_watch import Placement, has, placement, problems
 
 WHOLE = Placement(MODEL, loaded=True, size_mib=9000, vram_mib=9000, context_length=4096)
 
@@ -44,6 +44,15 @@ async def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.Monkey
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with OllamaServer() as server:
         assert await placement(server.url, MODEL) == Placement(MODEL, loaded=False)
+
+
+async def test_a_model_on_the_disk_need_not_be_loaded() -> None:
+    """Only ours counts; without a server there is none."""
+    with OllamaServer() as server:
+        assert await has(server.url, MODEL)
+        assert not await has(server.url, "another")
+        url = server.url
+    assert not await has(url, MODEL)
 
 
 @pytest.mark.parametrize("host", ["http://localhost:port", "http://[", "http://no such host"])

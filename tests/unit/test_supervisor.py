@@ -16,9 +16,10 @@ from ipc.messages import Done, Failed, FromStage, Heartbeat, Hello, Ready, Stage
 from ipc.settings import StageSettings
 from wernicke_daemon import incarnation, supervised_stage, supervisor
 from wernicke_daemon.child import Child
-from wernicke_daemon.incarnation import StageSetup
+from wernicke_daemon.incarnation import Incarnation, StageSetup
 from wernicke_daemon.liveness import Limits
 from wernicke_daemon.restart_policy import RestartPolicy
+from wernicke_daemon.supervised_stage import State
 from wernicke_daemon.supervisor import Supervisor
 
 LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
@@ -166,6 +167,27 @@ def test_further_deaths_wait_for_the_backoff_and_no_longer(machine: Machine) -> 
     died = machine.clock.now
     machine.wait(FIRST_S)
     assert [process.started for process in machine.processes] == [0.0, 0.0, pytest.approx(died + FIRST_S)]
+
+
+def test_a_new_choice_of_engine_is_loaded_beside_the_process_that_works(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one is asked to stop when the new one is ready, which takes over at once. Nothing is started twice."""
+    stage = machine.supervisor.stages["asr"]
+    asked: list[int] = []
+    monkeypatch.setattr(Incarnation, "ask_to_stop", lambda self: asked.append(self.epoch))
+    machine.say(*LOADED)
+    for _ in range(2):
+        stage.choose_again("for a test")
+    machine.wait(1.0)
+    assert (stage.state, stage.epoch, asked, len(machine.processes)) == (State.READY, 1, [], 2)
+    machine.say(*LOADED)
+    assert (stage.state, stage.epoch, asked) == (State.READY, 1, [1])
+    machine.processes[0].exit(0)
+    machine.wait(1.0)
+    assert (stage.state, stage.epoch, stage.why_down) == (State.READY, 2, "for a test")
+    machine.beat(FIRST_S)
+    assert (stage.spare_pid, len(machine.processes)) == (None, 2)
 
 
 # --- hangs -----------------------------------------------------------------------------------------

@@ -1,11 +1,17 @@
 """Which connection gives way when there are too many."""
 
+import asyncio
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from wernicke_daemon.visitors import gives_way
+from wernicke_daemon import repeats
+from wernicke_daemon.visitors import MOST_WAITING, Visitors, gives_way
 
 FLOOD, GOOD = "192.0.2.1", "192.0.2.2"
 
@@ -35,3 +41,18 @@ def test_whoever_has_most_loses_one(addresses: list[str], most: int) -> None:
             assert crowds[waiting.pop(unlucky)] == max(crowds.values())
         assert len(waiting) <= most
         assert number in waiting
+
+
+async def test_all_that_were_cut_within_a_span_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With their number, and where the first of them came from."""
+    monkeypatch.setattr(repeats, "SPAN_S", 0.02)
+    transport = SimpleNamespace(get_extra_info=lambda name: (FLOOD, 1), abort=lambda: None)
+    visitors = Visitors(placed=lambda: ())
+    with capture_logs() as log:
+        for visitor in range(MOST_WAITING + 50):
+            visitors.came(cast(Any, visitor), cast(Any, transport))
+        assert log == []
+        async with asyncio.timeout(30):
+            while not log:
+                await asyncio.sleep(0.005)
+    assert log == [{"event": "connections_cut", "connections": 50, "peer": FLOOD, "log_level": "warning"}]

@@ -1,4 +1,4 @@
-"""Where Ollama has the model that corrects: wholly in graphics memory, with how much context, or not at all."""
+"""Where Ollama has the model that corrects: in graphics memory, with how much context, on disk, or not at all."""
 
 import asyncio
 
@@ -10,6 +10,7 @@ from ipc.model_names import ollama_name
 _TIMEOUT_S = 2.0
 """Answering takes a running server a few milliseconds."""
 _MIB = 1024 * 1024
+RUNNING, ON_DISK = "/api/ps", "/api/tags"
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -24,7 +25,7 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class _Running(msgspec.Struct, frozen=True):
-    """One model in the answer of /api/ps. size, size_vram: bytes."""
+    """One model in the answer of /api/ps, or of /api/tags. size, size_vram: bytes."""
 
     model: str
     size: int = 0
@@ -38,7 +39,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 async def placement(host: str, model: str) -> Placement | None:
     """None where no Ollama server answers at `host`. Takes up to _TIMEOUT_S."""
-    models = await _models(host)
+    models = await _models(host, RUNNING)
     if models is None:
         return None
     running = next((one for one in models if ollama_name(one.model) == ollama_name(model)), None)
@@ -55,12 +56,18 @@ async def placement(host: str, model: str) -> Placement | None:
 
 async def held(host: str) -> dict[str, int]:
     """MiB of graphics memory by the full name of each model that is loaded there; empty where no server answers."""
-    return {ollama_name(one.model): one.size_vram // _MIB for one in await _models(host) or ()}
+    return {ollama_name(one.model): one.size_vram // _MIB for one in await _models(host, RUNNING) or ()}
 
 
-async def _models(host: str) -> tuple[_Running, ...] | None:
+async def has(host: str, model: str) -> bool:
+    """Whether a server answers there that has this model on its disk. Takes up to _TIMEOUT_S."""
+    return any(ollama_name(one.model) == ollama_name(model) for one in await _models(host, ON_DISK) or ())
+
+
+async def _models(host: str, page: str) -> tuple[_Running, ...] | None:
+    """None where no Ollama server answers."""
     try:
-        return msgspec.json.decode(await _get(host.rstrip("/") + "/api/ps"), type=_Answer).models
+        return msgspec.json.decode(await _get(host.rstrip("/") + page), type=_Answer).models
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):
         return None
 

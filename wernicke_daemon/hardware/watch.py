@@ -1,9 +1,11 @@
-"""What the graphics card and the Ollama server say of themselves, asked every few seconds.
+"""What the graphics card and the Ollama server say of themselves, asked every few seconds; whether one has come up.
 
 Not when somebody looks: a driver or a server that hangs must not hang the daemon.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
@@ -19,6 +21,8 @@ from wernicke_daemon.hardware.ollama_watch import Placement
 CARD_EVERY_S = 5.0
 OLLAMA_EVERY_S = 30.0
 """Less often: it writes a line into its own log each time."""
+TRY_AGAIN_S = 600.0
+"""After a server that has the model could not be used: each try costs a process, and perhaps the load of a model."""
 
 _log = structlog.get_logger()
 
@@ -34,13 +38,25 @@ class HardwareWatch:
     async def look_at_card(self) -> None:
         self.card = await asyncio.to_thread(gpu.figures)
 
-    async def run(self, llm: LlmSettings | None) -> None:
-        """llm: the server that is in use, None where none is."""
-        async with asyncio.TaskGroup() as tasks:
-            if self.card is not None:
-                tasks.create_task(_again_and_again(self.look_at_card, CARD_EVERY_S))
-            if llm is not None:
-                tasks.create_task(_again_and_again(partial(self._look_at_ollama, llm), OLLAMA_EVERY_S))
+    async def watch_card(self) -> None:
+        """For ever, or not at all without one."""
+        if self.card is not None:
+            await _again_and_again(self.look_at_card, CARD_EVERY_S)
+
+    async def watch_ollama(self, llm: LlmSettings) -> None:
+        """For ever. llm: the server that is in use."""
+        await _again_and_again(partial(self._look_at_ollama, llm), OLLAMA_EVERY_S)
+
+    async def await_ollama(self, llm: LlmSettings, used: Callable[[], bool], come: Callable[[], None]) -> None:
+        """Until it is used. come: called where a server with the model has come up, and rarely again if that was to
+        no avail."""
+        told = -math.inf
+        while not used():
+            await asyncio.sleep(OLLAMA_EVERY_S)
+            if time.monotonic() - told >= TRY_AGAIN_S and await ollama_watch.has(llm.host, llm.model):
+                told = time.monotonic()
+                _log.info("llm_found", host=llm.host, model=llm.model)
+                come()
 
     async def _look_at_ollama(self, llm: LlmSettings) -> None:
         self._placement = await ollama_watch.placement(llm.host, llm.model)

@@ -1,0 +1,89 @@
+"""An Ollama server that comes up after the daemon, where `auto` may choose: real stage processes, a local server."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ipc.messages import StageName
+from tests import wire
+from tests.ollama_server import MODEL, OllamaServer
+from tests.process.conftest import embedded, started
+from wernicke_daemon.config import Config
+from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.hardware import watch
+
+SPEECH = wire.turn(5).astype("<f4").tobytes()
+
+
+def choosing(directory: Path, url: str, standby: tuple[StageName, ...] = ()) -> Config:
+    config = embedded(directory, runtime={"standby": standby})
+    return replace(
+        config,
+        correction=replace(config.correction, engine="auto"),
+        llm=replace(config.llm, host=url, model=MODEL),
+    )
+
+
+def address_of_none() -> tuple[str, int]:
+    """Where nobody listens any more."""
+    with OllamaServer() as gone:
+        return gone.url, gone.port
+
+
+async def corrected_by(daemon: Daemon, engine: str) -> None:
+    """Wait until /health says so."""
+    async with asyncio.timeout(60):
+        while daemon.health()[1]["stages"]["correction"]["engine"] != engine:
+            await asyncio.sleep(0.02)
+
+
+async def said(daemon: Daemon) -> dict[str, Any]:
+    """The final of a little speech."""
+    [final] = wire.finals(await wire.transcribe(daemon.port, SPEECH))
+    return final
+
+
+@pytest.mark.parametrize("standby", [(), ("correction",)])
+async def test_corrections_begin_when_ollama_comes_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standby: tuple[StageName, ...]
+) -> None:
+    """Without a restart of the daemon, and without a moment in which the stage is down; what is told is so, before and
+    after. Gone again it is a warning, and it is taken up again."""
+    monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.05)
+    url, port = address_of_none()
+    async with started(choosing(tmp_path, url, standby)) as daemon:
+        assert daemon.engines()[0]["correction"].startswith(f"none (no Ollama server answers at {url}")
+        before = await said(daemon)
+        assert before["models_used"]["llm"] in (None, "none")
+        with OllamaServer(port=port) as server:
+            await corrected_by(daemon, "ollama")
+            assert daemon.engines() == ({**daemon.engines()[0], "correction": "ollama (the best there is)"}, [])
+            after = await said(daemon)
+            assert (after["models_used"]["llm"], after["warnings"]) == (MODEL, [])
+            assert after["text"] == before["text"] + "."
+            assert server.loads == 1
+        assert "LLM_UNAVAILABLE" in (await said(daemon))["warnings"]
+        async with asyncio.timeout(60):
+            while not any("Ollama does not answer" in problem for problem in daemon.health()[1]["problems"]):
+                await asyncio.sleep(0.02)
+
+
+async def test_a_model_that_can_not_be_loaded_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason that is given is the newest, and nobody waits meanwhile."""
+    monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.05)
+    url, port = address_of_none()
+    async with started(choosing(tmp_path, url)) as daemon:
+        with OllamaServer(port=port) as server:
+            server.mode = "503"
+            async with asyncio.timeout(60):
+                while "could not run the model" not in daemon.engines()[0]["correction"]:
+                    await asyncio.sleep(0.02)
+            assert (await said(daemon))["warnings"] == []
+            server.mode = "good"
+            monkeypatch.setattr(watch, "TRY_AGAIN_S", 0.0)
+            await corrected_by(daemon, "ollama")
