@@ -56,6 +56,12 @@ class NoSharedMemory(WernickeError):
     code = "NO_SHARED_MEMORY"
 
 
+class NoLog(WernickeError):
+    """There is no place for the log, and so for nothing else that is kept."""
+
+    code = "START_FAILED"
+
+
 class Daemon:
     """`port`: the bound one. `pipeline.supervisor.stages`: what runs. `store`: where results are kept.
     `recovery`: done when everything that a killed daemon left is finished."""
@@ -64,7 +70,7 @@ class Daemon:
         """settings: for the stages, instead of config's. Raises NoSharedMemory and what a store and TLS files may."""
         self._config = config
         self._stats = Stats()
-        self._degraded: dict[tuple[str, str], str] = {}
+        self._degraded: dict[tuple[str, str], protocol.Degraded] = {}
         self._hardware = HardwareWatch()
         self.store = _open_store(config)
         self._journal = _open_journal(config)
@@ -86,7 +92,7 @@ class Daemon:
         reporter = Reporter(self._stats, self.store, self._journal, config.logging.log_text)
         feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
         self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline.submit, reporter)
-        self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines)
+        self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines, self.lacking)
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None
         self._awake: asyncio.Task[None] | None = None
@@ -111,7 +117,8 @@ class Daemon:
             progress(line)
         self._feeding = asyncio.create_task(self._feed.run())
         if self._journal is not None:
-            self.recovery = asyncio.create_task(finish_leftovers(self._journal, self.sessions.take_up))
+            leftovers = finish_leftovers(self._journal, self.sessions.take_up, lambda: self.store.healthy)
+            self.recovery = asyncio.create_task(leftovers)
         self._watching = asyncio.create_task(self._watch())
         self._awake = asyncio.create_task(KeepAwake().run(lambda: self.gateway.active))
         self.gateway.ready = True
@@ -197,13 +204,14 @@ class Daemon:
             self._quality(what, protocol.OVERLOAD, lacking=level >= at, waiting=self.pipeline.dispatcher.depth("asr"))
 
     def _quality(self, what: str, reason: str, lacking: bool, waiting: int) -> None:
-        """Clients are told once when something begins to be lacking and once when it is back."""
+        """Clients are told once when something begins to be lacking and once when it is back. Those who come between
+        get it from `lacking`."""
         if lacking == ((what, reason) in self._degraded):
             return
         if lacking:
             since = protocol.utc_text(datetime.now(UTC).timestamp())
-            self._degraded[what, reason] = since
-            self.sessions.broadcast("status", protocol.Degraded(what, reason, since, waiting))
+            self._degraded[what, reason] = protocol.Degraded(what, reason, since, waiting)
+            self.sessions.broadcast("status", self._degraded[what, reason])
         else:
             del self._degraded[what, reason]
             self.sessions.broadcast("status", protocol.Restored(what, reason))
@@ -215,6 +223,10 @@ class Daemon:
         stages = self.pipeline.supervisor.stages
         engines: dict[str, str] = {name: f"{s.ready.engine} ({s.ready.why})" for name, s in stages.items() if s.ready}
         return engines, [name for name, s in stages.items() if s.state is not State.READY]
+
+    def lacking(self) -> list[protocol.Degraded]:
+        """What results lack at the moment, as clients were told when that began."""
+        return list(self._degraded.values())
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """HTTP status and the /health page."""
@@ -328,7 +340,12 @@ async def running(
 
     Raises WernickeError with one sentence where it can't start.
     """
-    listener = logs.start(config.logging, config.log_path)
+    try:
+        listener = logs.start(config.logging, config.log_path)
+    except OSError as error:
+        raise NoLog(
+            f"The log can't be written to {config.log_path.parent} ({error.strerror}); choose another runtime.data_dir."
+        ) from None
     try:
         if choice is not None:
             _log.info("profile", profile=choice.profile, why=choice.why)

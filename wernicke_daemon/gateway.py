@@ -53,8 +53,10 @@ class Gateway:
         health: Callable[[], tuple[int, dict[str, Any]]],
         stats: Callable[[], dict[str, Any]],
         engines: Callable[[], tuple[dict[str, str], list[str]]],
+        lacking: Callable[[], list[protocol.Degraded]],
     ) -> None:
-        """engines: what runs in each stage, and which stages are down."""
+        """engines: what runs in each stage, and which stages are down. lacking: what clients were told of that is so
+        still."""
         self._config = config
         self._sessions = sessions
         self._reporter = reporter
@@ -63,6 +65,7 @@ class Gateway:
             "/stats": lambda: (200, stats()),
         }
         self._engines = engines
+        self._lacking = lacking
         self._connections: dict[Session, Connection] = {}
         self._door = Door(config.security, lambda start: options_from(start, self._options(Start())), reporter.refused)
         self._visitors = Visitors(lambda: {connection.socket for connection in self._connections.values()})
@@ -216,7 +219,7 @@ class Gateway:
 
     async def _serve(self, socket: ServerConnection, session: Session, last_sequence: int | None) -> None:
         """last_sequence: of a client that came back, None for a new one."""
-        greeter = Greeter(session, self._engines, resumed=last_sequence is not None)
+        greeter = Greeter(session, self._engines, self._lacking, resumed=last_sequence is not None)
         connection = Connection(
             socket,
             lambda start: options_from(start, session.options),
@@ -253,20 +256,33 @@ async def _closed(server: Server, within_s: float) -> bool:
 
 
 class Greeter:
-    """Tells a client of its session, once, whether it asked in the address or in its start message."""
+    """Tells a client of its session and of what is lacking, each once, whether it asked in the address or in its start
+    message."""
 
     def __init__(
-        self, session: Session, engines: Callable[[], tuple[dict[str, str], list[str]]], resumed: bool
+        self,
+        session: Session,
+        engines: Callable[[], tuple[dict[str, str], list[str]]],
+        lacking: Callable[[], list[protocol.Degraded]],
+        resumed: bool,
     ) -> None:
-        self._greeted = False
+        self._told: set[str] = set()
         self._session = session
         self._engines = engines
+        self._lacking = lacking
         self._resumed = resumed
 
     def greet(self) -> None:
-        if self._greeted or "session" not in self._session.options.events:
-            return
-        self._greeted = True
+        for event, tell in (("session", self._tell_session), ("status", self._tell_lacking)):
+            if event in self._session.options.events and event not in self._told:
+                self._told.add(event)
+                tell()
+
+    def _tell_lacking(self) -> None:
+        for each in self._lacking():
+            self._session.send(each)
+
+    def _tell_session(self) -> None:
         engines, degraded = self._engines()
         audio = self._session.options.audio
         self._session.send(

@@ -128,7 +128,8 @@ class Intake:
         return warning
 
     async def append(self, samples: Audio) -> None:
-        """16 kHz mono. Waits while the ring is full."""
+        """16 kHz mono. Waits while the ring is full, which must not keep it from the journal: it counts as received."""
+        self._keep_all(samples)
         while not self._closed and len(samples) > self.ring.room:
             fits = samples[: self.ring.room]
             samples = samples[len(fits) :]
@@ -137,14 +138,19 @@ class Intake:
         if not self._closed:
             self._write(samples)
 
+    def _keep_all(self, samples: Audio) -> None:
+        """All before has been written."""
+        if len(samples) and not self._closed:
+            self._keep(self.ring.written, samples)
+
     def _write(self, samples: Audio) -> None:
         if len(samples):
-            self._keep(self.ring.written, samples)
             self.ring.append(samples)
-            self._wall.arrived(self.ring.written, self._time_of_day())
+            self._wall.arrived(self.ring.written, self.wall_now)
 
-    def _time_of_day(self) -> float:
-        """Of the last sample received."""
+    @property
+    def wall_now(self) -> float:
+        """Seconds since 1970 of the last sample received."""
         if self._left.wall is None:
             return time.time()
         return self._left.wall + (self.ring.written - self._left.sample) / SAMPLE_RATE
@@ -181,6 +187,11 @@ class Intake:
         self._room.set()
 
     # --- to be examined ---
+
+    @property
+    def nothing_came(self) -> bool:
+        """No sample so far."""
+        return self.ring.written == self._left.sample
 
     @property
     def settled(self) -> bool:
@@ -221,7 +232,9 @@ class Intake:
         if self._feeding or self.ring.room < LONGEST_TAIL:
             self._idle.hold(now)
         elif idle_s := self._idle.take(now):
-            self._write(self.decoder.drain())
+            tail = self.decoder.drain()
+            self._keep_all(tail)
+            self._write(tail)
             self._marks.append(Mark(self.ring.written, None, idle_s))
 
     def found(self, outcome: IngestOutcome) -> tuple[Boundary, ...]:

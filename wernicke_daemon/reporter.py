@@ -79,15 +79,17 @@ class Reporter:
             _log.info("waiting_for_client", session=session.id, seconds=seconds)
 
     def over(self, session: Session) -> None:
-        """A session that had to be abandoned keeps its journal: the next start finishes it."""
+        """A session that had to be abandoned, or whose results could not be stored, keeps its journal: the next start
+        finishes it."""
         account = {} if session.abandoned else session.account()
         self._stats.session_over(account)
         if session.id not in self._untold:
             _log.info("session_over", session=session.id, ended=session.ended, abandoned=session.abandoned, **account)
         self._untold.discard(session.id)
         if self._peers.pop(session.id, None) is None:
-            self._store.session_ended(session.id, time.time())
-        if self._journal is not None and session.id in self._journalled and not session.abandoned:
+            self._store.session_ended(session.id, session.wall_end)
+        journalled = session.id in self._journalled and not session.abandoned
+        if self._journal is not None and journalled and self._store.healthy:
             self._journal.end(session.id)
         self._journalled.discard(session.id)
 
@@ -98,7 +100,7 @@ class Reporter:
             self._journal.append(session.id, start, samples)
 
     def final_before(self, session: Session, sample: int, next_sequence: int) -> None:
-        if self._journal is not None:
+        if self._journal is not None and self._store.healthy:  # else results may be in memory alone
             self._journal.release(session.id, sample, next_sequence, session.remembered)
 
     def outcome(self, session: Session, utterance: Utterance, message: Outcome, kept: Callable[[], None]) -> None:

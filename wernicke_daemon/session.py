@@ -77,7 +77,8 @@ class Session:
     """One that is taken up again after the daemon died goes on with its own numbers, of samples and utterances, and
     with what it knew.
 
-    remembered: as of the last result that was kept. delivered: its client is known to have everything."""
+    remembered: as of the last result that was kept. delivered: its client is known to have everything. ending: what it
+    will have `ended` by, once there was room for the last of its audio."""
 
     def __init__(
         self,
@@ -97,6 +98,7 @@ class Session:
         self.options = options
         self.abandoned = False
         self.delivered = False
+        self.ending: Trigger | None = None
         self.ended: Trigger | None = None
         self.done = asyncio.Event()
         self.ring = ring
@@ -107,7 +109,7 @@ class Session:
         self._records = records
         self._voices = Voices(left.remembered.voices)
         self._finals: InOrder[Utterance] = InOrder(left.sequence)
-        self._history: deque[Outcome] = deque(maxlen=HISTORY)
+        self._history: deque[Outcome | protocol.Gap] = deque(maxlen=HISTORY)
         self._said = dict(enumerate(left.remembered.said, left.sequence - len(left.remembered.said)))
         self._context_lines = context_lines
         self._sequence = left.sequence - 1
@@ -119,7 +121,6 @@ class Session:
         self._acks = True
         self._gap: tuple[int, int] | None = None
         self._gap_told = 0.0
-        self._untold: deque[protocol.Gap] = deque(maxlen=HISTORY)
 
     # --- its client ---
 
@@ -130,12 +131,11 @@ class Session:
         self._acks = not resumed
 
     def replay(self, after: int) -> None:
-        """Send again what a client missed: results since that sequence, in order, and gaps that nobody was told of."""
-        for message in self._history:
-            if message.sequence is not None and message.sequence > after:
-                self._deliver(message)
-        while self._untold:
-            self._send_gap(self._untold.popleft())
+        """Send again what came after the last result that a client had, in order. It may have heard of the latest gaps
+        already; whether it has, nobody can tell: a line takes messages for a while after it was cut."""
+        had = [at for at, message in enumerate(self._history, 1) if _sequence(message) in range(1, after + 1)]
+        for message in list(self._history)[had[-1] if had else 0 :]:
+            self._deliver(message)
 
     async def go_on(self) -> None:
         """Tell a client that came back where its audio goes on. What the connection before was still taking in is in
@@ -151,6 +151,7 @@ class Session:
 
     def abandon(self) -> None:
         """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
+        self._tell_gap()
         self.abandoned = self.abandoned or not self.done.is_set()
         self.ended = self.ended or "disconnect"
         self.done.set()
@@ -191,10 +192,15 @@ class Session:
             "session": self.id,
             "attached": self.attached,
             "received_s": round(self.ring.written / SAMPLE_RATE, 1),
-            "results": len(self._history),
+            "results": sum(_sequence(message) > 0 for message in self._history),
             "under_way": len(self._not_final),
             "paused": self.paused,
         }
+
+    @property
+    def wall_end(self) -> float:
+        """Seconds since 1970 of the last sample received; now, but for a session that is taken up again."""
+        return self._intake.wall_now
 
     def account(self) -> dict[str, float]:
         """What became of the audio of a session that is over, in seconds."""
@@ -215,10 +221,14 @@ class Session:
 
     async def end_utterance(self, trigger: Trigger) -> None:
         """End the open utterance after all that was received; but for `flush`, the session too."""
+        if trigger != "flush":
+            self.ending = trigger
         async with self.audio_lock:
             await self._intake.end(trigger)
             if trigger != "flush":
                 self.ended = trigger
+                if self._intake.nothing_came:  # nothing to examine: it needs its ring no more
+                    self.done.set()
 
     def configure(self, options: Options) -> None:
         """A `start` message. Raises InvalidMessage once audio has come."""
@@ -260,13 +270,8 @@ class Session:
         self._gap_told = time.monotonic()
         _log.error("audio_lost", session=self.id, start_s=start_s, end_s=end_s)
         gap = protocol.Gap(start_s, end_s, "INTERNAL_ERROR")
-        if self.attached:
-            self._send_gap(gap)
-        else:
-            self._untold.append(gap)
-
-    def _send_gap(self, gap: protocol.Gap) -> None:
-        self.send(gap if "status" in self.options.events else _gap_as_error(gap))
+        self._history.append(gap)
+        self._deliver(gap)
 
     def _begin(self, boundary: Boundary) -> None:
         self._sequence += 1
@@ -351,9 +356,11 @@ class Session:
         self.remembered = Remembered(self._voices.known(), self._said_before(utterance.sequence + 1, lines))
         self._free()
 
-    def _deliver(self, message: Outcome) -> None:
+    def _deliver(self, message: Outcome | protocol.Gap) -> None:
         if isinstance(message, protocol.Suppressed):
             self.tell("suppressed", message)
+        elif isinstance(message, protocol.Gap):
+            self.send(message if "status" in self.options.events else _gap_as_error(message))
         else:
             self.send(message)
 
@@ -370,6 +377,11 @@ class Session:
             return []
         seconds = seconds_by_speaker(found.turns, len(found.embeddings))
         return self._voices.assign(found.embeddings, seconds, found.same_voice)
+
+
+def _sequence(message: Outcome | protocol.Gap) -> int:
+    """0 for a gap."""
+    return 0 if isinstance(message, protocol.Gap) else message.sequence or 0
 
 
 def _gap_as_error(gap: protocol.Gap) -> protocol.Error:

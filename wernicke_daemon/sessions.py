@@ -101,7 +101,7 @@ class Sessions:
         presented = (resume_token or "").encode("utf-8", "surrogatepass")
         if session is None or not hmac.compare_digest(session.resume_token.encode(), presented):
             return None
-        return None if session.ended == "disconnect" else session
+        return None if "disconnect" in (session.ending, session.ended) else session
 
     def came_back(self, session: Session) -> None:
         """It has its client again."""
@@ -109,8 +109,9 @@ class Sessions:
             window.cancel()
 
     async def left(self, session: Session) -> None:
-        """Its client is gone."""
-        window_s = self._config.runtime.resume_window_s if session.may_be_resumed and not self._draining else 0.0
+        """Its client is gone. Where nothing was received there is nothing to come back for, and the place is needed."""
+        waits = session.may_be_resumed and session.received().bytes_received > 0 and not self._draining
+        window_s = self._config.runtime.resume_window_s if waits else 0.0
         if window_s == 0.0:
             await session.end_utterance("disconnect")
             return

@@ -140,7 +140,9 @@ class SupervisedStage:
         if self.state is State.STOPPED or self._working is not None:
             return
         self.state = State.STARTING
-        self._working = self._new(self.start)
+        self._working = self._new(self.start, self._policy)
+        if self._working is None:
+            self._is_down()
 
     def choose_again(self, why: str) -> None:
         """Have `auto` choose anew, in a process that takes over once it is loaded; what works goes on until then."""
@@ -154,10 +156,10 @@ class SupervisedStage:
 
     def _start_spare(self) -> None:
         if self._spare is None and self.state is not State.STOPPED:
-            self._spare = self._new(self._start_spare)
+            self._spare = self._new(self._start_spare, self._spare_policy)
 
-    def _new(self, again: Callable[[], None]) -> Incarnation | None:
-        """None where the machine has no room for another process: `again` is called later."""
+    def _new(self, again: Callable[[], None], policy: RestartPolicy) -> Incarnation | None:
+        """None where the machine has no room for another process: `again` is called later, as `policy` has it."""
         self._started += 1
         epoch = self._started
         try:
@@ -173,7 +175,7 @@ class SupervisedStage:
             self._links.close((self.stage, epoch))
             self.why_down = f"its process could not be started ({error})"
             _log.error("stage_not_started", stage=self.stage, epoch=epoch, reason=str(error))
-            self._after(self._policy.died(time.monotonic()), again)
+            self._after(policy.died(time.monotonic()), again)
             return None
 
     def _hand_over(self, epoch: int, code: int) -> None:
@@ -210,13 +212,17 @@ class SupervisedStage:
     def _died(self, incarnation: Incarnation, code: int) -> None:
         delay_s = self._note_death(incarnation, code, self._policy)
         promoted = self._spare is not None and self._spare.ready is not None
-        self.state = State.FAILED if self._policy.failed else State.BACKOFF
-        self._give_up_first_start()
-        self._listener.stage_down(self.stage, self.state is State.FAILED and not promoted)
+        self._is_down(promoted)
         if promoted:
             self._promote(delay_s)
         else:
             self._after(delay_s, self._start_or_wait)
+
+    def _is_down(self, promoted: bool = False) -> None:
+        """promoted: but a spare takes over at once."""
+        self.state = State.FAILED if self._policy.failed else State.BACKOFF
+        self._give_up_first_start()
+        self._listener.stage_down(self.stage, self.state is State.FAILED and not promoted)
 
     def _after(self, delay_s: float, start: Callable[[], None]) -> None:
         """Instead of any start that was planned before: two would be two processes that work."""

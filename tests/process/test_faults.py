@@ -35,6 +35,7 @@ from wernicke_daemon import gateway, supervised_stage
 from wernicke_daemon.config import stage_settings
 from wernicke_daemon.connection import MOST_WAITING
 from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 
@@ -215,7 +216,7 @@ async def test_a_place_is_free_again_when_nobody_comes_back(tmp_path: Path) -> N
 
 async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_start(tmp_path: Path) -> None:
     """kill -9 of the front in mid-utterance: the next start finds the audio in the journal, the result in the store.
-    The second speaker stays the second."""
+    The second speaker stays the second, and the session ended when its last audio came, a day ago."""
     audio = np.concatenate([wire.turn(5, after_s=2.6), wire.turn(3)]).astype("<f4").tobytes()
     with serving(tmp_path) as (process, port):
         whole = wire.finals(await wire.transcribe(port, audio))
@@ -228,10 +229,16 @@ async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_s
                 await asyncio.sleep(0.01)
             process.kill()
             process.wait()
+    yesterday = time.time() - 86_400
+    for segment in state.parent.glob("*.f32"):
+        os.utime(segment, (yesterday, yesterday))
     async with started(embedded(tmp_path / "data")) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
         results = daemon.store.results_after(hello["session_id"], 0)
+    with transcripts.reading(tmp_path / "data" / transcripts.FILE_NAME) as database:
+        ((ended,),) = database.execute("SELECT ended FROM session WHERE id = ?", (hello["session_id"],)).fetchall()
+    assert ended == pytest.approx(yesterday, abs=60)
     assert [result["text"] for result in results] == [final["text"] for final in whole]
     assert [result["sequence"] for result in results] == [1, 2]
     assert [speakers(result) for result in results] == [speakers(final) for final in whole]
@@ -477,6 +484,33 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
         assert SequenceMatcher(None, result["text"].split(), expected["text"].split()).ratio() > 0.9
         assert result["timestamp_range"]["end"] == pytest.approx(expected["timestamp_range"]["end"], abs=0.1)
     assert results[2]["timestamp_range"]["start"] >= (len(parts[0]) + len(parts[1])) / 16_000
+
+
+async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
+    """The store fails while what a killed daemon left is finished, and while a client speaks. What the daemon holds in
+    memory ends with it, and the next one makes those results again."""
+    speech = wire.turn(5).astype("<f4")
+    journal = Journal(tmp_path / "journal", 100)
+    journal.begin("left", SessionMeta(language="en"))
+    journal.append("left", 0, speech)
+    journal.close()
+    with transcripts.open_for_writing(tmp_path / transcripts.FILE_NAME) as other:
+        other.execute("BEGIN IMMEDIATE")  # another program that never lets go of the file
+        async with started(embedded(tmp_path)) as daemon:
+            assert daemon.recovery is not None
+            await daemon.recovery
+            async with wire.open_socket(daemon.port, f"{wire.MONO}&events=session") as socket:
+                hello = await wire.receive(socket)
+                await socket.send(speech.tobytes())
+                await socket.send('{"type": "stop"}')
+                assert wire.finals(await wire.until(socket, "session_ended"))
+    other.close()
+    async with started(embedded(tmp_path)) as daemon:
+        assert daemon.recovery is not None
+        await daemon.recovery
+        for session in ("left", hello["session_id"]):
+            assert [result["type"] for result in daemon.store.results_after(session, 0)] == ["final"]
+    assert [path.name for path in (tmp_path / "journal").iterdir()] == ["lock"]
 
 
 async def test_what_lies_behind_a_hole_is_recovered_in_its_place(tmp_path: Path) -> None:

@@ -125,6 +125,41 @@ async def test_who_comes_back_after_the_window_gets_a_new_session(tmp_path: Path
             assert len(wire.finals(await wire.until(socket, "session_ended"))) == 1
 
 
+async def test_who_comes_back_while_the_session_is_being_ended_gets_a_new_one(tmp_path: Path) -> None:
+    """There may be no room in the ring yet for the last of its audio; then, too, new audio would go nowhere."""
+    async with recognising(embedded(tmp_path, runtime={"resume_window_s": 0.2}), asr_ms=1) as daemon:
+        async with open_anew(daemon.port) as socket:
+            hello = await wire.receive(socket)
+            await socket.send(SPEECH)
+            await wire.until(socket, "audio_received")
+            socket.transport.abort()
+        (session,) = daemon.sessions
+        while session.attached:
+            await asyncio.sleep(0.01)
+        async with session.audio_lock:  # as whoever waits for room has it
+            while session.id in daemon.sessions._windows:
+                await asyncio.sleep(0.01)
+            async with come_back(daemon.port, hello) as socket:
+                assert session.ended is None
+                assert not (await wire.receive(socket))["resumed"]
+
+
+async def test_a_session_that_received_nothing_waits_for_nobody(tmp_path: Path) -> None:
+    """There is nothing to go on with, and clients that only come and go must not end the wait for one that lost its
+    line."""
+    async with recognising(embedded(tmp_path), asr_ms=1) as daemon:
+        async with open_anew(daemon.port) as socket:
+            hello = await wire.receive(socket)
+            await socket.send(SPEECH)
+            await wire.until(socket, "audio_received")
+            socket.transport.abort()
+        for _ in range(50):
+            async with open_anew(daemon.port) as socket:
+                await wire.receive(socket)
+        async with come_back(daemon.port, hello) as socket:
+            assert (await wire.receive(socket))["resumed"]
+
+
 async def test_coming_back_to_a_full_ring_is_answered_at_once(tmp_path: Path) -> None:
     """Results first; where audio goes on is told when all that came before the cut is in, and holds."""
     config = embedded(tmp_path)

@@ -99,6 +99,15 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_without_a_place_for_its_data_it_does_not_start(tmp_path: Path) -> None:
+    """One sentence that names the setting."""
+    options = ("--config", settings(tmp_path, '[runtime]\ndata_dir = "config.toml"'), "--profile", "embedded")
+    done = subprocess.run(command(*options, "--port", "0"), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "runtime.data_dir" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "way_out"),
     [

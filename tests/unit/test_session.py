@@ -19,7 +19,7 @@ from wernicke_daemon import session as module
 from wernicke_daemon.audio import AudioFormat, InvalidAudio
 from wernicke_daemon.intake import LONGEST_TAIL, WINDOW, Left
 from wernicke_daemon.protocol import AudioReceived, Final, Partial, ServerMessage, Suppressed
-from wernicke_daemon.session import ACK_EVERY_S, Options, Outcome, Session
+from wernicke_daemon.session import ACK_EVERY_S, GAP_EVERY_S, Options, Outcome, Session
 from wernicke_daemon.utterance import SpokenLine, Utterance
 
 RATE = 16_000
@@ -360,6 +360,19 @@ async def test_a_full_ring_makes_its_client_wait(house: House) -> None:
     np.testing.assert_array_equal(np.concatenate(heard), audio[: len(audio) - rest])
 
 
+async def test_what_waits_for_room_is_in_the_journal(house: House) -> None:
+    """It is acknowledged: a daemon that is killed before there is room must not lose it."""
+    feeding = asyncio.create_task(house.session.feed(ramp(0, 2 * RING).tobytes()))
+    await until(lambda: house.session.paused)
+    assert house.session.received().samples_received == 2 * RING
+    np.testing.assert_array_equal(np.concatenate([samples for _, samples in house.records.heard]), ramp(0, 2 * RING))
+    house.find(house.task())
+    await feeding
+    house.find(house.task())
+    await house.speak(1.0)
+    assert house.records.heard[-1][0] == 2 * RING
+
+
 async def test_an_utterance_that_is_not_read_yet_keeps_the_ring_full(house: House) -> None:
     """Its audio is given up when it is released, not when its boundary is known."""
     await house.speak(RING / RATE)
@@ -602,6 +615,7 @@ async def test_a_session_that_is_taken_up_goes_on_with_its_numbers(open_house: O
     np.testing.assert_array_equal(house.reader.read(task.audio), ramp(0, 16_000))
     house.find(task, (1_000_800, 1_008_800))
     assert house.submitted[7].wall_start == pytest.approx(5e8 + 0.05)
+    assert house.session.wall_end == pytest.approx(5e8 + 1.0)
     house.settle(7)
     assert house.records.outcomes == [7]
     assert house.records.floors[-1] == (1_008_800, 8)
@@ -716,14 +730,21 @@ async def test_audio_that_cannot_be_examined_is_a_gap(open_house: Open, stale: b
 
 
 async def test_a_gap_waits_for_a_client_that_comes_back(open_house: Open) -> None:
-    """It is told once."""
+    """Also where it was told to a line that was cut, which takes messages for a while: until the client is known to
+    have a later result."""
     house = open_house("status")
-    house.session.detach()
     await house.speak(1.0)
     house.session.commit(house.task(), None)
-    await house.speak(0.5)
-    house.find(house.task())
-    assert [house.listen(0), house.listen(0)] == [[protocol.Gap(0.0, 1.0, "INTERNAL_ERROR")], []]
+    house.session.detach()
+    house.now += GAP_EVERY_S
+    await house.speak(1.0)
+    house.session.commit(house.task(), None)
+    await house.say(1)
+    house.settle(1)
+    gaps = [protocol.Gap(0.0, 1.0, "INTERNAL_ERROR"), protocol.Gap(1.0, 2.0, "INTERNAL_ERROR")]
+    told = house.listen(0)
+    assert (told[:2], sequences(told[2:]), house.listen(1)) == (gaps, [1], [])
+    assert house.session.summary()["results"] == 1
 
 
 async def test_every_sample_is_accounted_for(house: House) -> None:
@@ -802,6 +823,16 @@ async def test_an_abandoned_session_says_and_forgets_nothing_more(house: House) 
     assert house.records.floors == floors
 
 
+async def test_an_abandoned_session_tells_of_what_was_lost(open_house: Open) -> None:
+    """A gap that waits to be told with those after it: the journal does not have that audio any more."""
+    house = open_house("status")
+    for _ in range(2):
+        await house.speak(1.0)
+        house.session.commit(house.task(), None)
+    house.session.abandon()
+    assert house.got == [protocol.Gap(0.0, 1.0, "INTERNAL_ERROR"), protocol.Gap(1.0, 2.0, "INTERNAL_ERROR")]
+
+
 async def test_abandoning_what_is_over_changes_nothing(house: House) -> None:
     """Its journal may go."""
     await house.session.end_utterance("stop")
@@ -811,12 +842,16 @@ async def test_abandoning_what_is_over_changes_nothing(house: House) -> None:
 
 
 async def test_an_abandoned_session_lets_go_of_whoever_feeds_it(house: House) -> None:
-    """A client that waits for room in the ring must not keep the daemon from stopping."""
-    feeding = asyncio.create_task(house.session.feed(pcm(3 * RING)))
+    """A client that waits for room in the ring must not keep the daemon from stopping. What was acknowledged of its
+    audio is in the journal, and no more than that."""
+    frame = pcm(3 * RING)
+    feeding = asyncio.create_task(house.session.feed(frame))
     await until(lambda: house.session.paused)
     ending = asyncio.create_task(house.session.end_utterance("stop"))
     house.session.abandon()
     house.arena.release(house.session.ring)
     await feeding
     await ending
-    assert sum(len(samples) for _, samples in house.records.heard) == RING
+    await house.session.feed(frame)
+    assert house.session.ring.written == RING
+    assert sum(len(samples) for _, samples in house.records.heard) == house.session.received().samples_received

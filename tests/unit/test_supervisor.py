@@ -25,6 +25,7 @@ from wernicke_daemon.supervisor import Supervisor
 LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
 JOB_S = 4.0
 FIRST_S = 500.0
+MOST = 5
 STABLE_S = 60.0
 SOON_S = 0.5
 """Within which a limit that has passed is noticed."""
@@ -79,11 +80,17 @@ class Process:
 
 
 class Machine:
-    """One stage, supervised. processes: all that were started for it."""
+    """One stage, supervised. processes: all that were started for it. full: there is no room for another. down: each
+    time that it was said to be, whether it had failed."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, clock: Clock, run: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, patch: pytest.MonkeyPatch, clock: Clock, run: Callable[[Any], Any], standby: tuple[StageName, ...]
+    ) -> None:
         self.clock = clock
         self.processes: list[Process] = []
+        self.full = False
+        self.down: list[bool] = []
+        self._standby = standby
         self._run = run
         for module in (incarnation, supervised_stage, supervisor):
             patch.setattr(module, "time", SimpleNamespace(monotonic=clock.time))
@@ -91,17 +98,20 @@ class Machine:
         run(self._begin())
 
     def _start(self, arguments: object, boot: bytes, on_exit: Callable[[int], None], on_line: object) -> Process:
+        if self.full:
+            raise OSError("no room")
         self.processes.append(Process(self.clock, on_exit))
         return self.processes[-1]
 
     async def _begin(self) -> None:
         self.supervisor = Supervisor(
             StageSetup("", StageSettings(), LIMITS, heartbeat_s=1.0),
-            lambda: RestartPolicy(9, 3600.0, FIRST_S, FIRST_S, STABLE_S, jitter=lambda: 1.0),
+            lambda: RestartPolicy(MOST, 3600.0, FIRST_S, FIRST_S, STABLE_S, jitter=lambda: 1.0),
             self,
             on_line=lambda stage, line: None,
             job_at_death=lambda stage: None,
             names=("asr",),
+            standby=self._standby,
         )
         self._starting = asyncio.create_task(self.supervisor.start())
 
@@ -110,8 +120,9 @@ class Machine:
 
     def say(self, *messages: FromStage) -> None:
         """The newest process says so."""
+        stage = self.supervisor.stages["asr"]
         for message in messages:
-            self.supervisor.stages["asr"].received(len(self.processes), message)
+            stage.received(max(stage.epoch, len(self.processes)), message)
 
     def beat(self, seconds: float) -> None:
         """So long it is idle, and alive."""
@@ -126,7 +137,8 @@ class Machine:
 
     def stage_up(self, stage: StageName, engine: str) -> None: ...
 
-    def stage_down(self, stage: StageName, failed: bool) -> None: ...
+    def stage_down(self, stage: StageName, failed: bool) -> None:
+        self.down.append(failed)
 
     def job_started(self, stage: StageName, job_id: int) -> None: ...
 
@@ -134,11 +146,11 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """Its first process has just been started."""
+def machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """Its first process has just been started. The fixture's parameter: stages that have a spare."""
     clock = Clock()
     with asyncio.Runner(loop_factory=lambda: clock) as runner:
-        machine = Machine(monkeypatch, clock, runner.run)
+        machine = Machine(monkeypatch, clock, runner.run, getattr(request, "param", ()))
         machine.wait(0)
         yield machine
         machine.stop()
@@ -188,6 +200,35 @@ def test_a_new_choice_of_engine_is_loaded_beside_the_process_that_works(
     assert (stage.state, stage.epoch, stage.why_down) == (State.READY, 2, "for a test")
     machine.beat(FIRST_S)
     assert (stage.spare_pid, len(machine.processes)) == (None, 2)
+
+
+def test_a_process_that_can_not_be_started_is_a_death(machine: Machine) -> None:
+    """The machine has no room for it, again and again: the start is given up, and the stage counts as failed."""
+    machine.full = True
+    machine.processes[0].exit(3)
+    stage = machine.supervisor.stages["asr"]
+    machine.wait(1.0)
+    assert (stage.state, stage.decided.is_set()) == (State.BACKOFF, False)
+    machine.wait(MOST * FIRST_S)
+    assert (stage.state, stage.decided.is_set(), machine.down[-1]) == (State.FAILED, True, True)
+    assert "no room" in str(stage.unusable)
+    machine.full = False
+    machine.wait(FIRST_S)
+    machine.say(*LOADED)
+    assert stage.state is State.READY
+
+
+@pytest.mark.parametrize("machine", [("asr",)], indirect=True)
+def test_a_spare_that_can_not_be_started_is_not_held_against_the_stage(machine: Machine) -> None:
+    """The machine has no room for it, again and again; the process that works ran stably all the same."""
+    machine.full = True
+    machine.say(*LOADED)
+    machine.beat(2 * FIRST_S)
+    machine.full = False
+    machine.processes[0].exit(3)
+    died = machine.clock.now
+    machine.wait(1.0)
+    assert [process.started for process in machine.processes] == [0.0, died]
 
 
 # --- hangs -----------------------------------------------------------------------------------------

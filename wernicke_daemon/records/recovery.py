@@ -37,15 +37,18 @@ OpenSession = Callable[[Leftover], AbstractAsyncContextManager[RecoveredSession]
 `meta.next_sequence`); entering may wait for a free ring, leaving gives the ring back."""
 
 
-async def finish_leftovers(journal: Journal, open_session: OpenSession) -> None:
-    """Every leftover, one after another. To be run as a task, and cancelled before sessions are closed."""
+async def finish_leftovers(
+    journal: Journal, open_session: OpenSession, store_works: Callable[[], bool] = lambda: True
+) -> None:
+    """Every leftover, one after another. To be run as a task, and cancelled before sessions are closed. store_works:
+    whether results that a session is done with are on disk; else their audio stays for the next start."""
     for leftover in journal.leftover():
         try:
             stored = await _finish(leftover, open_session)
         except Exception:  # whatever it is: it must not keep the other sessions from being finished
             _log.exception("recovery_failed", session=leftover.session_id)
             continue
-        if stored:
+        if stored and store_works():
             journal.end(leftover.session_id)
             seconds, missing_s = round(leftover.seconds, 2), round(leftover.missing_s, 2)
             _log.info("recovered", session=leftover.session_id, seconds=seconds, missing_s=missing_s)
