@@ -23,7 +23,7 @@ from wernicke_daemon.public_text import public
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.sessions import Sessions
-from wernicke_daemon.visitors import Visitors, connection_class
+from wernicke_daemon.visitors import Visitors, address, connection_class
 
 PATH = "/transcribe"
 GOODBYE_S = 1.0
@@ -130,13 +130,13 @@ class Gateway:
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answers what is no session; None lets the WebSocket begin."""
         try:
-            address = urlsplit(request.path)
+            target = urlsplit(request.path)
         except ValueError:
             return self._json(400, {"error": "The address is not one."}, request)
-        query = dict(parse_qsl(address.query))
-        if address.path in self._pages:
-            return self._page(address.path, request, query)
-        if address.path != PATH:
+        query = dict(parse_qsl(target.query))
+        if target.path in self._pages:
+            return self._page(target.path, request, query)
+        if target.path != PATH:
             known = ", ".join((PATH, *self._pages))
             return self._json(404, {"error": f"There is nothing at this address; there is {known}."}, request)
         verdict = access.request(self._config.security, request.headers, query)
@@ -243,7 +243,7 @@ class Gateway:
                 del self._connections[session]
                 session.detach()
                 if session.ended is None:
-                    await self._sessions.left(session)
+                    await self._sessions.left(session, address(socket.transport))
 
 
 async def _closed(server: Server, within_s: float) -> bool:

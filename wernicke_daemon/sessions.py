@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -23,8 +23,16 @@ from wernicke_daemon.records.journal_files import Leftover
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.visitors import gives_way
 
 _log = structlog.get_logger()
+
+
+class _Window(NamedTuple):
+    """In which a session waits for its client."""
+
+    end: asyncio.TimerHandle
+    address: str
 
 
 class Sessions:
@@ -44,7 +52,7 @@ class Sessions:
         self._submit = submit
         self._reporter = reporter
         self._sessions: dict[str, Session] = {}
-        self._windows: dict[str, asyncio.TimerHandle] = {}
+        self._windows: dict[str, _Window] = {}
         self._over: dict[str, Session] = {}
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,14 +68,20 @@ class Sessions:
             session.tell(event, message)
 
     def new(self, options: Options, peer: str) -> Session | None:
-        """For a client. None if there is no place; the session that waits longest for its client then waits no more."""
+        """For a client. None if there is no place; of the sessions that wait for a client of the address that has most
+        of them, the one that waits longest then waits no more."""
         session = self._make(secrets.token_hex(8), options, None)
         if session is not None:
             self._reporter.began(session, peer)
-        elif (oldest := next(iter(self._windows), None)) is not None:
-            self._windows[oldest].cancel()
-            self._run(self._give_up(self._sessions[oldest]))
+        else:
+            self._make_room()
         return session
+
+    def _make_room(self) -> None:
+        unlucky = gives_way({waiting: window.address for waiting, window in self._windows.items()}, 0)
+        if unlucky is not None:
+            self._windows[unlucky].end.cancel()
+            self._run(self._give_up(self._sessions[unlucky]))
 
     @asynccontextmanager
     async def take_up(self, leftover: Leftover) -> AsyncIterator[Session]:
@@ -106,10 +120,11 @@ class Sessions:
     def came_back(self, session: Session) -> None:
         """It has its client again."""
         if (window := self._windows.pop(session.id, None)) is not None:
-            window.cancel()
+            window.end.cancel()
 
-    async def left(self, session: Session) -> None:
-        """Its client is gone. Where nothing was received there is nothing to come back for, and the place is needed."""
+    async def left(self, session: Session, address: str) -> None:
+        """Its client, at that address, is gone. Where nothing was received there is nothing to come back for, and the
+        place is needed."""
         waits = session.may_be_resumed and session.received().bytes_received > 0 and not self._draining
         window_s = self._config.runtime.resume_window_s if waits else 0.0
         if window_s == 0.0:
@@ -117,7 +132,8 @@ class Sessions:
             return
         self._reporter.waits(session, window_s)
         loop = asyncio.get_running_loop()
-        self._windows[session.id] = loop.call_later(window_s, lambda: self._run(self._give_up(session)))
+        end = loop.call_later(window_s, lambda: self._run(self._give_up(session)))
+        self._windows[session.id] = _Window(end, address)
 
     async def _give_up(self, session: Session) -> None:
         self._windows.pop(session.id, None)

@@ -55,7 +55,7 @@ class Visitors:
 
     def came(self, visitor: ServerConnection, transport: asyncio.Transport) -> None:
         """transport: TCP's, whatever is spoken over it."""
-        self._open[visitor] = _Arrival(transport, _address(transport))
+        self._open[visitor] = _Arrival(transport, address(transport))
         placed = self._placed()
         waiting = {visitor: each.address for visitor, each in self._open.items() if visitor not in placed}
         unlucky = gives_way(waiting, MOST_WAITING)
@@ -78,7 +78,7 @@ class Visitors:
         _log.warning("connections_cut", connections=sum(cuts.values()), peer=next(iter(cuts)))
 
 
-def _address(transport: asyncio.Transport) -> str:
+def address(transport: asyncio.BaseTransport) -> str:
     """Without the port; empty for one that has hung up already."""
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if peer else ""

@@ -242,6 +242,24 @@ async def test_sessions_that_wait_for_their_clients_give_way(tmp_path: Path) -> 
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.skipif(ELSEWHERE == "127.0.0.1", reason="this machine has only one address of its own")
+async def test_sessions_that_wait_at_one_address_give_way_to_each_other(tmp_path: Path) -> None:
+    """However often somebody comes, speaks and vanishes: it costs nobody elsewhere the wait for its client."""
+    async with started(embedded(tmp_path, runtime={"resume_window_s": 600.0})) as daemon:
+        query = f"{wire.MONO}&events=session"
+        async with connect(f"ws://127.0.0.1:{daemon.port}/transcribe?{query}", local_addr=(ELSEWHERE, 0)) as good:
+            hello = await wire.receive(good)
+            await good.send(SPEECH[:64_000])
+            good.transport.abort()
+        await eventually(lambda: not daemon.gateway.active)
+        refused = 0
+        while refused < 5:
+            refused += await session_that_waits(daemon.port) is not None
+        query += f"&session={hello['session_id']}&resume_token={hello['resume_token']}"
+        async with wire.open_socket(daemon.port, query) as back:
+            assert (await wire.receive(back))["resumed"]
+
+
 async def session_that_waits(port: int) -> str | None:
     """Its client is cut off in mid-speech. The code of the refusal where there was no place for it."""
     async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:
