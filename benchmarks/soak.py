@@ -111,19 +111,22 @@ class Soak:
     def _pids(self) -> set[int | None]:
         return {stage.pid for stage in self._stages.values()}
 
+    def _all_up(self) -> bool:
+        return all(stage.state is State.READY for stage in self._stages.values())
+
     async def watch(self) -> None:
         """Until cancelled. A moment in which a stage is down would show as less memory: it is left out."""
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
-            if all(stage.state is State.READY for stage in self._stages.values()):
+            if self._all_up():
                 with self._samples.open("a") as file:
                     file.write(json.dumps(asdict(self.sample())) + "\n")
 
     async def kill(self) -> None:
-        """One stage after the other, until cancelled."""
+        """One stage after the other, until cancelled; on a slow machine less often, or there would be no samples."""
         for name in itertools.cycle(STAGES):
             await asyncio.sleep(KILL_EVERY_S)
-            if self._stages[name].state is State.READY:
+            if self._all_up():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     psutil.Process(self._stages[name].pid).kill()
                     self.kills += 1

@@ -48,15 +48,15 @@ def silence(seconds: float) -> bytes:
 
 def open_socket(port: int, query: str = "") -> connect:
     """An async context manager giving a connection."""
-    return connect(f"ws://127.0.0.1:{port}/transcribe?{query}", max_size=None, compression=None)
+    return connect(f"ws://127.0.0.1:{port}/transcribe?{query}", max_size=None, compression=None, open_timeout=60)
 
 
-async def receive(socket: ClientConnection, timeout_s: float = 60.0) -> dict[str, Any]:
+async def receive(socket: ClientConnection, timeout_s: float = 120.0) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), timeout_s))
     return message
 
 
-async def until(socket: ClientConnection, kind: str, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+async def until(socket: ClientConnection, kind: str, timeout_s: float = 120.0) -> list[dict[str, Any]]:
     """Messages up to and including the first of that type."""
     messages = [await receive(socket, timeout_s)]
     while messages[-1]["type"] != kind:

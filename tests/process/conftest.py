@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest_asyncio
 from msgspec.structs import replace
@@ -81,9 +82,8 @@ def serving(
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A daemon with the embedded engines that takes sessions, and its port. text: of its config.toml. launcher: the
     command that starts it."""
-    port = free_port()
     file = settings(directory, text)
-    options = ("--config", file, "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
+    options = ("--config", file, "--profile", "embedded", "--host", "127.0.0.1", "--port", "0")
     process = subprocess.Popen([*launcher, *command(*options)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -91,6 +91,8 @@ def serving(
         while line and not line.startswith("Ready"):
             line = process.stdout.readline()
         assert line, "the daemon ended before it was ready"
+        port = urlsplit(line.split()[1]).port
+        assert port is not None
         yield process, port
     finally:
         process.kill()

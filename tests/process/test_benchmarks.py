@@ -17,7 +17,7 @@ def run(tmp_path: Path, name: str, *options: str) -> tuple[dict[str, Any], str]:
     """The JSON that the benchmark wrote, and its table."""
     file = tmp_path / "figures.json"
     command = [sys.executable, str(BENCHMARKS / name), "--json", str(file), *options]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, timeout=90)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, timeout=250)
     assert done.returncode == 0, done.stderr
     return json.loads(file.read_text(encoding="utf-8")), done.stdout
 

@@ -330,7 +330,8 @@ def test_a_model_that_is_gone_is_loaded_beside_the_jobs(server: OllamaServer) ->
             result = correct(engine, "one")
             answers += result == CorrectionResult((None,), 0, ("LLM_UNAVAILABLE",))
             time.sleep(0.05)
-        assert time.monotonic() - began > 2 * SHORT_S and answers > 10
+        assert time.monotonic() - began > 2 * SHORT_S
+        assert answers > 4, "with the time-out of a request each, there would be two"
         wait_until(lambda: "llm_loaded" in events(logs))
         assert correct(engine, "one") == CorrectionResult(("one.",))
     assert server.loads == 1
@@ -362,7 +363,7 @@ def test_a_load_under_way_does_not_hold_up_the_end(server: OllamaServer) -> None
         correct(engine, "one")
         wait_until(lambda: server.loads == 2)
         began = time.monotonic()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 def test_japanese_is_asked_in_japanese_and_judged_by_its_sounds(server: OllamaServer) -> None:

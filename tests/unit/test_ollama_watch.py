@@ -66,7 +66,7 @@ async def test_a_server_that_hangs_is_gone() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         assert await placement(f"http://127.0.0.1:{silent.getsockname()[1]}", MODEL) is None
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_model_as_it_should_be_is_no_problem() -> None:
