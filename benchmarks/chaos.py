@@ -282,6 +282,7 @@ class Killer:
 
     def _stage_up(self, stage: StageName, engine: str) -> None:
         watched, ready = self.stages[stage], self._supervised[stage].ready
+        self.other_deaths += watched.up  # a spare took over
         watched.up = True
         if watched.killed is not None and ready is not None:
             watched.recovery_ms.append((time.monotonic() - watched.killed) * 1000)

@@ -7,6 +7,7 @@ and listens on `stop_signal`.
 import queue
 import threading
 import time
+from collections import deque
 
 import psutil
 import zmq
@@ -16,6 +17,9 @@ from ipc.channels import Boot
 from ipc.messages import Cancel, FromStage, GpuMemory, Heartbeat, Hello, Init, Started, Stop, ToStage
 
 Socket = zmq.Socket[bytes]
+
+MOST_CANCELLED = 100
+"""Kept in mind: more than a stage is given at a time (`runtime.credit`). A job is never sent again after its cancel."""
 
 
 class Control:
@@ -27,7 +31,7 @@ class Control:
         self._context = context
         self._boot = boot
         self._pid = pid
-        self._cancelled: set[int] = set()
+        self._cancelled: deque[int] = deque(maxlen=MOST_CANCELLED)
         self._told = threading.Event()
         self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
         self._process = psutil.Process()
@@ -54,14 +58,9 @@ class Control:
         self.report(Started(job_id, limit_s))
         self._told.wait()
 
-    def job_finished(self, job_id: int) -> None:
-        self._cancelled.discard(job_id)
-
     def was_cancelled(self, job_id: int) -> bool:
-        """True once for a job that must not be started."""
-        found = job_id in self._cancelled
-        self._cancelled.discard(job_id)
-        return found
+        """Whether the job must not be started."""
+        return job_id in self._cancelled
 
     # --- on the control thread ---
 
@@ -90,7 +89,7 @@ class Control:
             case Init():
                 self._init.put(order)
             case Cancel(job_id):
-                self._cancelled.add(job_id)
+                self._cancelled.append(job_id)
             case Stop():
                 self._stop.send(b"")
 

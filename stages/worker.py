@@ -181,8 +181,6 @@ class Worker:
             if is_device_error(error):
                 raise
             return Failed(job.job_id, WernickeError.code, f"{type(error).__name__}: {error}", elapsed_ms(began))
-        finally:
-            self._control.job_finished(job.job_id)
 
     def _result(self, job: Job) -> Result:
         """Tried a second time, with less at once, where GPU memory did not suffice. Raises OutOfGpuMemory."""

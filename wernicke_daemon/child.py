@@ -60,7 +60,12 @@ class Child:
             **process_tree.popen_options(),
         )
         child = cls(process)
-        child._serve(boot, on_exit, on_line)
+        try:
+            child._serve(boot, on_exit, on_line)
+        except RuntimeError as error:  # no room for another thread
+            process.kill()
+            process.wait()
+            raise OSError(str(error)) from None
         return child
 
     @property

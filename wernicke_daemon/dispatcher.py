@@ -154,6 +154,7 @@ class Dispatcher:
     # --- StageListener ---
 
     def stage_up(self, stage: StageName, engine: str) -> None:
+        self._take_back(stage)
         self._available.up(stage, engine)
         self._clock.up(stage, time.monotonic())
         self._on_status(stage, True)
@@ -163,12 +164,16 @@ class Dispatcher:
         now = time.monotonic()
         self._available.down(stage, failed, now)
         self._clock.down(stage, now)
-        for row in self._queues[stage].stage_died():
-            _log.error("poison_job", stage=stage, job=row.job_id, session=row.session, attempts=row.attempts)
-            self._without(stage, row)
+        self._take_back(stage)
         if failed and stage in OPTIONAL:
             self._give_up(stage)
         self._on_status(stage, False)
+
+    def _take_back(self, stage: StageName) -> None:
+        """The process that had its jobs is gone, whether or not another has taken its place already."""
+        for row in self._queues[stage].stage_died():
+            _log.error("poison_job", stage=stage, job=row.job_id, session=row.session, attempts=row.attempts)
+            self._without(stage, row)
 
     def _give_up(self, stage: StageName, why: str = GAVE_UP) -> None:
         for row in self._queues[stage].drop_all():

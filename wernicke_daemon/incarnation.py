@@ -16,6 +16,7 @@ from ipc.messages import (
     Heartbeat,
     Hello,
     Init,
+    Job,
     Loading,
     Message,
     Ready,
@@ -33,18 +34,20 @@ _log = structlog.get_logger()
 
 
 class StageSetup(msgspec.Struct, frozen=True):
-    """What every incarnation of every stage is started with. arena: geometry for ArenaReader."""
+    """What every incarnation of every stage is started with. arena: geometry for ArenaReader. why: its engine was
+    chosen, where that was by an earlier incarnation."""
 
     arena: str
     settings: StageSettings
     limits: Limits
     heartbeat_s: float
+    why: str | None = None
 
     def pinned(self, stage: StageName, before: Ready | None) -> "StageSetup":
         """For a restart: the engine that `auto` chose once, or a moment's trouble would mean a worse one for good."""
-        if before is None or stage in self.settings.sleep_ms:
+        if before is None or stage == "ingest" or stage in self.settings.sleep_ms:
             return self
-        return replace(self, settings=_pinned(self.settings, stage, before.engine))
+        return replace(self, settings=_pinned(self.settings, stage, before.engine), why=before.why)
 
 
 def _pinned(settings: StageSettings, stage: StageName, engine: str) -> StageSettings:
@@ -109,8 +112,9 @@ class Incarnation:
             load_limit_s=self._setup.limits.load_s,
         )
 
-    def send_work(self, message: Message) -> None:
-        self._links.send_work((self.stage, self.epoch), message)
+    def send_work(self, job: Job) -> None:
+        self.liveness.job_sent(job.job_id, time.monotonic())
+        self._links.send_work((self.stage, self.epoch), job)
 
     def send_order(self, message: Message) -> None:
         self._links.send_order((self.stage, self.epoch), message)
@@ -125,6 +129,7 @@ class Incarnation:
         self.ask_to_stop()
 
     def kill(self) -> None:
+        self.liveness.kill(time.monotonic())
         self._child.kill()
 
     def close(self) -> None:
@@ -147,7 +152,7 @@ class Incarnation:
                 self.gpu = gpu
             case Ready():
                 self.liveness.ready(now)
-                self.ready = message
+                self.ready = replace(message, why=self._setup.why or message.why)
                 self.gpu = message.gpu
                 self.doing = "ready"
             case Unusable(reason):

@@ -149,11 +149,17 @@ class Links:
             for socket, _ in self._poller.poll():
                 handler = self._handlers.get(socket)
                 if handler is not None:
-                    handler()
+                    self._handle(handler)
         for link in list(self._links):
             self._remove(link)
         self._zap.close(0)
         self._woken.close(0)
+
+    def _handle(self, handler: Callable[[], None]) -> None:
+        try:
+            handler()
+        except Exception:  # whatever it is: without this thread no stage is ever heard again, and a stop never ends
+            _log.exception("links_failed")
 
     def _watch(self, socket: Socket, handler: Callable[[], None], events: int = zmq.POLLIN) -> None:
         self._handlers[socket] = handler

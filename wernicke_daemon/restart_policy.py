@@ -9,6 +9,7 @@ class RestartPolicy:
     """Exponential backoff with jitter; at most `most` deaths in `window_s` before the stage counts as failed.
 
     The first death after stable running is answered at once. A failed stage is still tried, at `last_s` intervals.
+    Deaths leave the window only where it was ready in between: time spent loading proves nothing.
     failed: it died too often too fast: what can do without it should. So it stays until it has run stably.
     jitter: gives a factor; by default 0.8…1.2, so that stages that died together do not start together.
     """
@@ -38,15 +39,19 @@ class RestartPolicy:
 
     def died(self, now: float) -> float:
         """Seconds to wait before the next start."""
-        if self._ready_since is not None and now - self._ready_since >= self._stable_s:
-            self._deaths.clear()
-            self.failed = False
+        if self._ready_since is not None:
+            self._forget(now, now - self._ready_since)
         self._ready_since = None
         self._deaths.append(now)
-        while now - self._deaths[0] > self._window_s:
-            self._deaths.popleft()
         self.failed = self.failed or len(self._deaths) > self._most
         return self._delay()
+
+    def _forget(self, now: float, ran_s: float) -> None:
+        if ran_s >= self._stable_s:
+            self._deaths.clear()
+            self.failed = False
+        while self._deaths and now - self._deaths[0] > self._window_s:
+            self._deaths.popleft()
 
     def _delay(self) -> float:
         if self.failed:

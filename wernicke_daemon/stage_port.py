@@ -18,7 +18,8 @@ class StageListener(Protocol):
     """What comes out, on the event loop's thread, in the order in which it happened."""
 
     def stage_up(self, stage: StageName, engine: str) -> None:
-        """A fresh process is ready with that engine; it knows of no job."""
+        """A fresh process is ready with that engine; it knows of no job. Without a `stage_down` before it where it took
+        over at once from one that is gone."""
 
     def stage_down(self, stage: StageName, failed: bool) -> None:
         """The process is gone and its jobs with it. failed: it is not expected back soon."""

@@ -3,7 +3,7 @@
     STARTING ──READY──▶ READY ──death──▶ BACKOFF ──▶ STARTING …
         └──────────death──────────────────▶ (FAILED instead of BACKOFF once it died too often; tried slowly)
 
-With a spare that is ready, a death leads straight back to READY. Runs on the event loop's thread; what comes from other
+With a spare that is ready, a stage stays READY through a death. Runs on the event loop's thread; what comes from other
 threads is handed over before it gets here. An incarnation has an epoch number, sockets and keys of its own; whatever
 arrives from an old one is ignored.
 """
@@ -35,6 +35,10 @@ takes its memory back first, on the graphics card too."""
 
 KILL_S = 0.5
 """For what is killed after that to be gone."""
+
+
+KILLED = -9
+"""Stands for the exit code of a process that was killed and does not end."""
 
 
 class State(StrEnum):
@@ -211,18 +215,16 @@ class SupervisedStage:
 
     def _died(self, incarnation: Incarnation, code: int) -> None:
         delay_s = self._note_death(incarnation, code, self._policy)
-        promoted = self._spare is not None and self._spare.ready is not None
-        self._is_down(promoted)
-        if promoted:
+        if self._spare is not None and self._spare.ready is not None:
             self._promote(delay_s)
         else:
+            self._is_down()
             self._after(delay_s, self._start_or_wait)
 
-    def _is_down(self, promoted: bool = False) -> None:
-        """promoted: but a spare takes over at once."""
+    def _is_down(self) -> None:
         self.state = State.FAILED if self._policy.failed else State.BACKOFF
         self._give_up_first_start()
-        self._listener.stage_down(self.stage, self.state is State.FAILED and not promoted)
+        self._listener.stage_down(self.stage, self.state is State.FAILED)
 
     def _after(self, delay_s: float, start: Callable[[], None]) -> None:
         """Instead of any start that was planned before: two would be two processes that work."""
@@ -233,7 +235,11 @@ class SupervisedStage:
     def _note_death(self, incarnation: Incarnation, code: int, policy: RestartPolicy) -> float:
         """Seconds until the next start."""
         self.deaths += 1
-        delay_s = 0.0 if incarnation.replaced else policy.died(time.monotonic())
+        if incarnation.replaced:
+            self.why_down = incarnation.why_ended
+            _log.info("stage_replaced", stage=self.stage, epoch=incarnation.epoch, reason=self.why_down)
+            return 0.0
+        delay_s = policy.died(time.monotonic())
         self.why_down = incarnation.why_ended or f"its process ended with {code}; started again in {delay_s:.1f} s"
         _log.warning(
             "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
@@ -270,8 +276,16 @@ class SupervisedStage:
         for incarnation in (self._working, self._spare):
             reason = incarnation.liveness.verdict(now) if incarnation else None
             if incarnation is not None and reason is not None:
-                _log.error("stage_hung", stage=self.stage, epoch=incarnation.epoch, reason=reason)
-                incarnation.kill()
+                self._end(incarnation, reason)
+
+    def _end(self, incarnation: Incarnation, reason: str) -> None:
+        if incarnation.liveness.killed:  # stuck in a driver: it is left behind, or nothing would ever take its place
+            _log.error("stage_not_reaped", stage=self.stage, pid=incarnation.pid)
+            incarnation.why_ended = "its process could not be killed"
+            self._exited(incarnation.epoch, KILLED)
+        else:
+            _log.error("stage_hung", stage=self.stage, epoch=incarnation.epoch, reason=reason)
+            incarnation.kill()
 
     async def stop(self) -> None:
         """End it for good. An idle process is asked to, and killed after STOP_PATIENCE_S; one that loads or is at a
@@ -332,7 +346,7 @@ class SupervisedStage:
     def _heard_of_engine(self, incarnation: Incarnation, message: FromStage) -> None:
         match message:
             case Ready():
-                self._log_ready(incarnation, message)
+                self._log_ready(incarnation)
                 if incarnation is self._spare:
                     self._spare_policy.ready(time.monotonic())
                     if self.state is State.BACKOFF:
@@ -359,7 +373,9 @@ class SupervisedStage:
         if self._standby:
             self._after(spare_in_s, self._start_spare)
 
-    def _log_ready(self, incarnation: Incarnation, ready: Ready) -> None:
+    def _log_ready(self, incarnation: Incarnation) -> None:
+        ready = incarnation.ready
+        assert ready is not None
         _log.info(
             "stage_ready",
             stage=self.stage,

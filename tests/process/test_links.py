@@ -2,6 +2,7 @@
 
 import errno
 import os
+import queue
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 import zmq
 
-from ipc import channels
+from ipc import channels, codec
+from ipc.channels import Boot
+from ipc.messages import Heartbeat
 from tests import wire
 from tests.process.conftest import embedded, started
-from wernicke_daemon.links import Links
+from wernicke_daemon.links import LinkId, Links
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
@@ -43,6 +46,28 @@ def test_a_link_that_fails_half_way_leaves_nothing_open(bound: list[Socket]) -> 
     assert [socket.closed for socket in bound] == [True, True, True]
     links.open(("asr", 2), keys)
     assert [socket.closed for socket in bound[3:]] == [False] * 4
+    links.stop()
+
+
+def test_a_fault_at_one_message_is_not_the_end_of_all() -> None:
+    """The thread goes on, or no stage would ever be heard again, and a stop would wait for ever."""
+    heard: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def deliver(link: LinkId, message: object) -> None:
+        heard.put(message)
+        if message == Heartbeat(1.0):
+            raise ValueError
+
+    links = Links(deliver)
+    keys = channels.new_keys()
+    at = links.open(("asr", 1), keys)
+    with zmq.Context() as context:
+        boot = Boot("asr", 1, 0, None, "", "", "", at.reports, links.server_key, keys, 1.0, 1.0)
+        stage = channels.connect(context, zmq.PUSH, at.reports, boot)
+        for said in (Heartbeat(1.0), Heartbeat(2.0)):
+            stage.send(codec.encode(said))
+            assert heard.get(timeout=30) == said
+        stage.close()
     links.stop()
 
 

@@ -351,6 +351,22 @@ def test_stdout_and_native_last_words_are_lines_too() -> None:
 # --- life and death ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("refused", ["waiter", "reader", "teller"])
+def test_child_without_its_threads_is_not_left_running(refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine at its limit of threads: the child can't be served, which is an error like any other at its start."""
+    start = threading.Thread.start
+
+    def start_or_refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(refused):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_refuse)
+    with pytest.raises(OSError, match="can't start new thread"):
+        Child.start(["-c", "import time; time.sleep(60)"], b"", lambda code: None, lambda line: None)
+    assert psutil.Process().children() == []
+
+
 def test_exit_is_told_after_the_reap() -> None:
     """When on_exit is called nothing is left of the process: the next incarnation may start."""
     events = Events()

@@ -523,6 +523,21 @@ def test_a_killed_stage_does_its_job_again(world: World, stage: StageName) -> No
     assert (submitted.warnings, submitted.failure) == ([], None)
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_spare_that_takes_over_at_once_gets_the_jobs(world: World, attempts: int) -> None:
+    """The stage is never down then, and nobody is told that it was. Poison is poison all the same."""
+    first, second = world.submit(), world.submit()
+    world.status.clear()
+    for _ in range(attempts):
+        world.start("asr")
+        world.ports["asr"].inside.clear()
+        world.up("asr")
+    assert world.status == [("asr", True)] * attempts
+    assert (first.failure is None) == (attempts < POLICY.max_attempts)
+    waiting = [second] if first.failure else [first]
+    assert world.work("asr") == [AsrWork(said.audio, said.language, said.glossary) for said in waiting]
+
+
 def test_attempts_are_counted(world: World) -> None:
     """The figures show that a job was begun twice."""
     submitted = world.submit()

@@ -70,7 +70,6 @@ class Control:
         return False
 
     def job_started(self, job_id: int, limit_s: float) -> None: ...
-    def job_finished(self, job_id: int) -> None: ...
 
 
 def done_by(engine: Engine, release_after_job: bool = False) -> tuple[Done | Failed, Control]:

@@ -117,12 +117,41 @@ def test_a_cancelled_job_ends_without_a_start() -> None:
     assert after(liveness, 121.0 + STACKS_S) == "worked on job 8 for more than 120 s"
 
 
+def test_a_job_must_be_begun() -> None:
+    """A process that beats but takes no job is stuck between two, or never got this one; nobody else would notice."""
+    liveness = ready()
+    liveness.job_sent(7, 100.0)
+    liveness.job_sent(8, 109.0)
+    assert after(liveness, 110.0) is None
+    assert after(liveness, 110.5) == "did not begin a job for 10.5 s"
+
+
+def test_a_job_behind_another_waits_for_its_end() -> None:
+    """Its time begins when the one before is over, and is over when it is begun or answered."""
+    liveness = ready()
+    liveness.job_sent(7, 0.0)
+    liveness.job_sent(8, 0.0)
+    liveness.job_started(7, JOB_S, 1.0)
+    assert after(liveness, 100.0) is None
+    liveness.job_finished(7, 100.0)
+    assert after(liveness, 110.0) is None
+    assert after(liveness, 110.5) == "did not begin a job for 10.5 s"
+    liveness.pardon(5.0)
+    assert after(liveness, 115.0) is None
+    liveness.job_started(8, JOB_S, 115.0)
+    assert after(liveness, 200.0) is None
+    liveness.job_finished(8, 200.0)
+    assert after(liveness, 10_000.0) is None
+
+
 @given(st.lists(st.booleans(), max_size=12), st.data())
 def test_starts_and_ends_in_any_interleaving(cancelled: list[bool], data: st.DataObject) -> None:
     """Whatever order the two streams arrive in, a stage that did everything is idle; one that did not is not."""
     starts = [job for job, skipped in enumerate(cancelled) if not skipped]
     ends = list(range(len(cancelled)))
     liveness = ready()
+    for job in ends:
+        liveness.job_sent(job, 0.0)
     while starts or ends:
         if starts and (not ends or data.draw(st.booleans())):
             liveness.job_started(starts.pop(0), JOB_S, 0.0)

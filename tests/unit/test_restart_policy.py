@@ -63,8 +63,17 @@ def test_deaths_far_apart_are_not_failure() -> None:
     """Deaths that leave the window no longer count."""
     restarts = policy()
     for hour in range(20):
-        assert restarts.died(hour * 3600.0) == 0.0
+        restarts.ready(hour * 3600.0)
+        assert restarts.died(hour * 3600.0 + 1.0) == 0.0
     assert not restarts.failed
+
+
+def test_a_slow_load_is_no_way_around_the_limit() -> None:
+    """A large model that never gets up is a crash loop, however long each of its tries takes."""
+    restarts = policy()
+    delays = [restarts.died(load * WINDOW_S) for load in range(1, MOST + 2)]
+    assert delays == [0.0, FIRST_S, 2 * FIRST_S, LAST_S]
+    assert restarts.failed
 
 
 def test_a_failed_stage_is_tried_slowly_for_good() -> None:

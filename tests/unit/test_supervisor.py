@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import structlog
 
-from ipc.messages import Done, Failed, FromStage, Heartbeat, Hello, Ready, StageName, Started
+from ipc.audio_handle import AudioHandle
+from ipc.errors import OutOfGpuMemory
+from ipc.messages import AsrResult, AsrWork, Done, Failed, FromStage, Heartbeat, Hello, Job, Ready, StageName, Started
 from ipc.settings import StageSettings
 from wernicke_daemon import incarnation, supervised_stage, supervisor
 from wernicke_daemon.child import Child
 from wernicke_daemon.incarnation import Incarnation, StageSetup
-from wernicke_daemon.liveness import Limits
+from wernicke_daemon.liveness import REAP_S, Limits
 from wernicke_daemon.restart_policy import RestartPolicy
 from wernicke_daemon.supervised_stage import State
 from wernicke_daemon.supervisor import Supervisor
@@ -30,6 +32,7 @@ STABLE_S = 60.0
 SOON_S = 0.5
 """Within which a limit that has passed is noticed."""
 
+JOB = Job(7, AsrWork(AudioHandle("arena", 0, 1, 0, 512), "en"), JOB_S)
 LOADED = (Hello(0), Ready("sleep", "sleep", "for a test", 1.0))
 
 HANGS: dict[str, tuple[tuple[FromStage, ...], float]] = {
@@ -63,7 +66,8 @@ class _Jump(selectors.DefaultSelector):
 
 
 class Process:
-    """Stands for a stage's process. started, killed: when; killed is None while it was not."""
+    """Stands for a stage's process. started, killed: when; killed is None while it was not. stuck: in a driver, so that
+    it does not end when it is killed."""
 
     pid = 0
     dropped_lines = 0
@@ -71,17 +75,19 @@ class Process:
     def __init__(self, clock: Clock, on_exit: Callable[[int], None]) -> None:
         self.started = clock.time()
         self.killed: float | None = None
+        self.stuck = False
         self.exit = on_exit
         self._clock = clock
 
     def kill(self) -> None:
         self.killed = self._clock.time()
-        self.exit(-9)
+        if not self.stuck:
+            self.exit(-9)
 
 
 class Machine:
     """One stage, supervised. processes: all that were started for it. full: there is no room for another. down: each
-    time that it was said to be, whether it had failed."""
+    time that it was said to be, whether it had failed. up: how often it was said to be ready."""
 
     def __init__(
         self, patch: pytest.MonkeyPatch, clock: Clock, run: Callable[[Any], Any], standby: tuple[StageName, ...]
@@ -90,6 +96,7 @@ class Machine:
         self.processes: list[Process] = []
         self.full = False
         self.down: list[bool] = []
+        self.up = 0
         self._standby = standby
         self._run = run
         for module in (incarnation, supervised_stage, supervisor):
@@ -135,7 +142,8 @@ class Machine:
 
     # --- the StageListener ---
 
-    def stage_up(self, stage: StageName, engine: str) -> None: ...
+    def stage_up(self, stage: StageName, engine: str) -> None:
+        self.up += 1
 
     def stage_down(self, stage: StageName, failed: bool) -> None:
         self.down.append(failed)
@@ -196,10 +204,25 @@ def test_a_new_choice_of_engine_is_loaded_beside_the_process_that_works(
     machine.say(*LOADED)
     assert (stage.state, stage.epoch, asked) == (State.READY, 1, [1])
     machine.processes[0].exit(0)
-    machine.wait(1.0)
+    with structlog.testing.capture_logs() as log:
+        machine.wait(1.0)
+    assert [line["event"] for line in log] == ["stage_replaced"], "nothing died"
+    assert (machine.up, machine.down) == (2, []), "nothing was lacking at any time"
     assert (stage.state, stage.epoch, stage.why_down) == (State.READY, 2, "for a test")
     machine.beat(FIRST_S)
     assert (stage.spare_pid, len(machine.processes)) == (None, 2)
+
+
+def test_why_an_engine_was_chosen_is_told_after_a_restart_too(machine: Machine) -> None:
+    """The next process is told by name what to load, and would say that it was configured so."""
+    stage = machine.supervisor.stages["asr"]
+    chosen = Ready("pocketsphinx", "en-us", "there is no faster-whisper", 1.0)
+    machine.say(Hello(0), chosen)
+    machine.processes[-1].exit(3)
+    machine.wait(1.0)
+    machine.say(Hello(0), Ready("pocketsphinx", "en-us", "as configured", 2.0))
+    assert stage.ready is not None
+    assert (stage.epoch, stage.ready.why, stage.ready.load_ms) == (2, chosen.why, 2.0)
 
 
 def test_a_process_that_can_not_be_started_is_a_death(machine: Machine) -> None:
@@ -245,6 +268,42 @@ def test_a_hang_is_noticed_soon_after_its_limit(machine: Machine, reason: str) -
     assert killed is not None and limit_s < killed <= limit_s + SOON_S
     assert [line["reason"].startswith(reason) for line in log if line["event"] == "stage_hung"] == [True]
     assert len(machine.processes) == 2
+
+
+@pytest.mark.parametrize("said", [(), (Started(7, JOB_S), Failed(7, OutOfGpuMemory.code, "no room", 1.0))])
+def test_a_process_that_beats_and_takes_no_job_is_replaced(machine: Machine, said: tuple[Any, ...]) -> None:
+    """It is stuck where it gives memory back after a job, say, or while it ends as it was asked to. A job that is not
+    begun has no limit of its own."""
+    machine.say(*LOADED)
+    stage = machine.supervisor.stages["asr"]
+    stage.send(JOB)
+    machine.say(*said)
+    if said:
+        stage.send(JOB)
+    machine.beat(LIMITS.silence_s)
+    assert machine.processes[0].killed is None
+    machine.beat(1.0)
+    assert machine.processes[0].killed is not None
+    assert len(machine.processes) == 2
+
+
+def test_a_process_that_can_not_be_killed_is_left_behind(machine: Machine) -> None:
+    """It is stuck in a driver: that is said once, and another works in its place. Its end, if it comes, is nobody's."""
+    machine.say(*LOADED)
+    machine.processes[0].stuck = True
+    stage = machine.supervisor.stages["asr"]
+    with structlog.testing.capture_logs() as log:
+        machine.wait(LIMITS.silence_s + SOON_S)
+        machine.say(Started(7, JOB_S), Done(7, AsrResult("en", 1.0, (), "none"), 1.0))  # was on its way
+        machine.wait(REAP_S - SOON_S)
+        assert [line["event"] for line in log] == ["stage_hung"]
+        machine.wait(1.0)
+    assert [line["event"] for line in log] == ["stage_hung", "stage_not_reaped", "stage_died"]
+    assert (stage.why_down, len(machine.processes)) == ("its process could not be killed", 2)
+    machine.say(*LOADED)
+    machine.processes[0].exit(-9)
+    machine.wait(1.0)
+    assert (stage.state, stage.epoch, stage.deaths) == (State.READY, 2, 1)
 
 
 def test_time_in_which_the_machine_slept_is_no_hang(machine: Machine) -> None:
