@@ -328,7 +328,9 @@ class Found:
         self.utterances += 1
         self.lost += len(got) < len(wanted)
         self.duplicated += len(got) > len(wanted)
-        self.changed += bool(got and wanted) and substance(got[0]) != substance(wanted[0])
+        if got and wanted and (differences := _differences(substance(got[0]), substance(wanted[0]))):
+            self.changed += 1
+            _tell(f"changed: {differences}")
 
 
 SUBSTANCE = (
@@ -340,6 +342,11 @@ SUBSTANCE = (
 def substance(result: Message) -> Message:
     """What must not depend on when and how often stages ran: all but times of day, delays and names of the session."""
     return {name: result.get(name) for name in SUBSTANCE}
+
+
+def _differences(got: Message, wanted: Message) -> dict[str, tuple[Any, Any]]:
+    """By name: what came and what was wanted."""
+    return {name: (got[name], wanted[name]) for name in SUBSTANCE if got[name] != wanted[name]}
 
 
 def check(undisturbed: list[Heard]) -> None:
