@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -42,22 +43,34 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     args = parser.parse_args(argv)
     command: Callable[[argparse.Namespace], int] = args.command
     try:
-        return command(args)
+        code = command(args)
+        print(end="", flush=True)  # what is wrong with stdout shows here, or nobody hears of it
+        return code
     except WernickeError as error:
         complain(error)
         return exit_code(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # `wernicke export last | head`: whoever reads has had enough
+    except OSError as error:
+        if not _reader_has_gone(error):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+
+
+def _reader_has_gone(error: OSError) -> bool:
+    """`wernicke export last | head`: whoever reads has had enough. Windows has no better word for it than EINVAL."""
+    on_windows = os.name == "nt" and error.errno == errno.EINVAL and error.filename is None
+    return on_windows or isinstance(error, BrokenPipeError)
 
 
 def _any_script_on_pipes() -> None:
     """On Windows a redirected stream has the code page of the country, which can't hold Japanese everywhere."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
-            stream.reconfigure(encoding="utf-8")
+        if isinstance(stream, io.TextIOWrapper):
+            # What it can't hold all the same, such as a file name that is no text, is no reason to fail.
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -259,6 +259,6 @@ def _not_wernicke(url: str, why: str) -> ClientError:
 def _parse(data: str | bytes) -> Message:
     try:
         return msgspec.json.decode(data, type=Message)
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # bytes that are no text are no DecodeError
         sentence = "The server sent something that is not the Wernicke protocol; check host, port and path."
         raise ClientError(sentence, Exit.UNREACHABLE) from error

@@ -56,7 +56,7 @@ class LoggingSettings(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: Text = "logs/wernicke.jsonl"
     max_mib: Count = 50
-    backups: Annotated[int, Meta(ge=0)] = 5
+    backups: Count = 5
     console: bool = True
     log_text: bool = False
 
@@ -115,7 +115,10 @@ class SecuritySettings(Section, frozen=True):
     in_query: whether a token may stand in the address. origins: web pages that may connect.
     certificate_file, key_file: PEM files, relative to the directory of config.toml; both or neither."""
 
-    clients: tuple[Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")], ...] = ()
+    clients: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")], ...],
+        Meta(description="a list of hashes as `wernicke token` prints them"),  # in case it is tokens: never shown
+    ] = ()
     in_query: bool = False
     origins: tuple[str, ...] = ()
     certificate_file: str = ""
@@ -169,19 +172,26 @@ def load(path: Path | None) -> Config:
     file = path or DEFAULT_FILE
     config = Config() if path is None and not file.exists() else parse(_read(file), file.name)
     base = file.resolve().parent
-    data_dir = base / Path(config.runtime.data_dir).expanduser()
     security = config.security
     if security.certificate_file:
         security = replace(
             security,
-            certificate_file=str(base / Path(security.certificate_file).expanduser()),
-            key_file=str(base / Path(security.key_file).expanduser()),
+            certificate_file=_full(base, security.certificate_file),
+            key_file=_full(base, security.key_file),
         )
     correction = config.correction
     if correction.prompts:
-        correction = replace(correction, prompts=str(base / Path(correction.prompts).expanduser()))
-    runtime = replace(config.runtime, data_dir=str(data_dir))
+        correction = replace(correction, prompts=_full(base, correction.prompts))
+    runtime = replace(config.runtime, data_dir=_full(base, config.runtime.data_dir))
     return replace(config, runtime=runtime, security=security, correction=correction)
+
+
+def _full(base: Path, path: str) -> str:
+    """Raises ConfigError."""
+    try:
+        return str(base / Path(path).expanduser())
+    except RuntimeError:
+        raise ConfigError(f"{path}: there is no such home directory; write the path without ~") from None
 
 
 def parse(text: str, name: str = DEFAULT_FILE.name) -> Config:

@@ -71,9 +71,24 @@ def _is_of_use(record: logging.LogRecord) -> bool:
 
 def _file(settings: LoggingSettings, path: Path) -> logging.Handler:
     limit = settings.max_mib * 1024 * 1024
-    handler = RotatingFileHandler(path, maxBytes=limit, backupCount=settings.backups, encoding="utf-8")
+    handler = _Rotating(path, maxBytes=limit, backupCount=settings.backups, encoding="utf-8")
     handler.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
     return handler
+
+
+class _Rotating(RotatingFileHandler):
+    """Windows renames no file that another program has open. Then it grows on: nothing is lost, and no old file goes
+    before there is a new one."""
+
+    def doRollover(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        file = Path(self.baseFilename)
+        try:
+            file.replace(f"{file}.0").replace(file)
+            super().doRollover()
+        except OSError:
+            self.stream = self._open()
 
 
 def _console() -> logging.Handler:

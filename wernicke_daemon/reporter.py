@@ -37,16 +37,21 @@ class Reporter:
         self._log_text = log_text
         self._peers: dict[str, str] = {}
         self._journalled: set[str] = set()
+        self._not_ended: set[str] = set()
         self._repeats = Repeats(IN_FULL, self._repeated)
         self._untold: set[str] = set()
 
     def began(self, session: Session, peer: str) -> None:
-        """A new one. One that is taken up again is known here already, and its audio is in the journal."""
+        """A new one."""
         self._peers[session.id] = peer
         if self._repeats.add("session_started"):
             self._tell_start(session)
         else:
             self._untold.add(session.id)
+
+    def taken_up(self, session: Session, wall_start: float) -> None:
+        """What a killed daemon held of it in memory for the store is gone: where its disk was full, this too."""
+        self._store.session_started(session.id, wall_start, session.options.language, "")
 
     def _tell_start(self, session: Session) -> None:
         options = session.options
@@ -79,8 +84,8 @@ class Reporter:
             _log.info("waiting_for_client", session=session.id, seconds=seconds)
 
     def over(self, session: Session) -> None:
-        """A session that had to be abandoned, or whose results could not be stored, keeps its journal: the next start
-        finishes it."""
+        """A session that had to be abandoned keeps its journal: the next start finishes it. So does one whose results
+        can't be stored, until they are."""
         account = {} if session.abandoned else session.account()
         self._stats.session_over(account)
         if session.id not in self._untold:
@@ -88,10 +93,16 @@ class Reporter:
         self._untold.discard(session.id)
         if self._peers.pop(session.id, None) is None:
             self._store.session_ended(session.id, session.wall_end)
-        journalled = session.id in self._journalled and not session.abandoned
-        if self._journal is not None and journalled and self._store.healthy:
-            self._journal.end(session.id)
-        self._journalled.discard(session.id)
+        if self._journal is not None and session.id in self._journalled:
+            self._journalled.remove(session.id)
+            self._journal.leave(session.id)
+            if not session.abandoned:
+                self._not_ended.add(session.id)
+            self._end_stored(self._journal)
+
+    def _end_stored(self, journal: Journal) -> None:
+        while self._not_ended and self._store.healthy:
+            journal.end(self._not_ended.pop())
 
     def audio(self, session: Session, start: int, samples: Audio) -> None:
         if session.id in self._peers:
@@ -102,6 +113,7 @@ class Reporter:
     def final_before(self, session: Session, sample: int, next_sequence: int) -> None:
         if self._journal is not None and self._store.healthy:  # else results may be in memory alone
             self._journal.release(session.id, sample, next_sequence, session.remembered)
+            self._end_stored(self._journal)
 
     def outcome(self, session: Session, utterance: Utterance, message: Outcome, kept: Callable[[], None]) -> None:
         def stored() -> None:

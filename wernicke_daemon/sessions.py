@@ -93,6 +93,7 @@ class Sessions:
         while (session := self._make(leftover.session_id, options, left)) is None:
             self._freed.clear()
             await self._freed.wait()
+        self._reporter.taken_up(session, meta.wall_start or leftover.wall_start)
         try:
             yield session
         finally:

@@ -49,7 +49,9 @@ def convert(value: Any, wanted: Any, where: str, example: Any = None) -> Any:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
-        raise ConfigError(f"{where}: expected {_described(wanted, example)}, got {_shown(value)}") from None
+        kind = inspect.type_info(wanted)
+        got = "something else" if isinstance(kind, inspect.Metadata) else _shown(value)
+        raise ConfigError(f"{where}: expected {_described(kind, example)}, got {got}") from None
 
 
 def _section(table: Any, section: type[T], path: str) -> T:
@@ -112,9 +114,11 @@ def _is_section(wanted: Any) -> bool:
     return isinstance(wanted, type) and issubclass(wanted, Section)
 
 
-def _described(wanted: Any, example: Any) -> str:
-    """What a value must be, in words."""
-    match inspect.type_info(wanted):
+def _described(wanted: inspect.Type, example: Any) -> str:
+    """What a value must be, in words: its own where it has a description. Such a value is not shown."""
+    match wanted:
+        case inspect.Metadata(extra_json_schema={"description": str(description)}):
+            return description
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType() as number:
@@ -123,8 +127,10 @@ def _described(wanted: Any, example: Any) -> str:
             return f"number {_range(number)}"
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(_shown(value) for value in values)
-        case inspect.VarTupleType():
+        case inspect.VarTupleType(item_type=inspect.StrType()):
             return "a list of texts"
+        case inspect.VarTupleType(item_type=item):
+            return f"a list, each {_described(item, None)}"
     return f"text such as {_shown(example)}" if example else "text that is not empty"
 
 

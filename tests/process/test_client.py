@@ -292,6 +292,14 @@ def test_files_are_decoded_to_the_wanted_rate_channels_and_chunks(wav: Path) -> 
     assert stereo.shape == (4800, 2) and stereo.dtype == np.float32
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no file can have such a name")
+def test_a_file_name_is_no_address(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorders like to name files by the time of day."""
+    monkeypatch.chdir(wav.parent)
+    wav.rename("2026-01-01T10:30.wav")
+    assert media.duration(Path("2026-01-01T10:30.wav")) == pytest.approx(2.5)
+
+
 def test_files_that_hold_no_audio_are_refused_by_name(tmp_path: Path) -> None:
     """Missing, a directory, not media: one sentence with the path."""
     (tmp_path / "note.txt").write_text("no audio in here", encoding="utf-8")

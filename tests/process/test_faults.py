@@ -505,10 +505,10 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
 
 async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
     """The store fails while what a killed daemon left is finished, and while a client speaks. What the daemon holds in
-    memory ends with it, and the next one makes those results again."""
+    memory ends with it, and the next one makes those results again, and knows when the session began."""
     speech = wire.turn(5).astype("<f4")
     journal = Journal(tmp_path / "journal", 100)
-    journal.begin("left", SessionMeta(language="en"))
+    journal.begin("left", SessionMeta(language="en", wall_start=1_700_000_000.0))
     journal.append("left", 0, speech)
     journal.close()
     with transcripts.open_for_writing(tmp_path / transcripts.FILE_NAME) as other:
@@ -527,6 +527,8 @@ async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
         await daemon.recovery
         for session in ("left", hello["session_id"]):
             assert [result["type"] for result in daemon.store.results_after(session, 0)] == ["final"]
+    with transcripts.reading(tmp_path / transcripts.FILE_NAME) as database:
+        assert {one.id: one.begun for one in transcripts.sessions(database)}["left"] == 1_700_000_000.0
     assert [path.name for path in (tmp_path / "journal").iterdir()] == ["lock"]
 
 

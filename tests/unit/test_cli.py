@@ -1,6 +1,8 @@
 """The command line without a server: options, settings, sentences, the demo's figures."""
 
+import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +15,12 @@ from rich.console import Console
 from ipc import gpu
 from ipc.errors import WernickeError
 from wernicke_daemon import cli
+from wernicke_daemon.client import Exit
 from wernicke_daemon.config import Config
 from wernicke_daemon.demo import run
 from wernicke_daemon.hardware.profiles import Choice
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -41,6 +46,31 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
         cli.main([*command, "--help"])
     assert ended.value.code == 0
     assert "usage: wernicke" in capsys.readouterr().out
+
+
+def test_what_a_terminal_can_not_hold_is_shown_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A path in Japanese on a terminal of western letters: no traceback in place of the sentence."""
+
+    class Terminal(io.BytesIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(terminal, encoding="cp1252", write_through=True))
+    (tmp_path / "config.toml").write_text('[asr]\nmodel = "議事録"\n', encoding="utf-8")
+    assert cli.serve_main(["--check-config", "--config", str(tmp_path / "config.toml")]) == 0
+    assert rb"\u8b70\u4e8b\u9332" in terminal.getvalue()
+
+
+def test_a_file_name_that_is_no_text_fits_into_a_sentence() -> None:
+    """Redirected streams are UTF-8, and names may be any bytes."""
+    script = "import sys; from wernicke_daemon import cli; sys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "transcribe", "\udcff.wav"]
+    child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert child.returncode == Exit.INPUT
+    assert child.stderr == "error: \\udcff.wav can't be read: No such file or directory.\n"
 
 
 def test_unknown_options_are_usage_errors() -> None:

@@ -74,6 +74,15 @@ def test_values_are_taken_and_the_rest_keeps_its_default() -> None:
         ("[llm]\nnum_ctx = 1", "config.toml: llm.num_ctx: expected int of at least 512, got 1"),
         ("[logging]\nconsole = 1", "config.toml: logging.console: expected true or false, got 1"),
         ("cors_origins = [1]", "config.toml: cors_origins: expected a list of texts, got [1]"),
+        (
+            "[asr]\ntemperatures = [2]",
+            "config.toml: asr.temperatures: expected a list, each number between 0 and 1, got [2]",
+        ),
+        (
+            '[security]\nclients = ["my-token"]',  # the token itself, where its hash should be, is not shown
+            "config.toml: security.clients: expected a list of hashes as `wernicke token` prints them, "
+            "got something else",
+        ),
         ('[asr]\nlanguage = "Japanese"', 'config.toml: asr.language: expected text such as "ja", got "Japanese"'),
         ('[audio]\nencoding = "mp3"', 'config.toml: audio.encoding: expected one of "f32le", "s16le", got "mp3"'),
         ("asr = 5", "config.toml: asr: expected a section [asr], got 5"),
@@ -196,6 +205,19 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     config = load(tmp_path / "own.toml")
     assert config.data_path == tmp_path.resolve() / "store"
     assert config.log_path == tmp_path.resolve() / "store" / "logs" / "wernicke.jsonl"
+
+
+def test_a_home_that_nobody_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, for a user without an entry in /etc/passwd."""
+
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    file = tmp_path / "mine.toml"
+    file.write_text('[runtime]\ndata_dir = "~/data"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="~/data: there is no such home directory"):
+        load(file)
 
 
 def test_working_directorys_file_is_read_if_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

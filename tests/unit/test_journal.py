@@ -1,6 +1,8 @@
 """The journal on real files: what was handed over is there after any end, and what is final is not."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -184,7 +186,11 @@ def test_a_sample_cut_in_two_is_left_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples_of(left), ramp(0, 99))
 
 
-@pytest.mark.parametrize("damage", [None, b"", b'{"meta":{"langu'], ids=["missing", "empty", "torn"])
+@pytest.mark.parametrize(
+    "damage",
+    [None, b"", b'{"meta":{"langu', b'{"meta":{"language":"\xff"}}'],
+    ids=["missing", "empty", "torn", "no text"],
+)
 def test_a_damaged_state_means_all_of_the_audio(tmp_path: Path, damage: bytes | None) -> None:
     """Floor 0 and nothing known: rather done twice than lost."""
     journal = Journal(tmp_path, 100)
@@ -196,6 +202,33 @@ def test_a_damaged_state_means_all_of_the_audio(tmp_path: Path, damage: bytes | 
     state.unlink() if damage is None else state.write_bytes(damage)
     [left] = left_in(tmp_path)
     assert (left.meta, left.start, left.end) == (SessionMeta(), 0, 100)
+
+
+def test_a_session_that_can_not_be_read_stays_and_holds_up_no_other(tmp_path: Path) -> None:
+    """It may be readable at the next start."""
+    journal = Journal(tmp_path, 100)
+    for session in ("a", "b"):
+        journal.begin(session, META)
+        journal.append(session, 0, ramp(0, 100))
+    journal.close()
+    state = tmp_path / "a" / "state.json"
+    state.rename(tmp_path / "kept")
+    state.mkdir()
+    assert [left.session_id for left in left_in(tmp_path)] == ["b"]
+    state.rmdir()
+    (tmp_path / "kept").rename(state)
+    assert [left.session_id for left in left_in(tmp_path)] == ["a", "b"]
+
+
+def test_what_is_not_the_journals_stays(tmp_path: Path) -> None:
+    """Where runtime.data_dir is somebody's home, there may be a `journal` of another kind."""
+    diary = tmp_path / "2026" / "may.md"
+    done = tmp_path / "2025.done" / "may.md"
+    for file in (diary, done):
+        file.parent.mkdir()
+        file.write_text("Dear diary")
+    assert left_in(tmp_path) == []
+    assert diary.exists() and done.exists()
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -666,6 +699,51 @@ def test_a_disk_that_works_again_ends_the_problem_without_any_session(
         journal.close()
     assert (len(failures(lines)), recoveries(lines)) == (1, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open can't be deleted")
+@pytest.mark.usefixtures("small_segments", "quick_tries")
+def test_a_directory_that_somebody_deletes(tmp_path: Path) -> None:
+    """It is made anew, and is this daemon's alone as before."""
+    directory = tmp_path / "journal"
+    journal = Journal(directory, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 20))
+    eventually(lambda: segments(directory) == [0])
+    shutil.rmtree(directory)
+    journal.append("s", 20, ramp(20, 2 * SMALL))  # a segment is full: now it shows
+    eventually((directory / "lock").exists)
+    eventually(lambda: journal.problem is None)
+    journal.append("s", 2 * SMALL, ramp(2 * SMALL, 3 * SMALL))
+    second = Journal(directory, 100)
+    assert second.problem is not None and "another daemon" in second.problem
+    second.close()
+    journal.close()
+    assert [runs_of(left) for left in left_in(directory)] == [[(2 * SMALL, 3 * SMALL)]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts what /proc shows")
+def test_sessions_that_are_over_hold_no_file_open(tmp_path: Path) -> None:
+    """While the store fails they are many, and libzmq ends a process that has no descriptor left."""
+    journal = Journal(tmp_path, 100)
+    for number in range(30):
+        journal.begin(str(number), META)
+        journal.append(str(number), 0, ramp(0, 100))
+    eventually(lambda: len(open_below(tmp_path)) == 31)
+    for number in range(30):
+        journal.leave(str(number))
+    eventually(lambda: open_below(tmp_path) == [tmp_path / "lock"])
+    journal.close()
+    assert len(left_in(tmp_path)) == 30
+
+
+def open_below(directory: Path) -> list[Path]:
+    """Files in it that this process has open."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(link.readlink())
+    return sorted(path for path in found if path.is_relative_to(directory))
 
 
 class NearlyFull:

@@ -59,13 +59,13 @@ def server(pages: dict[str, Any], status: int = 200) -> Iterator[str]:
             page = pages[self.path]
             self.send_response(status)
             self.end_headers()
-            self.wfile.write((page if isinstance(page, str) else json.dumps(page)).encode())
+            self.wfile.write((page if isinstance(page, str) else json.dumps(page)).encode(errors="surrogateescape"))
 
         def log_message(self, format: str, *args: Any) -> None:
             """The test's own output is enough."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as listening:
-        threading.Thread(target=listening.serve_forever).start()
+        threading.Thread(target=listening.serve_forever, daemon=True).start()  # ends with a test that fails
         yield f"ws://127.0.0.1:{listening.server_address[1]}/transcribe"
         listening.shutdown()
 
@@ -126,7 +126,9 @@ def test_a_token_that_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--token" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", ["<html>", "[]", '{"hello": 1}', '{"stages": 1, "sessions": []}'])
+@pytest.mark.parametrize(
+    "page", ["<html>", "[]", '{"hello": 1}', '{"stages": 1, "sessions": []}', '{"a byte": "\udcff"}']
+)
 def test_another_server(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever it says, it is told apart."""
     with server({"/health": page, "/stats": page}) as url:

@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,8 @@ import pytest
 
 from wernicke_daemon import cli
 from wernicke_daemon.records import transcripts
+
+ROOT = Path(__file__).parents[2]
 
 Row = tuple[str, str, str | None, float, str | None]
 
@@ -168,6 +173,19 @@ def test_a_session_that_cannot_be_had_is_one_sentence(
     """Unknown, ambiguous, silent: exit code 6 each, and nothing on stdout."""
     assert cli.main(["export", session, *filled]) == 6
     assert capsys.readouterr() == ("", sentence)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe breaks in another way there")
+def test_a_reader_that_has_had_enough_is_no_failure(filled: list[str]) -> None:
+    """As with `| head`, also where all of it fits into the buffer, which is written at the very end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    script = "import sys; from wernicke_daemon import cli; sys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "sessions", *filled]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    child = subprocess.run(command, cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (child.returncode, child.stderr) == (0, "")
 
 
 def test_a_whole_id_wins_over_longer_ones(

@@ -61,7 +61,7 @@ def _opened(path: Path) -> "Iterator[InputContainer]":
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute())) as container:  # FFmpeg takes "2026-01-01T10:30.wav" for an address
             if not container.streams.audio:
                 raise MediaError(f"{path} holds no audio.")
             yield container

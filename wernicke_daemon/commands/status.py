@@ -122,7 +122,7 @@ def _silent(url: str, error: httpx.HTTPError) -> str:
 def _page(url: str, answer: httpx.Response) -> dict[str, Any]:
     try:
         return msgspec.json.decode(answer.content, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except ValueError:  # bytes that are no text are no DecodeError
         raise _foreign(url) from None
 
 

@@ -64,13 +64,14 @@ class _News:
     start: int = 0
     audio: list[bytes] = field(default_factory=list)
     released: Released | None = None
+    left: bool = False
     ended: bool = False
 
 
 class Journal:
     """problem: why audio is not journalled at present, in a sentence; None while all is well.
 
-    `begin`, `append`, `release` and `end` never wait for the disk. For a session that was never begun they do nothing.
+    What is handed over never waits for the disk. For a session that was never begun it does nothing.
     """
 
     def __init__(self, directory: Path, max_mib: int) -> None:
@@ -78,6 +79,7 @@ class Journal:
         says what is wrong. max_mib: of all sessions together, left ones included."""
         self.problem: str | None = None
         self._directory = directory
+        self._lock_file = directory / "lock"
         self._max_mib = max_mib
         self._guard = threading.Condition()
         self._news: dict[str, _News] = {}
@@ -98,18 +100,24 @@ class Journal:
         self._thread.start()
 
     def _take_over(self) -> None:
+        self._hold()
+        for left in leftovers(self._directory):
+            self._leftovers.append(left)
+            state = State(left.meta, left.start)
+            self._files[left.session_id] = SessionFiles(self._directory / left.session_id, state, left.segments)
+
+    def _hold(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
         self._directory.mkdir(0o700, parents=True, exist_ok=True)
-        file = (self._directory / "lock").open("ab")
+        file = self._lock_file.open("ab")
         try:
             lock(file)
         except OSError:
             file.close()
             raise _NotKept("another daemon uses this data directory; give each its own runtime.data_dir") from None
         self._held = file
-        for left in leftovers(self._directory):
-            self._leftovers.append(left)
-            state = State(left.meta, left.start)
-            self._files[left.session_id] = SessionFiles(self._directory / left.session_id, state, left.segments)
 
     def leftover(self) -> list[Leftover]:
         """Sessions of dead daemons that have audio without results, as found at the start. `release` and `end` apply
@@ -152,6 +160,12 @@ class Journal:
         call before each turn of the writer counts."""
         with self._guard:
             self._news_of(session_id).released = (floor, next_sequence, remembered)
+
+    def leave(self, session_id: str) -> None:
+        """No more audio of it comes; what is there stays until its `end`, by this daemon or the next."""
+        with self._guard:
+            self._due.pop(session_id, None)
+            self._news_of(session_id).left = True
 
     def end(self, session_id: str) -> None:
         """All of that session has its results: nothing of it is kept."""
@@ -215,6 +229,8 @@ class Journal:
             self._files[session_id] = SessionFiles(self._directory / session_id, State(news.meta))
         if files := self._files.get(session_id):
             self._update(session_id, files, news)
+            if news.left:
+                files.close()
 
     def _update(self, session_id: str, files: SessionFiles, news: _News) -> None:
         """For a session that failed, what was released is only noted. `_try_again` writes it, and so before any audio
@@ -276,6 +292,8 @@ class Journal:
         """Also with nobody connected. A whole segment, as a nearly full disk takes a little for ever."""
         if self._held is None:
             self._take_over()
+        elif not self._lock_file.exists():  # somebody deleted the directory
+            self._hold()
         for session_id in self._failed & self._files.keys():
             self._files[session_id].create()
         self._check_bound(SEGMENT_SAMPLES * SAMPLE_BYTES)

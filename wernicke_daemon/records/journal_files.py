@@ -18,11 +18,14 @@ from typing import IO
 
 import msgspec
 import numpy as np
+import structlog
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ipc.audio_handle import SAMPLE_RATE
 from wernicke_daemon.remembered import Remembered
+
+_log = structlog.get_logger()
 
 if sys.platform == "win32":
     import msvcrt
@@ -243,13 +246,22 @@ def probe(directory: Path) -> None:
 
 
 def leftovers(directory: Path) -> Iterator[Leftover]:
-    """Sessions with something left to finish; the others are removed."""
+    """Sessions with something left to finish; the others are removed. One that can't be read stays for the next
+    start."""
     for path in sorted(each for each in directory.iterdir() if each.is_dir()):
-        left = None if path.name.endswith(_DONE) else _left_in(path)
-        if left is None:
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            yield left
+        try:
+            left = None if path.name.endswith(_DONE) else _left_in(path)
+            if left is not None:
+                yield left
+            elif _is_ours(path):
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError as error:
+            _log.error("leftover_unreadable", session=path.name, reason=str(error))
+
+
+def _is_ours(directory: Path) -> bool:
+    """Where data_dir is somebody's home, `journal` may be their diary."""
+    return all(file.suffix == _SUFFIX or file.name.startswith(_STATE) for file in directory.iterdir())
 
 
 def _left_in(directory: Path) -> Leftover | None:
@@ -267,7 +279,7 @@ def _read_state(path: Path) -> State:
     """It is written before any audio; damage to the disk may have taken it all the same."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=State)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):  # bytes that are no text are no DecodeError
         return State(SessionMeta())
 
 
