@@ -172,12 +172,14 @@ async def one_round(daemon: Daemon, said: list[Session]) -> list[Heard]:
 @dataclass
 class Watched:
     """One stage. may_die: it has finished a job since it was READY. job: at work on it, as far as the front knows.
-    killed: when, until its next READY; unanswered: until its next answer. Times: seconds, or ms where it says so."""
+    hit: the job that it was killed at. killed: when, until its next READY; unanswered: until its next answer. Times:
+    seconds, or ms where it says so."""
 
     up: bool = False
     may_die: asyncio.Event = field(default_factory=asyncio.Event)
     at_work: asyncio.Event = field(default_factory=asyncio.Event)
     job: int | None = None
+    hit: int | None = None
     killed: float | None = None
     unanswered: float | None = None
     kills: int = 0
@@ -242,14 +244,14 @@ class Killer:
             raise Stuck(f"The {stage} stage finished no job in {IDLE_LIMIT_S:.0f} s after its last start.") from None
 
     def _kill(self, stage: StageName, watched: Watched) -> None:
-        job = watched.job
+        watched.hit = watched.job
         with contextlib.suppress(psutil.NoSuchProcess):  # then it is dead all the same
             psutil.Process(self._supervised[stage].pid).kill()
         watched.is_gone()
         watched.kills += 1
         watched.killed = watched.unanswered = time.monotonic()
-        if job is not None:
-            self._note_hit(stage, job)
+        if watched.hit is not None:
+            self._note_hit(stage, watched.hit)
 
     def _note_hit(self, stage: StageName, job: int) -> None:
         self.hits[stage, job] += 1
@@ -268,6 +270,9 @@ class Killer:
         if watched.up:
             watched.job = job_id
             watched.at_work.set()
+        elif job_id != watched.hit:  # it had just begun, which was not known when it was killed
+            watched.hit = job_id
+            self._note_hit(stage, job_id)
 
     def _job_answered(self, stage: StageName, answer: Done | Failed) -> None:
         watched = self.stages[stage]
