@@ -5,7 +5,7 @@ import contextlib
 import random
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,21 @@ async def _read_all(client: ClientConnection) -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
             await client.recv()
+
+
+async def endless_message(port: int, over: asyncio.Event) -> None:
+    """One in empty pieces, so that it never is too large; it ends when the daemon has had enough of them."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            yield b""
+            await asyncio.sleep(0)
+
+    async with wire.open_socket(port, wire.MONO) as client:
+        with contextlib.suppress(ConnectionClosed):
+            await client.send(pieces())
+    assert client.close_code == 1009
+    await over.wait()
 
 
 async def byte_by_byte(port: int, over: asyncio.Event) -> None:

@@ -30,7 +30,7 @@ _OPEN_TIMEOUT_S = 10.0
 _PING_TIMEOUT_S = 300.0
 """A server with full buffers stops reading, pings included, until it has caught up; as long as its own idle limit."""
 
-_NORMAL, _TRY_AGAIN_LATER = 1000, 1013
+_TRY_AGAIN_LATER = 1013
 
 
 class Exit(enum.IntEnum):
@@ -76,7 +76,6 @@ class Client:
         self.audio = audio
         self._options = _query(audio, language, events)
         self._socket: ClientConnection
-        self._stopped = False
         self._refusal = "The server can take no more sessions now; try again later."
 
     async def __aenter__(self) -> Self:
@@ -99,7 +98,6 @@ class Client:
     async def stop(self) -> None:
         """End the session: the remaining results come, then the iteration over messages ends."""
         await self._send('{"type":"stop"}')
-        self._stopped = True  # only now: a close that came before it is no good end
 
     async def _send(self, data: bytes | str) -> None:
         try:
@@ -113,14 +111,12 @@ class Client:
             try:
                 message = _parse(await self._socket.recv())
             except ConnectionClosed as closed:
-                if self._stopped and closed.rcvd and closed.rcvd.code == _NORMAL:
-                    return
                 self._fail(closed)
             if message.get("code") == "SERVER_OVERLOADED":
                 self._refusal = str(message.get("message") or self._refusal)
                 continue  # the close that follows raises it
             yield message
-            if self._stopped and message.get("type") == "session_ended":
+            if message.get("type") == "session_ended":
                 return
 
     def _fail(self, closed: ConnectionClosed) -> NoReturn:

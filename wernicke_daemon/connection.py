@@ -8,7 +8,6 @@ a healthy client for dead.
 import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import Callable
 
 import structlog
@@ -49,7 +48,7 @@ class Connection:
         self._timeout_s = timeout_s
         self._resumed = resumed
         self._waiting: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_WAITING)
-        self._alive = time.monotonic()
+        self._quiet_s = 0.0
         self._gone = False
         self._receiving = False
         self._closing = False
@@ -82,6 +81,7 @@ class Connection:
         self._reader = asyncio.create_task(self._read(session))
         await asyncio.wait([self._reader])
         watch.cancel()
+        passing_over = asyncio.create_task(self._pass_over())
         self._report_failure(self._reader)
         if self._closing and not self._evicted and session.ended is None:
             await session.end_utterance("stop")
@@ -89,6 +89,7 @@ class Connection:
             await self._send_rest(session)
         writer.cancel()
         await self._close()
+        passing_over.cancel()
         return self._socket.protocol.close_rcvd is not None and not (self._gone or self._evicted)
 
     def shut_down(self) -> None:
@@ -129,7 +130,7 @@ class Connection:
                 self._receiving = True
                 frame = await self._socket.recv()
                 self._receiving = False
-                self._alive = time.monotonic()
+                self._quiet_s = 0.0
                 await self._take(frame, session)
                 await asyncio.sleep(0)  # thousands of tiny frames may be here already: the others get their turn
         except ConnectionClosed:
@@ -156,6 +157,12 @@ class Connection:
             case Keepalive():
                 pass
 
+    async def _pass_over(self) -> None:
+        """What a client goes on to send is not taken, but read: behind it are its pings and its answer to the close."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._socket.recv()
+
     # --- out ---
 
     async def _write(self) -> None:
@@ -179,9 +186,11 @@ class Connection:
             self._waiting.task_done()
 
     async def _send_rest(self, session: Session) -> None:
-        """Everything that is still to come, and that it was everything."""
+        """Everything that is still to come, and whether it was everything."""
         await session.done.wait()
-        if session.ended == "stop" and not self._closing:
+        if session.abandoned and not self._closing:
+            self._close_code = protocol.CLOSE_INTERNAL
+        elif session.ended == "stop" and not self._closing:
             self.send(protocol.SessionEnded(session.id))
         await self._waiting.join()
 
@@ -192,15 +201,15 @@ class Connection:
     # --- signs of life ---
 
     async def _watch(self, session: Session) -> None:
-        """Pings; closes after `timeout_s` without audio, message or pong."""
+        """Pings; closes after `timeout_s` without audio, message or pong. Counted in pings, not by a clock: the client
+        could not be heard while the machine slept."""
         every_s = min(PING_EVERY_S, self._timeout_s / 4)
         with contextlib.suppress(ConnectionClosed):
-            while time.monotonic() - self._alive < self._timeout_s:
+            while self._quiet_s <= self._timeout_s:
                 pong = asyncio.ensure_future(await self._socket.ping())
                 pong.add_done_callback(self._ponged)
                 await asyncio.sleep(every_s)
-                if session.paused:
-                    self._alive = time.monotonic()
+                self._quiet_s = 0.0 if session.paused else self._quiet_s + every_s
             text = f"Nothing was heard from the client for {self._timeout_s:.0f} s; connect again to go on."
             self.send(protocol.error("IDLE_TIMEOUT", text))
             await self._waiting.join()
@@ -208,7 +217,7 @@ class Connection:
 
     def _ponged(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
-            self._alive = time.monotonic()
+            self._quiet_s = 0.0
 
 
 def options_from(start: Start, default: Options) -> Options:

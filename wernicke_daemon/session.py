@@ -240,6 +240,7 @@ class Session:
     def take_news(self, now: float) -> IngestTask | None:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`."""
         self._acknowledge(now)
+        self._tell_gap_in_time(now)
         return self._intake.take_news(now, listening=self.attached)
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
@@ -257,9 +258,12 @@ class Session:
 
     def _lose(self, task: IngestTask) -> None:
         self._gap = (self._gap[0] if self._gap else self._intake.retained, task.audio.end)
-        if time.monotonic() - self._gap_told >= GAP_EVERY_S:
-            self._tell_gap()
+        self._tell_gap_in_time(time.monotonic())
         self._intake.lost(task)
+
+    def _tell_gap_in_time(self, now: float) -> None:
+        if now - self._gap_told >= GAP_EVERY_S:
+            self._tell_gap()
 
     def _tell_gap(self) -> None:
         if self._gap is None:

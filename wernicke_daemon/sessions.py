@@ -119,7 +119,7 @@ class Sessions:
         return None if "disconnect" in (session.ending, session.ended) else session
 
     def came_back(self, session: Session) -> None:
-        """It has its client again."""
+        """It has its client again, or needs none any more."""
         if (window := self._windows.pop(session.id, None)) is not None:
             window.end.cancel()
 
@@ -155,6 +155,7 @@ class Sessions:
         await session.done.wait()
         self._feed.remove(session)
         del self._sessions[session.id]
+        self.came_back(session)
         self._keep_results(session)
         self._arena.release(session.ring)
         self._reporter.over(session)

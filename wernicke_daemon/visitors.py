@@ -11,13 +11,13 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import structlog
 from websockets.asyncio.server import ServerConnection
 
 from wernicke_daemon.repeats import Repeats
-from wernicke_daemon.small_reads import SmallReads
+from wernicke_daemon.small_reads import PIECE_BYTES, SmallReads
 
 _log = structlog.get_logger()
 
@@ -96,7 +96,9 @@ def connection_class(visitors: Visitors, tls: ssl.SSLContext | None) -> type[Ser
             """Called for TCP, and where TLS is spoken again for that."""
             assert isinstance(transport, asyncio.Transport)
             secure = transport.get_extra_info("ssl_object") is not None
-            if not secure:
+            if secure:
+                cast(Any, transport).set_read_buffer_limits(PIECE_BYTES)
+            else:
                 visitors.came(self, transport)
             if secure or tls is None:
                 self._reads = SmallReads(transport, super().data_received)
@@ -123,6 +125,12 @@ def connection_class(visitors: Visitors, tls: ssl.SSLContext | None) -> type[Ser
     return Connection
 
 
+class _SmallTls(SSLProtocol):
+    """Reads little at a time, too: with the client's goodbye in it, what was read is taken at once."""
+
+    max_size = PIECE_BYTES
+
+
 def _speak_tls(
     protocol: asyncio.Protocol, transport: asyncio.Transport, context: ssl.SSLContext, failed: Callable[[], None]
 ) -> None:
@@ -130,7 +138,7 @@ def _speak_tls(
     transport that the protocol needs for an answer.) failed: called if the handshake does not succeed."""
     begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     begun.add_done_callback(lambda begun: failed() if begun.exception() else None)
-    layer = SSLProtocol(
+    layer = _SmallTls(
         begun.get_loop(),
         protocol,
         context,

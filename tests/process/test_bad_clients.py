@@ -23,6 +23,7 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection
 
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
@@ -153,6 +154,11 @@ async def test_frames_that_are_too_large_end_the_connection(strict: Daemon) -> N
     await survives(strict, refused_with(1009, bytes((1 << 20) + 1)))
 
 
+async def test_messages_in_too_many_pieces_end_the_connection(strict: Daemon) -> None:
+    """However small they are: what is kept of each is not."""
+    await survives(strict, misbehaviour.endless_message)
+
+
 async def test_text_that_is_not_utf_8_ends_the_connection(strict: Daemon) -> None:
     """1007."""
     await survives(strict, refused_with(1007, b"\xff\xfe{", text=True))
@@ -235,6 +241,31 @@ async def test_silent_connections_count_before_tls_is_spoken(tmp_path: Path, mon
         for _, writer in silent:
             writer.close()
         await eventually(lambda: not daemon.gateway._visitors._open)
+
+
+async def test_a_goodbye_over_tls_leaves_little_to_be_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood that ends with it: others have their turn in it, too."""
+    sizes: list[int] = []
+    take = ServerConnection.data_received
+
+    def noted(connection: ServerConnection, data: bytes) -> None:
+        sizes.append(len(data))
+        take(connection, data)
+
+    monkeypatch.setattr(ServerConnection, "data_received", noted)
+    certificate, key = tls.make_certificate(tmp_path, [], now=datetime.now(UTC))
+    security = SecuritySettings(certificate_file=str(certificate), key_file=str(key))
+    async with started(embedded(tmp_path, security=security)) as daemon:
+        context = tls.client_context(certificate)
+        reader, writer = await asyncio.open_connection("localhost", daemon.port, ssl=context)
+        writer.write(CONNECTED)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x82\x80\0\0\0\0" * 100_000)
+        writer.close()
+        await eventually(lambda: not daemon.gateway._visitors._open)
+    assert sum(sizes) > 600_000 and max(sizes) < 65_536
 
 
 async def test_sessions_that_wait_for_their_clients_give_way(tmp_path: Path) -> None:

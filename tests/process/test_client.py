@@ -105,6 +105,12 @@ def goes_idle(fake: Fake, connection: ServerConnection) -> None:
     connection.close(1000)
 
 
+def is_taken_over(fake: Fake, connection: ServerConnection) -> None:
+    fake.read_to_stop(connection)
+    connection.send(json.dumps(FINAL))
+    connection.close(1000)
+
+
 async def silence(chunks: int = 3) -> AsyncIterator[bytes]:
     for _ in range(chunks):
         yield bytes(6400)
@@ -234,6 +240,16 @@ async def test_an_early_end_is_a_loss(behaviour: Behaviour, results: int) -> Non
             await exchange(client, endless(), received.append)
     assert failed.value.exit_code is Exit.LOST
     assert len(received) == results
+
+
+async def test_a_close_without_the_word_that_it_was_all_is_a_loss() -> None:
+    """After stop and with close code 1000 too: another connection has taken the session over, say."""
+    received: list[Message] = []
+    with server(is_taken_over) as fake, pytest.raises(ClientError) as failed:
+        async with Client(fake.url) as client:
+            await exchange(client, silence(), received.append)
+    assert failed.value.exit_code is Exit.LOST
+    assert received == [FINAL]
 
 
 async def test_a_close_before_stop_is_a_loss_whoever_notices_it_first() -> None:

@@ -454,6 +454,19 @@ async def test_a_quiet_client_that_answers_pings_stays(tmp_path: Path) -> None:
         assert (await wire.receive(socket))["type"] == "session_ended"
 
 
+async def test_a_client_was_not_silent_while_the_machine_slept(tmp_path: Path) -> None:
+    """It is asked again before it is taken for gone."""
+    async with (
+        started(replace(embedded(tmp_path), timeout=0.5)) as daemon,
+        wire.open_socket(daemon.port, wire.MONO) as socket,
+    ):
+        await (await socket.ping())
+        time.sleep(1.0)  # the daemon's, too: both are in this process
+        await (await socket.ping())
+        await socket.send('{"type": "stop"}')
+        assert (await wire.receive(socket))["type"] == "session_ended"
+
+
 async def problems(port: int) -> list[str]:
     """Those that /health tells."""
 

@@ -73,6 +73,22 @@ async def test_results_after_stop_wait_for_a_client_that_did_not_get_them(tmp_pa
             assert not (await wire.receive(socket))["resumed"]
 
 
+async def test_what_comes_after_a_stop_is_in_nobodys_way(tmp_path: Path) -> None:
+    """A microphone does not stop at once: its client's pings are answered all the same, and its close is heard."""
+    async with recognising(embedded(tmp_path), asr_ms=300) as daemon:
+        async with open_anew(daemon.port) as socket:
+            hello = await wire.receive(socket)
+            await socket.send(SPEECH)
+            await socket.send('{"type": "stop"}')
+            for _ in range(10):
+                await socket.send(wire.silence(0.1))
+            await (await socket.ping())
+            assert "final" in [message["type"] for message in await wire.until(socket, "session_ended")]
+        while daemon.gateway.active:
+            await asyncio.sleep(0.01)
+        assert daemon.sessions.find(hello["session_id"], hello["resume_token"]) is None
+
+
 async def test_a_client_that_has_everything_leaves_nothing_behind(tmp_path: Path) -> None:
     """Results of a session that ended well are not kept for it."""
     async with recognising(embedded(tmp_path), asr_ms=1) as daemon:

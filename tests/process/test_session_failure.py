@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed
 
 from tests import wire
 from tests.process.conftest import embedded, started
+from wernicke_daemon.daemon import Daemon
 
 
 async def test_a_session_that_fails_is_told_and_the_others_go_on(
@@ -24,6 +26,34 @@ async def test_a_session_that_fails_is_told_and_the_others_go_on(
         monkeypatch.setattr(session, "take_news", None)
         assert (await wire.receive(one))["code"] == "INTERNAL_ERROR"
         await one.send(audio)
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(ConnectionClosed) as closed:
             await asyncio.wait_for(one.recv(), 20)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
         assert wire.finals(await wire.transcribe(daemon.port, audio))[0]["text"]
+
+
+async def test_a_session_that_fails_while_it_waits_gives_way_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ring is free already; newcomers that find none are told so, and those that wait make room for them."""
+    config = replace(embedded(tmp_path, runtime={"resume_window_s": 600.0}), max_connections=1)
+    async with started(config) as daemon:
+        assert await _vanishes(daemon) is None
+        (session,) = daemon.sessions
+        monkeypatch.setattr(session, "take_news", None)
+        await session.done.wait()
+        codes = [await _vanishes(daemon) for _ in range(3)]
+        assert codes == [None, None, "SERVER_OVERLOADED"]
+
+
+async def _vanishes(daemon: Daemon) -> str | None:
+    """A client that is cut off after some audio. The code of the error where it was turned away."""
+    async with wire.open_socket(daemon.port, f"{wire.MONO}&events=session,ack") as socket:
+        if code := (await wire.receive(socket)).get("code"):
+            return str(code)
+        await socket.send(wire.silence(1.0))
+        await wire.until(socket, "audio_received")
+        socket.transport.abort()
+    while daemon.gateway.active:
+        await asyncio.sleep(0.01)
+    return None

@@ -747,6 +747,17 @@ async def test_a_gap_waits_for_a_client_that_comes_back(open_house: Open) -> Non
     assert house.session.summary()["results"] == 1
 
 
+async def test_a_gap_is_told_in_time_though_nothing_follows(open_house: Open) -> None:
+    """Soon after another it waits for those after it, but not for the client's next word."""
+    house = open_house("status")
+    for _ in range(2):
+        await house.speak(1.0)
+        house.session.commit(house.task(), None)
+    house.now += GAP_EVERY_S
+    assert house.news() is None
+    assert house.got == [protocol.Gap(0.0, 1.0, "INTERNAL_ERROR"), protocol.Gap(1.0, 2.0, "INTERNAL_ERROR")]
+
+
 async def test_every_sample_is_accounted_for(house: House) -> None:
     """In an utterance, lost, or silence; what two utterances share counts once."""
     await house.speak(2.0)
