@@ -46,15 +46,31 @@ class Request:
     body: Json
 
 
+class Place:
+    """An address at which nobody listens yet, and nobody else can."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self.socket.getsockname()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.address[1]}"
+
+
 class OllamaServer:
     """mode: how /api/chat and /api/generate behave from the next request on; `next_modes` are used up before it.
     requests: all that came, oldest first. library: what /api/pull finds. models: that it has on disk. loaded: that it
     has in memory, each with its context. loads: how many were begun. vram_share: what part of the model /api/ps reports
-    in VRAM. context_length: what it reports; None: as asked for.
+    in VRAM. context_length: what it reports; None: as asked for. place: where it listens; url: for `llm.host`.
     """
 
     def __init__(
-        self, models: Sequence[str] = (MODEL,), corrections: Mapping[str, str] | None = None, port: int = 0
+        self,
+        models: Sequence[str] = (MODEL,),
+        corrections: Mapping[str, str] | None = None,
+        place: "Place | None" = None,
     ) -> None:
         self.mode: Mode = "good"
         self.next_modes: list[Mode] = []
@@ -68,17 +84,11 @@ class OllamaServer:
         self.loaded: dict[str, int] = {}
         self.loads = 0
         self.closing = threading.Event()
-        self._http = _Server(self, port)
+        place = place or Place()
+        self.url = place.url
+        self._http = _Server(self, place)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
-
-    @property
-    def port(self) -> int:
-        return self._http.server_port
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def chats(self) -> list[Json]:
         """Bodies of the correction requests."""
@@ -102,10 +112,14 @@ class OllamaServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # server_close() then waits for them
 
-    def __init__(self, ollama: OllamaServer, port: int) -> None:
+    def __init__(self, ollama: OllamaServer, place: Place) -> None:
         self.ollama = ollama
         self._connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(place.address, _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = place.socket
+        self.server_port = place.address[1]
+        self.server_activate()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)

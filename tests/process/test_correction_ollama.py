@@ -22,7 +22,7 @@ from stages.correction.none import NoCorrection
 from stages.correction.ollama import OllamaCorrection
 from stages.registry import create
 from stages.stage import Audio
-from tests.ollama_server import MODEL, Mode, OllamaServer
+from tests.ollama_server import MODEL, Mode, OllamaServer, Place
 
 KANA = "きょうはきかいがくしゅうについてはなします"
 KANJI = "今日は機械学習について話します。"
@@ -228,8 +228,8 @@ def test_texts_are_not_logged(server: OllamaServer) -> None:
 
 def test_load_without_a_server_says_what_to_do() -> None:
     """A refused connection names the address and the ways out."""
-    with OllamaServer() as gone:
-        url = gone.url
+    nobody = Place()
+    url = nobody.url
     engine = OllamaCorrection("correction", settings(url))
     reason = unavailable(engine.load)
     engine.close()
@@ -291,14 +291,13 @@ def test_a_model_that_does_not_answer_is_a_failed_start(server: OllamaServer, mo
 def test_a_server_that_comes_up_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where config.toml names Ollama, both may have been started at logon."""
     monkeypatch.setattr(model_server, "RETRY_S", 0.05)
-    with OllamaServer() as gone:
-        port = gone.port
-    engine = OllamaCorrection("correction", named(f"http://127.0.0.1:{port}"))
+    place = Place()
+    engine = OllamaCorrection("correction", named(place.url))
     with capture_logs() as logs:
         loading = threading.Thread(target=engine.load)
         loading.start()
         wait_until(lambda: "llm_awaited" in events(logs))
-        with OllamaServer(port=port) as server:
+        with OllamaServer(place=place) as server:
             loading.join()
             engine.warm_up()
             assert correct(engine, "one").texts == ("one.",)
@@ -310,8 +309,8 @@ def test_a_server_that_does_not_come_up_is_not_waited_for_for_ever(monkeypatch: 
     """The wait is bounded, and the refusal is the same as without it."""
     monkeypatch.setattr(model_server, "RETRY_S", 0.05)
     monkeypatch.setattr(ollama, "WAIT_FOR_SERVER_S", 0.2)
-    with OllamaServer() as gone:
-        url = gone.url
+    nobody = Place()
+    url = nobody.url
     engine = OllamaCorrection("correction", named(url))
     with capture_logs() as logs:
         assert "no Ollama server answers" in unavailable(engine.load)

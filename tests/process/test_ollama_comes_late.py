@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ipc.messages import StageName
 from tests import wire
-from tests.ollama_server import MODEL, OllamaServer
+from tests.ollama_server import MODEL, OllamaServer, Place
 from tests.process.conftest import embedded, started
 from wernicke_daemon.config import Config
 from wernicke_daemon.daemon import Daemon
@@ -25,12 +25,6 @@ def choosing(directory: Path, url: str, standby: tuple[StageName, ...] = ()) -> 
         correction=replace(config.correction, engine="auto"),
         llm=replace(config.llm, host=url, model=MODEL),
     )
-
-
-def address_of_none() -> tuple[str, int]:
-    """Where nobody listens any more."""
-    with OllamaServer() as gone:
-        return gone.url, gone.port
 
 
 async def corrected_by(daemon: Daemon, engine: str) -> None:
@@ -53,12 +47,12 @@ async def test_corrections_begin_when_ollama_comes_up(
     """Without a restart of the daemon, and without a moment in which the stage is down; what is told is so, before and
     after. Gone again it is a warning, and it is taken up again."""
     monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.05)
-    url, port = address_of_none()
-    async with started(choosing(tmp_path, url, standby)) as daemon:
-        assert daemon.engines()[0]["correction"].startswith(f"none (no Ollama server answers at {url}")
+    place = Place()
+    async with started(choosing(tmp_path, place.url, standby)) as daemon:
+        assert daemon.engines()[0]["correction"].startswith(f"none (no Ollama server answers at {place.url}")
         before = await said(daemon)
         assert before["models_used"]["llm"] in (None, "none")
-        with OllamaServer(port=port) as server:
+        with OllamaServer(place=place) as server:
             await corrected_by(daemon, "ollama")
             assert daemon.engines() == ({**daemon.engines()[0], "correction": "ollama (the best there is)"}, [])
             after = await said(daemon)
@@ -76,9 +70,9 @@ async def test_a_model_that_can_not_be_loaded_is_told_and_tried_again(
 ) -> None:
     """The reason that is given is the newest, and nobody waits meanwhile."""
     monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.05)
-    url, port = address_of_none()
-    async with started(choosing(tmp_path, url)) as daemon:
-        with OllamaServer(port=port) as server:
+    place = Place()
+    async with started(choosing(tmp_path, place.url)) as daemon:
+        with OllamaServer(place=place) as server:
             server.mode = "503"
             async with asyncio.timeout(60):
                 while "could not run the model" not in daemon.engines()[0]["correction"]:
