@@ -102,6 +102,16 @@ async def test_a_client_that_has_everything_leaves_nothing_behind(tmp_path: Path
         assert daemon.sessions.find(hello["session_id"], hello["resume_token"]) is None
 
 
+async def cut_in_speech(daemon: Daemon) -> dict[str, Any]:
+    """A line that breaks once its audio was acknowledged; the greeting that it had."""
+    async with open_anew(daemon.port) as socket:
+        hello = await wire.receive(socket)
+        await socket.send(SPEECH)
+        await wire.until(socket, "audio_received")
+        socket.transport.abort()
+    return hello
+
+
 def kept(daemon: Daemon, hello: dict[str, Any]) -> bool:
     return daemon.sessions.find(hello["session_id"], hello["resume_token"]) is not None
 
@@ -131,11 +141,7 @@ async def test_results_after_stop_are_kept_no_longer_than_the_window(tmp_path: P
 async def test_who_comes_back_after_the_window_gets_a_new_session(tmp_path: Path) -> None:
     """Though results are still under way: its audio would go nowhere."""
     async with recognising(embedded(tmp_path, runtime={"resume_window_s": 0.2}), asr_ms=3000) as daemon:
-        async with open_anew(daemon.port) as socket:
-            hello = await wire.receive(socket)
-            await socket.send(SPEECH)
-            await wire.until(socket, "audio_received")
-            socket.transport.abort()
+        hello = await cut_in_speech(daemon)
         (session,) = daemon.sessions
         while session.ended is None:
             await asyncio.sleep(0.01)
@@ -151,11 +157,7 @@ async def test_who_comes_back_after_the_window_gets_a_new_session(tmp_path: Path
 async def test_who_comes_back_while_the_session_is_being_ended_gets_a_new_one(tmp_path: Path) -> None:
     """There may be no room in the ring yet for the last of its audio; then, too, new audio would go nowhere."""
     async with recognising(embedded(tmp_path, runtime={"resume_window_s": 0.2}), asr_ms=1) as daemon:
-        async with open_anew(daemon.port) as socket:
-            hello = await wire.receive(socket)
-            await socket.send(SPEECH)
-            await wire.until(socket, "audio_received")
-            socket.transport.abort()
+        hello = await cut_in_speech(daemon)
         (session,) = daemon.sessions
         while session.attached:
             await asyncio.sleep(0.01)
