@@ -42,7 +42,7 @@ from websockets.frames import CloseCode
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import report
-from ipc import segment
+from ipc import shared_memory
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon.commands import media
@@ -151,7 +151,7 @@ def _handles(process: psutil.Process) -> int:
 
 
 def _shm_mb() -> float:
-    ours = Path("/dev/shm").glob(f"{segment.PREFIX}{os.getpid()}_*")
+    ours = Path("/dev/shm").glob(f"{shared_memory.PREFIX}{os.getpid()}_*")
     return sum(path.stat().st_size for path in ours) / 1e6
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc import segment
+from ipc import shared_memory
 from ipc.audio_handle import AudioHandle
 from ipc.errors import StaleHandle
 from ipc.messages import STAGES, StageName
@@ -49,7 +49,7 @@ class Arena:
 
     def __init__(self, slots: int, ring_samples: int) -> None:
         """Raises OSError where the machine's shared memory is too small."""
-        self._segment = segment.create(_MARKS_BYTES + _HEADER.itemsize * slots + 4 * slots * ring_samples)
+        self._segment = shared_memory.create(_MARKS_BYTES + _HEADER.itemsize * slots + 4 * slots * ring_samples)
         buffer = self._segment.buf
         assert buffer is not None
         self._marks, self._header, self._rings = _views(buffer, slots, ring_samples)
@@ -143,7 +143,7 @@ class ArenaReader:
 
     def __init__(self, geometry: str) -> None:
         name, slots, ring_samples = geometry.split(":")
-        self._segment = segment.attach(name)
+        self._segment = shared_memory.attach(name)
         buffer = self._segment.buf
         assert buffer is not None
         self._marks, self._header, self._rings = _views(buffer, int(slots), int(ring_samples))

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from ipc import gpu, segment
+from ipc import gpu, shared_memory
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
@@ -351,7 +351,7 @@ async def running(
             _log.info("profile", profile=choice.profile, why=choice.why)
         descriptors.raise_limit()
         process_tree.adopt_current_process()
-        for name in segment.sweep():
+        for name in shared_memory.sweep():
             _log.info("swept", segment=name)
         daemon = Daemon(config, settings)
         try:

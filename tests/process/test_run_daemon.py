@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed
 
-from ipc import segment
+from ipc import shared_memory
 from tests import wire
 from tests.process.conftest import command, embedded, journalled, serving, settings, started
 from wernicke_daemon import cli
@@ -49,7 +49,7 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) 
         # What is promised beyond the drain, and what the start took: a machine that is slow or busy is so at both.
         assert time.monotonic() - began < 2.0 + start_s
         assert len(children) == 4 and not psutil.wait_procs(children, timeout=0)[1]
-        assert not list(Path("/dev/shm").glob(f"{segment.PREFIX}{process.pid}_*"))
+        assert not list(Path("/dev/shm").glob(f"{shared_memory.PREFIX}{process.pid}_*"))
 
 
 def test_a_signal_while_models_load_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +85,8 @@ def test_stages_die_with_a_daemon_that_is_killed(tmp_path: Path) -> None:
         process.wait()
         assert len(children) == 4
         assert psutil.wait_procs(children, timeout=10)[1] == []
-    segment.sweep()
-    assert not list(Path("/dev/shm").glob(f"{segment.PREFIX}{process.pid}_*"))
+    shared_memory.sweep()
+    assert not list(Path("/dev/shm").glob(f"{shared_memory.PREFIX}{process.pid}_*"))
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ipc import segment
+from ipc import shared_memory
 from ipc.arena import Arena, ArenaReader, RingWriter
 from ipc.audio_handle import AudioHandle
 from ipc.errors import StaleHandle
@@ -212,7 +212,7 @@ def test_closing_with_a_connection_still_there() -> None:
     writer = acquired(arena)
     arena.close()
     with pytest.raises(FileNotFoundError):
-        segment.attach(arena.name)
+        shared_memory.attach(arena.name)
     assert writer.slot == 0
 
 
@@ -259,22 +259,22 @@ def test_sweep_removes_what_a_killed_owner_left(arena: Arena) -> None:
     with child(OWN_UNTRACKED) as process:
         assert process.stdout is not None
         name = process.stdout.readline().strip()
-        assert name not in segment.sweep(), "its owner is alive"
-        segment.attach(name).close()
+        assert name not in shared_memory.sweep(), "its owner is alive"
+        shared_memory.attach(name).close()
         process.kill()
-    assert name in segment.sweep()
+    assert name in shared_memory.sweep()
     with pytest.raises(FileNotFoundError):
-        segment.attach(name)
-    segment.attach(arena.name).close()
+        shared_memory.attach(name)
+    shared_memory.attach(arena.name).close()
 
 
 @linux_only
 def test_sweep_knows_its_own_segments_from_a_predecessors(arena: Arena) -> None:
     """A container gives every start the same process id: what that id left before this process began is swept."""
-    left = Path("/dev/shm") / f"{segment.PREFIX}{psutil.Process().pid}_left"
+    left = Path("/dev/shm") / f"{shared_memory.PREFIX}{psutil.Process().pid}_left"
     left.write_bytes(b"\0")
     try:
-        swept = segment.sweep()
+        swept = shared_memory.sweep()
     finally:
         left.unlink(missing_ok=True)
     assert left.name in swept
@@ -284,7 +284,7 @@ def test_sweep_knows_its_own_segments_from_a_predecessors(arena: Arena) -> None:
 @linux_only
 def test_sweep_passes_over_what_it_may_not_remove(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's left-over does not keep the daemon from starting."""
-    left = Path("/dev/shm") / f"{segment.PREFIX}{psutil.Process().pid}_foreign"
+    left = Path("/dev/shm") / f"{shared_memory.PREFIX}{psutil.Process().pid}_foreign"
     left.write_bytes(b"\0")
 
     def refuse(path: Path, missing_ok: bool = False) -> None:
@@ -293,17 +293,17 @@ def test_sweep_passes_over_what_it_may_not_remove(monkeypatch: pytest.MonkeyPatc
     try:
         with monkeypatch.context() as patched:
             patched.setattr(Path, "unlink", refuse)
-            assert left.name not in segment.sweep()
+            assert left.name not in shared_memory.sweep()
     finally:
         left.unlink()
 
 
 def test_names_are_short_enough_for_macos() -> None:
     """At most 31 characters with the largest process ids, the slash that macOS adds included."""
-    assert len(f"/{segment.PREFIX}{2**22}_{10**6}") <= 31
+    assert len(f"/{shared_memory.PREFIX}{2**22}_{10**6}") <= 31
 
 
 def test_attaching_to_nothing() -> None:
     """A segment that is not there is said so."""
     with pytest.raises(FileNotFoundError):
-        segment.attach(f"{segment.PREFIX}0_none")
+        shared_memory.attach(f"{shared_memory.PREFIX}0_none")
