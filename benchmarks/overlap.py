@@ -3,7 +3,7 @@
     python benchmarks/overlap.py [--json FILE] [--quick]
 
 Real stage processes, sockets and shared memory, transcript store, audio journal and log; the engines only take time
-(`stages.sleep`). What is measured begins where a session commits the boundary of an utterance and ends where its
+(`stages.testing.sleep`). What is measured begins where a session commits the boundary of an utterance and ends where its
 final, its turn in `sequence` order having come and it being in the store, is handed to the client's writer.
 
 (a) Throughput: utterances that wait all at once. *Ideal* is the slowest stage (correction) at work without a
@@ -35,7 +35,7 @@ from benchmarks.report import Figure
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrWork, Boundary, CorrectionWork, DiarizationWork, IngestOutcome, IngestTask, StageName, Work
 from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
-from stages.sleep import Sleep
+from stages.testing.sleep import Sleep
 from wernicke_daemon import logs, process_tree
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config import Config, JournalSettings, LoggingSettings, RuntimeSettings

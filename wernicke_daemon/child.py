@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 16 * 1024
 MAX_WAITING_LINES = 1000
 
 BOOT_HEADER = struct.Struct(">I")
-"""Before the boot record on stdin: its length in bytes (`stages.parent_watch.read_boot` is the other end)."""
+"""Before the boot record on stdin: its length in bytes (`stages.process.parent_watch.read_boot` is the other end)."""
 
 
 class Child:

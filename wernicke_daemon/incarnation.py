@@ -89,7 +89,7 @@ class Incarnation:
         self._links = links
         self._keys = channels.new_keys()
         boot = msgspec.msgpack.encode(self._boot())
-        self._child = Child.start(["-m", "stages.runner", stage], boot, on_exit, on_line)
+        self._child = Child.start(["-m", "stages.process.runner", stage], boot, on_exit, on_line)
 
     @property
     def pid(self) -> int:

@@ -21,12 +21,13 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import GpuMemory, Segment
 from ipc.settings import StageSettings
-from stages import offline, torch_device
+from stages import offline
 from stages.alignment import characters, model_files
 from stages.alignment.model_files import ELSE
 from stages.alignment.words import into_words
-from stages.gpu_errors import is_out_of_memory
-from stages.stage import Audio
+from stages.engine import Audio
+from stages.gpu import torch_device
+from stages.gpu.errors import is_out_of_memory
 
 KEPT = 2
 """Models in memory at once: that of the configured language, usually, and one for a guest."""

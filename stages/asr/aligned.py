@@ -13,8 +13,8 @@ from ipc.settings import StageSettings
 from stages.alignment import model_files
 from stages.alignment.whisperx import Alignment, WhisperxAligner
 from stages.alignment.words import into_words
-from stages.gpu_errors import is_out_of_memory
-from stages.stage import Audio, Engine, GpuEngine, ReadAudio
+from stages.engine import Audio, Engine, GpuEngine, ReadAudio
+from stages.gpu.errors import is_out_of_memory
 
 ALIGNMENT_UNAVAILABLE: Final = "ALIGNMENT_UNAVAILABLE"
 TIMES_WORDS_ITSELF = "pocketsphinx"

@@ -18,7 +18,7 @@ from stages.asr.compute_type import Choice, choose, gpu_needs
 from stages.asr.whisper_files import ELSE, check_mels, model_directory
 from stages.asr.whisper_prompt import Prompt, make_prompt
 from stages.asr.whisper_words import to_segments
-from stages.stage import Audio, ReadAudio
+from stages.engine import Audio, ReadAudio
 
 SAMPLED_TEXTS = 5
 """Of which the likeliest is taken where decoding samples (temperature above 0): OpenAI's and faster-whisper's."""

@@ -16,7 +16,7 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import EngineFailed, EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, StageName, Word, Work
 from ipc.settings import StageSettings
-from stages.stage import Audio, ReadAudio
+from stages.engine import Audio, ReadAudio
 
 FRAMES_PER_SECOND = 100
 """The decoder's frame rate (its setting `frate`), by which it times words."""

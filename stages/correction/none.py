@@ -2,7 +2,7 @@
 
 from ipc.messages import CorrectionResult, CorrectionWork, StageName, Work
 from ipc.settings import StageSettings
-from stages.stage import ReadAudio
+from stages.engine import ReadAudio
 
 
 class NoCorrection:

@@ -20,7 +20,7 @@ from stages.correction import fitting, guard, prompt_files, prompts
 from stages.correction.model_server import ModelServer, reason
 from stages.correction.prompt_files import Prompt
 from stages.correction.readings import Reader
-from stages.stage import ReadAudio
+from stages.engine import ReadAudio
 
 WARM_UP_TEXT = "one two three"
 WAIT_FOR_SERVER_S = 30.0

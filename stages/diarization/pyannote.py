@@ -12,10 +12,10 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import EngineUnavailable, one_line
 from ipc.messages import DiarizationResult, DiarizationWork, GpuMemory, StageName, Work
 from ipc.settings import StageSettings
-from stages import torch_device
 from stages.diarization.pyannote_pipeline import open_pipeline
 from stages.diarization.pyannote_results import FoundTurn, to_result
-from stages.stage import Audio, ReadAudio
+from stages.engine import Audio, ReadAudio
+from stages.gpu import torch_device
 
 
 class Pyannote:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ipc.errors import EngineUnavailable, one_line
 from ipc.settings import DiarizationSettings
-from stages import offline, torch_device
+from stages import offline
+from stages.gpu import torch_device
 
 CHATTER = (
     # Once a start, a page long, about a decoder that is not used: audio comes from memory.

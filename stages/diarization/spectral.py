@@ -18,7 +18,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from ipc.messages import DiarizationResult, DiarizationWork, StageName, Turn, Work
 from ipc.settings import StageSettings
 from stages.diarization.features import FRAMES_PER_SECOND, Frames, Mask, Vector, analysed, statistics
-from stages.stage import Audio, ReadAudio
+from stages.engine import Audio, ReadAudio
 
 Labels = NDArray[np.intp]
 

@@ -13,10 +13,10 @@ from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.errors import EngineUnavailable, StaleHandle
 from ipc.messages import Boundary, IngestOutcome, IngestResult, IngestTask, IngestWork, StageName, Work
 from ipc.settings import StageSettings
+from stages.engine import ReadAudio
 from stages.ingest import endpointing
 from stages.ingest.endpointing import WINDOW, Endpointing
 from stages.ingest.vad import EnergyVad, SileroVad, Vad
-from stages.stage import ReadAudio
 
 PIECE = 30 * SAMPLE_RATE // WINDOW * WINDOW
 """Samples read at once: whole windows, at most 30 s, so that a whole file in one task needs little memory."""

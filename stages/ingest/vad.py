@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipc.errors import EngineUnavailable
+from stages.engine import Audio
 from stages.ingest.endpointing import WINDOW
-from stages.stage import Audio
 
 CONTEXT = 64
 """Samples before a window that Silero takes along with it at 16 kHz."""

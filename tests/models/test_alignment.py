@@ -19,10 +19,10 @@ from ipc.errors import EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, Word
 from ipc.model_names import ALIGNMENT_MODELS
 from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
-from stages import registry
 from stages.alignment.whisperx import WhisperxAligner
 from stages.asr.aligned import align, choose
-from stages.stage import Audio, GpuEngine
+from stages.engine import Audio, GpuEngine
+from stages.process import engine_registry
 from tests.models.tiny_wav2vec2 import build_tiny_wav2vec2, speech
 from tests.tiny_whisper import TEXT, build_tiny_whisper
 
@@ -116,7 +116,7 @@ def test_from_whisper_to_words_with_times(japanese: Path, tmp_path: Path) -> Non
     settings = StageSettings(
         asr=AsrSettings(model=model), alignment=AlignmentSettings(engine="whisperx", model=str(japanese))
     )
-    engine = registry.create("asr", "faster_whisper", settings)
+    engine = engine_registry.create("asr", "faster_whisper", settings)
     engine.load()
     engine.warm_up()
     _, audio = said(TEXT)

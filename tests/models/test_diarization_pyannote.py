@@ -19,8 +19,8 @@ from ipc.errors import EngineUnavailable
 from ipc.messages import DiarizationResult, DiarizationWork, IngestWork
 from ipc.settings import DiarizationSettings, StageSettings
 from stages.diarization.pyannote import Pyannote
-from stages.gpu_errors import is_out_of_memory
-from stages.stage import Audio, GpuEngine
+from stages.engine import Audio, GpuEngine
+from stages.gpu.errors import is_out_of_memory
 from tests.models.tiny_pyannote import build_tiny_pyannote
 from wernicke_daemon.answers import fits
 from wernicke_daemon.voices import Voices

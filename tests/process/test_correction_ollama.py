@@ -20,8 +20,8 @@ from ipc.settings import AsrSettings, CorrectionSettings, LlmSettings, StageSett
 from stages.correction import fitting, model_server, ollama
 from stages.correction.none import NoCorrection
 from stages.correction.ollama import OllamaCorrection
-from stages.registry import create
-from stages.stage import Audio
+from stages.engine import Audio
+from stages.process.engine_registry import create
 from tests.ollama_server import MODEL, Mode, OllamaServer, Place
 
 KANA = "きょうはきかいがくしゅうについてはなします"

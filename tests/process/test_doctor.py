@@ -128,7 +128,7 @@ def test_a_card_that_does_not_fit_the_profile(tmp_path: Path) -> None:
 
 def test_a_driver_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that asks it is given up, and killed."""
-    asleep = "import pathlib, os, sys, time\nif 'stages.probe' in sys.orig_argv:\n"
+    asleep = "import pathlib, os, sys, time\nif 'stages.process.probe' in sys.orig_argv:\n"
     asleep += f"    pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n    time.sleep(600)\n"
     (tmp_path / "sitecustomize.py").write_text(asleep)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from stages import parent_watch
+from stages.process import parent_watch
 from wernicke_daemon import child as child_module
 from wernicke_daemon import process_tree
 from wernicke_daemon.child import Child
@@ -38,7 +38,7 @@ sys.stdin.read()
 
 REPORT = """
 import ctypes, os, socket, sys
-from stages import parent_watch
+from stages.process import parent_watch
 link = socket.create_connection(("127.0.0.1", {port}))
 link.sendall({name!r} + b" %d\\n" % os.getpid())
 """
@@ -216,7 +216,7 @@ def test_siblings_do_not_keep_the_pipe_open(listener: Listener, start_parent: St
 def test_parent_that_is_already_gone_ends_the_child() -> None:
     """A parent that died before it could be watched is noticed by its pid."""
     events = Events()
-    events.start("from stages import parent_watch\nparent_watch.watch_parent(1 << 30, None)\nprint('alive')")
+    events.start("from stages.process import parent_watch\nparent_watch.watch_parent(1 << 30, None)\nprint('alive')")
     assert events.exit() == parent_watch.PARENT_GONE
     assert events.lines.empty()
 
@@ -225,9 +225,7 @@ def test_parent_that_is_already_gone_ends_the_child() -> None:
 def test_unwatchable_parent_ends_the_child() -> None:
     """A pipe that can't be read is no reason to live on unwatched."""
     events = Events()
-    code = (
-        f"from stages import parent_watch\nparent_watch.watch_parent({os.getpid()}, 999)\nimport time\ntime.sleep(600)"
-    )
+    code = f"from stages.process import parent_watch\nparent_watch.watch_parent({os.getpid()}, 999)\nimport time\ntime.sleep(600)"
     events.start(code)
     assert b"can't be watched" in events.line()
     assert events.exit() == parent_watch.PARENT_GONE
@@ -261,7 +259,7 @@ def test_boot_record_of_a_megabyte_arrives() -> None:
     """More than a pipe holds reaches the child whole, and start() does not wait for it."""
     events = Events()
     boot = os.urandom(1 << 20)
-    code = "import hashlib\nfrom stages.parent_watch import read_boot\nprint(hashlib.sha256(read_boot()).hexdigest())"
+    code = "import hashlib\nfrom stages.process.parent_watch import read_boot\nprint(hashlib.sha256(read_boot()).hexdigest())"
     events.start(code, boot)
     assert events.line().decode() == hashlib.sha256(boot).hexdigest()
     assert events.exit() == 0
@@ -271,7 +269,7 @@ def test_stdin_is_the_null_device_afterwards() -> None:
     """Whatever reads stdin later finds it empty and not the pipe."""
     events = Events()
     code = (
-        "import os, sys\nfrom stages.parent_watch import read_boot\nread_boot()\n"
+        "import os, sys\nfrom stages.process.parent_watch import read_boot\nread_boot()\n"
         "null = os.stat(os.devnull)\nprint(os.path.samestat(os.fstat(0), null), os.read(0, 1), sys.stdin.read())"
     )
     events.start(code, b"boot")
@@ -282,7 +280,7 @@ def test_truncated_boot_record_ends_the_child_with_a_sentence() -> None:
     """A record that breaks off (the front died, or somebody runs the stage by hand) is no traceback."""
     for record in (b"", b"\0\0", b"\0\0\0\5ab"):
         result = subprocess.run(
-            [sys.executable, "-c", "from stages.parent_watch import read_boot; read_boot()"],
+            [sys.executable, "-c", "from stages.process.parent_watch import read_boot; read_boot()"],
             input=record,
             capture_output=True,
             env=process_tree.environment(),

@@ -26,7 +26,7 @@ from wernicke_daemon.hardware.profiles import Choice
 
 
 def stage_processes(parent: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(parent).children() if "stages.runner" in child.cmdline()]
+    return [child for child in psutil.Process(parent).children() if "stages.process.runner" in child.cmdline()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -147,7 +147,7 @@ def processes(name: StageName) -> set[int]:
     found = set()
     for child in psutil.Process().children(recursive=True):
         try:
-            if child.cmdline()[-2:] == ["stages.runner", name]:
+            if child.cmdline()[-2:] == ["stages.process.runner", name]:
                 found.add(child.pid)
         except psutil.Error:  # it has ended meanwhile
             continue

@@ -11,12 +11,12 @@ from ipc.errors import EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, Word
 from ipc.model_names import ALIGNMENT_MODELS
 from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
-from stages import registry
 from stages.alignment import model_files
 from stages.alignment.whisperx import Alignment
 from stages.asr.aligned import choose, with_times
 from stages.asr.pocketsphinx import PocketSphinx
-from stages.stage import Audio
+from stages.engine import Audio
+from stages.process import engine_registry
 from tests.tiny_whisper import build_tiny_whisper
 
 TEXT = "きょうはきかいがくしゅうについてはなします"
@@ -59,7 +59,7 @@ def test_whispers_own_pieces_are_joined_to_words(tmp_path: Path, engine: str, wh
         asr=AsrSettings(engine="faster_whisper", model=model),
         alignment=AlignmentSettings(engine=engine),  # type: ignore[arg-type]
     )
-    aligned = registry.create("asr", "faster_whisper", settings)
+    aligned = engine_registry.create("asr", "faster_whisper", settings)
     with structlog.testing.capture_logs() as lines:
         aligned.load()
     aligned.warm_up()
@@ -83,8 +83,8 @@ def test_whispers_own_pieces_are_joined_to_words(tmp_path: Path, engine: str, wh
 
 def test_pocketsphinx_times_its_words_itself() -> None:
     """It is wrapped only where whisperx is asked for by name."""
-    assert isinstance(registry.create("asr", "pocketsphinx", configured("auto", "en")), PocketSphinx)
-    assert not isinstance(registry.create("asr", "pocketsphinx", configured("whisperx", "en")), PocketSphinx)
+    assert isinstance(engine_registry.create("asr", "pocketsphinx", configured("auto", "en")), PocketSphinx)
+    assert not isinstance(engine_registry.create("asr", "pocketsphinx", configured("whisperx", "en")), PocketSphinx)
 
 
 @pytest.mark.parametrize(

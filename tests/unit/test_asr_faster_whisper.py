@@ -12,7 +12,7 @@ from ipc.errors import EngineFailed
 from ipc.messages import AsrResult, AsrWork, DiarizationWork
 from stages.asr.faster_whisper import FasterWhisper
 from stages.asr.whisper_prompt import PROMPT_TOKENS
-from stages.stage import Audio, GpuEngine
+from stages.engine import Audio, GpuEngine
 from tests.tiny_whisper import SECONDS_PER_PIECE, TEXT, build_tiny_whisper, pieces, whisper_engine
 
 RATE = 16_000

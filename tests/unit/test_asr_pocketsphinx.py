@@ -13,7 +13,7 @@ from ipc.errors import EngineFailed, EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, DiarizationWork, Word
 from ipc.settings import AsrSettings, StageSettings
 from stages.asr.pocketsphinx import PocketSphinx, split_at_pauses, to_int16
-from stages.stage import Audio
+from stages.engine import Audio
 
 DEMO = Path(__file__).resolve().parents[2] / "wernicke_daemon" / "demo"
 RATE = 16_000

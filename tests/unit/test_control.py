@@ -8,7 +8,7 @@ import zmq
 
 from ipc.channels import Boot, new_keys
 from ipc.messages import Cancel
-from stages.control import MOST_CANCELLED, Control
+from stages.process.control import MOST_CANCELLED, Control
 
 MOST_CREDIT = 8
 

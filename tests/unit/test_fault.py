@@ -24,7 +24,7 @@ from ipc.messages import (
     Work,
 )
 from ipc.settings import Fault
-from stages.fault import Faults
+from stages.testing.faults import Faults
 from wernicke_daemon.answers import fits
 
 KILLED = 3 if sys.platform == "win32" else -9
@@ -33,7 +33,7 @@ IN_A_PROCESS = """
 import faulthandler, sys, threading, time
 from ipc.messages import CorrectionWork, Job
 from ipc.settings import Fault
-from stages.fault import Faults
+from stages.testing.faults import Faults
 
 def run_on():
     time.sleep(0.5)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.gpu_errors import is_device_error, is_out_of_memory
+from stages.gpu.errors import is_device_error, is_out_of_memory
 
 
 class OutOfMemoryError(RuntimeError):

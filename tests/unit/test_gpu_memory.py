@@ -11,9 +11,9 @@ from ipc import gpu
 from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, AsrWork, Done, Failed, GpuMemory, Job, Result, Work
-from stages.fault import Faults
-from stages.stage import ReadAudio
-from stages.worker import Worker
+from stages.engine import ReadAudio
+from stages.process.worker import Worker
+from stages.testing.faults import Faults
 
 RESULT = AsrResult("en", 1.0, (), "none")
 JOB = Job(1, AsrWork(AudioHandle("arena", 0, 1, 0, 0), "en"), limit_s=60.0)
@@ -62,7 +62,7 @@ class Engine:
 
 
 class Control:
-    """The part of stages.control.Control that a worker uses."""
+    """The part of stages.process.control.Control that a worker uses."""
 
     gpu: GpuMemory | None = None
 

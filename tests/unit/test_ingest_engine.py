@@ -14,11 +14,11 @@ from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.errors import EngineUnavailable, StaleHandle
 from ipc.messages import Boundary, IngestOutcome, IngestTask, IngestWork, Trigger
 from ipc.settings import StageSettings, VadSettings
+from stages.engine import Audio
 from stages.ingest.endpointing import WHISPER_SAMPLES, WINDOW
 from stages.ingest.engine import PIECE, EnergyIngest, SessionState, SileroIngest
 from stages.ingest.vad import SileroMemory, SileroVad
-from stages.registry import create
-from stages.stage import Audio
+from stages.process.engine_registry import create
 
 MEETINGS = Path(__file__).parents[3] / "shared" / "audio"
 ENERGY = EnergyIngest("ingest", StageSettings())

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ipc import win32
-from stages import parent_watch
+from stages.process import parent_watch
 from wernicke_daemon import process_tree
 
 JOB = 0x1_0000_0010

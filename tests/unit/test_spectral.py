@@ -18,7 +18,7 @@ from ipc.messages import DiarizationResult, DiarizationWork, IngestWork
 from ipc.settings import DiarizationSettings, StageSettings
 from stages.diarization.none import NoDiarization
 from stages.diarization.spectral import SAME_VOICE, Spectral
-from stages.stage import Audio
+from stages.engine import Audio
 from wernicke_daemon.voices import Voices
 
 ROOT = Path(__file__).resolve().parents[2]

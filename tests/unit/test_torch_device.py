@@ -9,7 +9,7 @@ from ipc import gpu
 from ipc.errors import EngineUnavailable
 from ipc.messages import GpuMemory
 from ipc.settings import Device
-from stages import torch_device
+from stages.gpu import torch_device
 
 
 @pytest.fixture

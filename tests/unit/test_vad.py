@@ -12,10 +12,10 @@ from scipy.io import wavfile
 
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import EngineUnavailable
+from stages.engine import Audio
 from stages.ingest import vad
 from stages.ingest.endpointing import WINDOW
 from stages.ingest.vad import SETTLING, EnergyVad, SileroMemory, SileroVad, Vad
-from stages.stage import Audio
 
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "wernicke_daemon" / "demo" / "clip.flac"

@@ -8,7 +8,7 @@ from wernicke_daemon.hardware import budget, profiles
 from wernicke_daemon.models.catalog import Model
 
 Fact = dict[str, Any] | None
-"""What `stages.probe` says of one part: None where there is no such thing, or `error`."""
+"""What `stages.process.probe` says of one part: None where there is no such thing, or `error`."""
 
 
 class Check(NamedTuple):

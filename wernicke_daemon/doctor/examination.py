@@ -16,7 +16,7 @@ from wernicke_daemon.typed_toml import ConfigError
 
 
 class Seen(NamedTuple):
-    """What several checks need. config: with its profile applied. probe: what `stages.probe` said; where it did not
+    """What several checks need. config: with its profile applied. probe: what `stages.process.probe` said; where it did not
     answer it is empty, and `problem` says why. loaded: of `ollama_watch.held`. running: whether this daemon runs
     already."""
 

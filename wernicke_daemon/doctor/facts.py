@@ -27,10 +27,10 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def probe(timeout_s: float = PROBE_TIMEOUT_S) -> dict[str, Any]:
-    """What `stages.probe` says. Raises OSError, TimeoutError or ValueError: the process can't be started, hangs, or
+    """What `stages.process.probe` says. Raises OSError, TimeoutError or ValueError: the process can't be started, hangs, or
     says nothing of use."""
     process = subprocess.Popen(
-        [process_tree.python(), "-m", "stages.probe"],
+        [process_tree.python(), "-m", "stages.process.probe"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

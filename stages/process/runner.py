@@ -1,17 +1,18 @@
-"""A stage process: `python -m stages.runner STAGE`, started by the daemon only.
+"""A stage process: `python -m stages.process.runner STAGE`, started by the daemon only.
 
 STAGE is for people who look at a list of processes; what counts is the boot record on stdin. It is read, and stdin
 made the null device, before anything else is imported (see `parent_watch.read_boot`).
 """
 
-from stages import offline, parent_watch
+from stages import offline
+from stages.process import parent_watch
 
 
 def main() -> None:
     offline.enforce()
     parent_watch.ignore_interrupts()
     record = parent_watch.read_boot()
-    from stages import worker
+    from stages.process import worker
 
     worker.run(record)
 

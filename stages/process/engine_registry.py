@@ -7,7 +7,7 @@ from ipc.errors import EngineUnavailable
 from ipc.messages import StageName
 from ipc.settings import StageSettings
 from stages.asr.aligned import with_alignment
-from stages.stage import Engine
+from stages.engine import Engine
 
 ENGINES: dict[StageName, dict[str, str]] = {
     "ingest": {
@@ -46,7 +46,7 @@ def wanted(stage: StageName, settings: StageSettings) -> list[str]:
 
 def create(stage: StageName, name: str, settings: StageSettings) -> Engine:
     """Raises EngineUnavailable where a package that the engine needs is not installed."""
-    where = "stages.sleep:Sleep" if name == "sleep" else ENGINES[stage][name]
+    where = "stages.testing.sleep:Sleep" if name == "sleep" else ENGINES[stage][name]
     module, _, attribute = where.partition(":")
     try:
         factory = getattr(import_module(module), attribute)

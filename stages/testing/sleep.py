@@ -16,7 +16,7 @@ from ipc.messages import (
     Work,
 )
 from ipc.settings import StageSettings
-from stages.stage import ReadAudio
+from stages.engine import ReadAudio
 
 
 class Sleep:

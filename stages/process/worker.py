@@ -1,6 +1,6 @@
 """The one loop that all stages share.
 
-Life of a stage process, after `stages.runner` has read its boot record: tie itself to its parent → connect → HELLO →
+Life of a stage process, after `stages.process.runner` has read its boot record: tie itself to its parent → connect → HELLO →
 wait for INIT → load and warm up an engine → READY → one job after another → STOP. Whatever it is doing, it may be
 killed: it keeps nothing that the front does not have.
 """
@@ -23,11 +23,11 @@ from ipc.arena import NO_JOB, ArenaReader
 from ipc.channels import Boot
 from ipc.errors import EngineUnavailable, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Unusable, Work
-from stages import logs, parent_watch, registry
-from stages.control import Control
-from stages.fault import Faults
-from stages.gpu_errors import is_device_error, is_out_of_memory
-from stages.stage import Engine, GpuEngine, ReadAudio
+from stages.engine import Engine, GpuEngine, ReadAudio
+from stages.gpu.errors import is_device_error, is_out_of_memory
+from stages.process import engine_registry, logs, parent_watch
+from stages.process.control import Control
+from stages.testing.faults import Faults
 
 Socket = zmq.Socket[bytes]
 
@@ -83,7 +83,7 @@ def stacks_after(limit_s: float) -> Iterator[None]:
 def start_engine(stage: StageName, init: Init, control: Control, faults: Faults) -> Engine | None:
     """The first engine that can be loaded and warmed up; None (and UNUSABLE said) if there is none."""
     refused: list[str] = []
-    names = registry.wanted(stage, init.settings)
+    names = engine_registry.wanted(stage, init.settings)
     for name in names:
         began = time.perf_counter()
         control.report(Loading(f"loading {name}"))
@@ -104,7 +104,7 @@ def start_engine(stage: StageName, init: Init, control: Control, faults: Faults)
 
 def load(stage: StageName, name: str, init: Init, faults: Faults) -> Engine:
     """Loaded and warmed up. Raises EngineUnavailable, whatever went wrong."""
-    engine = registry.create(stage, name, init.settings)
+    engine = engine_registry.create(stage, name, init.settings)
     try:
         faults.at_load()
         engine.load()
