@@ -19,8 +19,8 @@ from ipc.errors import EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, Word
 from ipc.model_names import ALIGNMENT_MODELS
 from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
-from stages.alignment.whisperx import WhisperxAligner
 from stages.asr.aligned import align, choose
+from stages.asr.alignment.whisperx import WhisperxAligner
 from stages.engine import Audio, GpuEngine
 from stages.process import engine_registry
 from tests.models.tiny_wav2vec2 import build_tiny_wav2vec2, speech

@@ -11,9 +11,9 @@ from ipc.errors import EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, Word
 from ipc.model_names import ALIGNMENT_MODELS
 from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
-from stages.alignment import model_files
-from stages.alignment.whisperx import Alignment
 from stages.asr.aligned import choose, with_times
+from stages.asr.alignment import model_files
+from stages.asr.alignment.whisperx import Alignment
 from stages.asr.pocketsphinx import PocketSphinx
 from stages.engine import Audio
 from stages.process import engine_registry

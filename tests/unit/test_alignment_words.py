@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipc.messages import Word
-from stages.alignment import characters
-from stages.alignment.words import into_words
+from stages.asr.alignment import characters
+from stages.asr.alignment.words import into_words
 
 LETTERS = "今日はアイ話します。「」、 （）aZ9%é\u3000ーㇰｶﾞ㍿½𠮷"
 

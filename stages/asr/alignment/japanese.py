@@ -9,7 +9,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from stages.alignment.units import Unit
+from stages.asr.alignment.units import Unit
 
 ENDINGS = {"助動詞", "接尾辞"}
 """Parts of speech (UniDic's): auxiliaries (ます, た, です) and suffixes (さん)."""

@@ -22,9 +22,9 @@ from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import GpuMemory, Segment
 from ipc.settings import StageSettings
 from stages import offline
-from stages.alignment import characters, model_files
-from stages.alignment.model_files import ELSE
-from stages.alignment.words import into_words
+from stages.asr.alignment import characters, model_files
+from stages.asr.alignment.model_files import ELSE
+from stages.asr.alignment.words import into_words
 from stages.engine import Audio
 from stages.gpu import torch_device
 from stages.gpu.errors import is_out_of_memory

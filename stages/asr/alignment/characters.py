@@ -3,7 +3,7 @@
 from collections.abc import Container, Mapping
 
 from ipc.messages import Word
-from stages.alignment.words import has_sound
+from stages.asr.alignment.words import has_sound
 
 Timing = Mapping[str, float | str]
 """Of one character: "start" and "end" in seconds and "score" 0…1, all three or none of them."""

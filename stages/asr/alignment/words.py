@@ -11,8 +11,8 @@ from itertools import accumulate
 from statistics import fmean
 
 from ipc.messages import Word
-from stages.alignment import japanese
-from stages.alignment.units import Unit
+from stages.asr.alignment import japanese
+from stages.asr.alignment.units import Unit
 
 WITHOUT_BLANKS = {"zh", "yue", "th", "lo", "my"}
 """Languages that are written without blanks and for which there is no dictionary here: their words are characters."""
