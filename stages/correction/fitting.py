@@ -13,7 +13,7 @@ from itertools import accumulate, takewhile
 from typing import NamedTuple
 
 from stages.correction.prompt_files import Prompt
-from stages.correction.prompts import Message, Texts, messages
+from stages.correction.request import Message, Texts, messages
 
 TOKENS_PER_MESSAGE = 8
 """Role and marks around it: five in qwen2.5's chat template, and three at the end, where the answer begins."""

@@ -16,10 +16,12 @@ import structlog
 from ipc.errors import EngineUnavailable
 from ipc.messages import CorrectionResult, CorrectionWork, StageName, Work
 from ipc.settings import StageSettings
-from stages.correction import fitting, guard, prompt_files, prompts
-from stages.correction.model_server import ModelServer, reason
+from stages.correction import fitting, prompt_files
+from stages.correction import request as prompts
+from stages.correction.guard import verdict
+from stages.correction.guard.readings import Reader
+from stages.correction.ollama_server import ModelServer, reason
 from stages.correction.prompt_files import Prompt
-from stages.correction.readings import Reader
 from stages.engine import ReadAudio
 
 WARM_UP_TEXT = "one two three"
@@ -166,7 +168,7 @@ class OllamaCorrection:
         if corrected == original.strip():
             return None, False
         read = self._read_japanese if work.language == "ja" else None
-        accepted = guard.accept(original, corrected, work.glossary, read)
+        accepted = verdict.accept(original, corrected, work.glossary, read)
         return (corrected if accepted else None), not accepted
 
 

@@ -17,7 +17,7 @@ from ipc.audio_handle import AudioHandle
 from ipc.errors import EngineUnavailable
 from ipc.messages import CorrectionResult, CorrectionWork
 from ipc.settings import AsrSettings, CorrectionSettings, LlmSettings, StageSettings
-from stages.correction import fitting, model_server, ollama
+from stages.correction import fitting, ollama, ollama_server
 from stages.correction.none import NoCorrection
 from stages.correction.ollama import OllamaCorrection
 from stages.engine import Audio
@@ -290,7 +290,7 @@ def test_a_model_that_does_not_answer_is_a_failed_start(server: OllamaServer, mo
 
 def test_a_server_that_comes_up_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where config.toml names Ollama, both may have been started at logon."""
-    monkeypatch.setattr(model_server, "RETRY_S", 0.05)
+    monkeypatch.setattr(ollama_server, "RETRY_S", 0.05)
     place = Place()
     engine = OllamaCorrection("correction", named(place.url))
     with capture_logs() as logs:
@@ -307,7 +307,7 @@ def test_a_server_that_comes_up_late_is_waited_for(monkeypatch: pytest.MonkeyPat
 
 def test_a_server_that_does_not_come_up_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait is bounded, and the refusal is the same as without it."""
-    monkeypatch.setattr(model_server, "RETRY_S", 0.05)
+    monkeypatch.setattr(ollama_server, "RETRY_S", 0.05)
     monkeypatch.setattr(ollama, "WAIT_FOR_SERVER_S", 0.2)
     nobody = Place()
     url = nobody.url
@@ -348,7 +348,7 @@ def test_a_load_that_fails_is_not_tried_with_every_job(server: OllamaServer, mon
             assert correct(engine, "one") == CorrectionResult((None,), 0, ("LLM_UNAVAILABLE",))
         assert asked(server, "/api/generate") == 1
         server.mode = "good"
-        monkeypatch.setattr(model_server, "LOAD_AGAIN_AFTER_S", 0.0)
+        monkeypatch.setattr(ollama_server, "LOAD_AGAIN_AFTER_S", 0.0)
         correct(engine, "one")
         wait_until(lambda: MODEL in server.loaded and "llm_loaded" in events(logs))
         assert correct(engine, "one").texts == ("one.",)

@@ -20,7 +20,7 @@ from stages.correction.fitting import (
     tokens,
 )
 from stages.correction.prompt_files import Prompt
-from stages.correction.prompts import messages
+from stages.correction.request import messages
 
 PACKAGED = prompt_files.load("")
 DEFAULT = LlmSettings().num_ctx

@@ -7,10 +7,10 @@ import pytest
 
 from ipc.errors import EngineUnavailable
 from stages.correction import prompt_files
-from stages.correction.guard import accept
+from stages.correction.guard.readings import Reader
+from stages.correction.guard.verdict import accept
 from stages.correction.prompt_files import Prompt
-from stages.correction.prompts import InvalidAnswer, messages, read_answer
-from stages.correction.readings import Reader
+from stages.correction.request import InvalidAnswer, messages, read_answer
 
 PLAIN = Prompt("Mend.")
 EXAMPLE = '[[examples]]\nheard = ["a", "b"]\ncorrected = ["A", "B"]\ncontext = ["c"]\nglossary = ["d"]\n'

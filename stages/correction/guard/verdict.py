@@ -8,8 +8,8 @@ other language by its letters (`letters`).
 import unicodedata
 from collections.abc import Sequence
 
-from stages.correction.letters import same_letters
-from stages.correction.sounds import Read, same_sounds
+from stages.correction.guard.letters import same_letters
+from stages.correction.guard.sounds import Read, same_sounds
 
 MARKUP = "<>{}[]`*#|\\"
 

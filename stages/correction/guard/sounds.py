@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 from rapidfuzz.distance import Levenshtein
 
-from stages.correction.readings import Word
+from stages.correction.guard.readings import Word
 
 TERM_TOLERANCE = 1 / 3
 """Share of a term's kana that may be others. Chosen on the examples of tests/unit/test_guard.py, not on a corpus."""
