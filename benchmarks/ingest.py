@@ -32,7 +32,7 @@ from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Message, exchange
 from wernicke_daemon.commands import media
 from wernicke_daemon.commands.media import Samples
-from wernicke_daemon.config import AudioSettings, Config, LoggingSettings, RuntimeSettings
+from wernicke_daemon.config.schema import AudioSettings, Config, LoggingSettings, RuntimeSettings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.gateway import PATH

@@ -38,7 +38,7 @@ from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
 from stages.testing.sleep import Sleep
 from wernicke_daemon import logs, process_tree
 from wernicke_daemon.client import MONO_16K
-from wernicke_daemon.config import Config, JournalSettings, LoggingSettings, RuntimeSettings
+from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
 from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.protocol import Error, Final, ServerMessage, Suppressed
 from wernicke_daemon.records import transcripts

@@ -46,7 +46,7 @@ from ipc import shared_memory
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon.commands import media
-from wernicke_daemon.config import Config, overrides, stage_settings
+from wernicke_daemon.config.schema import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.gateway import PATH

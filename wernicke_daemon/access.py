@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 from websockets.datastructures import Headers
 
-from wernicke_daemon.config import SecuritySettings
+from wernicke_daemon.config.schema import SecuritySettings
 
 FIRST_MESSAGE_S = 10.0
 """Seconds that a connection without a token in its request has for the message that brings it."""

@@ -25,7 +25,7 @@ from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
 from wernicke_daemon import descriptors, logs, process_tree, protocol
 from wernicke_daemon.availability import REQUIRED
-from wernicke_daemon.config import Config, stage_settings
+from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
 from wernicke_daemon.hardware import budget, loading
 from wernicke_daemon.hardware.keep_awake import KeepAwake

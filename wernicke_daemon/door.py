@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
 from wernicke_daemon import access, protocol
-from wernicke_daemon.config import SecuritySettings
+from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.protocol import Error, Start
 
 RETRY_AFTER_S = 10.0

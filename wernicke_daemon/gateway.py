@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 
 from ipc.errors import WernickeError
 from wernicke_daemon import access, protocol
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.connection import Connection, options_from
 from wernicke_daemon.door import SMALL_FRAME, Door
 from wernicke_daemon.protocol import Start

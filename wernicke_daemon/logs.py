@@ -17,7 +17,7 @@ from structlog.typing import Processor
 from websockets.exceptions import WebSocketException
 
 from ipc.messages import StageName
-from wernicke_daemon.config import LoggingSettings
+from wernicke_daemon.config.schema import LoggingSettings
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,

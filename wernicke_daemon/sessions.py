@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from ipc.arena import Arena
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.ingest_feed import IngestFeed
 from wernicke_daemon.intake import Left
 from wernicke_daemon.protocol import ServerMessage

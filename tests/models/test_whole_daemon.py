@@ -19,7 +19,7 @@ from tests.ollama_server import OllamaServer
 from tests.process.conftest import started
 from tests.tiny_whisper import build_tiny_whisper
 from wernicke_daemon.commands import media
-from wernicke_daemon.config import Config, overrides
+from wernicke_daemon.config.schema import Config, overrides
 from wernicke_daemon.daemon import Daemon
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]

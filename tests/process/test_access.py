@@ -20,7 +20,7 @@ from tests import wire
 from tests.process.conftest import embedded, started
 from wernicke_daemon import access, cli, process_tree, tls
 from wernicke_daemon.client import Client, ClientError, Exit, Message
-from wernicke_daemon.config import Config, SecuritySettings
+from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.daemon import Daemon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,7 +11,7 @@ from ipc.messages import StageName
 from tests import wire
 from tests.ollama_server import MODEL, OllamaServer, Place
 from tests.process.conftest import embedded, started
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.hardware import watch
 

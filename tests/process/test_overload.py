@@ -19,7 +19,7 @@ from ipc.messages import StageName
 from ipc.settings import Fault, StageSettings
 from tests import wire
 from tests.process.conftest import embedded
-from wernicke_daemon.config import Config, stage_settings
+from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests import wire
 from tests.process.conftest import embedded
-from wernicke_daemon.config import Config, stage_settings
+from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 
 SPEECH = wire.turn(5).astype("<f4").tobytes()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ipc.messages import Boundary, StageName
 from ipc.settings import Fault, StageSettings
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.supervised_stage import State, SupervisedStage
 from wernicke_daemon.utterance import Utterance

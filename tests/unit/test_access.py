@@ -14,7 +14,7 @@ from websockets.datastructures import Headers
 
 from wernicke_daemon import access
 from wernicke_daemon.access import Verdict
-from wernicke_daemon.config import SecuritySettings
+from wernicke_daemon.config.schema import SecuritySettings
 
 TOKEN, OTHER = access.new_token(), access.new_token()
 PAGE = "http://localhost:3000"

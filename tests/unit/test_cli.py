@@ -16,7 +16,7 @@ from ipc import gpu
 from ipc.errors import WernickeError
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import run
 from wernicke_daemon.hardware.profiles import Choice
 

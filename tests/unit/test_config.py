@@ -7,7 +7,7 @@ import pytest
 from msgspec import json
 
 from ipc.settings import StageSettings
-from wernicke_daemon.config import Config, ConfigError, load, overrides, parse, stage_settings
+from wernicke_daemon.config.schema import Config, ConfigError, load, overrides, parse, stage_settings
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = json.decode(json.encode(Config()))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.doctor import checks
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.hardware import budget

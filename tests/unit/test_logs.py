@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from wernicke_daemon import logs
-from wernicke_daemon.config import LoggingSettings
+from wernicke_daemon.config.schema import LoggingSettings
 
 LIMIT = 1000
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from wernicke_daemon.commands import models
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.models import catalog, hub
 from wernicke_daemon.models.catalog import Model

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 
 if TYPE_CHECKING:
     from wernicke_daemon.doctor.checks import Check

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ipc.errors import WernickeError
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import catalog, hub
 from wernicke_daemon.models.catalog import Model
 from wernicke_daemon.models.hub import NotFetched

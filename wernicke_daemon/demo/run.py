@@ -21,7 +21,7 @@ from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Message, exchange, problem
 from wernicke_daemon.commands.exports import cues
 from wernicke_daemon.commands.media import Samples, decode, stream
-from wernicke_daemon.config import Config, overrides
+from wernicke_daemon.config.schema import Config, overrides
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
 from wernicke_daemon.hardware.profiles import applied

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from wernicke_daemon.commands import models
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
+from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.doctor import checks, facts
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.doctor.facts import OllamaFacts
 from wernicke_daemon.hardware import budget, machine, ollama_watch, profiles
 from wernicke_daemon.models import catalog, hub
-from wernicke_daemon.typed_toml import ConfigError
 
 
 class Seen(NamedTuple):

@@ -16,7 +16,7 @@ import httpx
 from packaging.requirements import Requirement
 
 from wernicke_daemon import process_tree
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import ollama_models
 
 PROBE_TIMEOUT_S = 120.0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ipc import vram
 from ipc.messages import StageName
 from ipc.model_names import ollama_name
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 
 
 class Need(NamedTuple):

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from ipc import gpu
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware import ollama_watch, profiles
 from wernicke_daemon.hardware.profiles import Choice
 

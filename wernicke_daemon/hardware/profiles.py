@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from wernicke_daemon.config import Config, Profile
+from wernicke_daemon.config.schema import Config, Profile
+from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.hardware import budget
-from wernicke_daemon.typed_toml import ConfigError
 
 Settings = dict[str, dict[str, Any]]
 NOTHING: Mapping[str, int] = {}

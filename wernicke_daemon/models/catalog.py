@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from ipc.model_names import alignment_model, whisper_repository
 from ipc.settings import AsrSettings
-from wernicke_daemon.config import Config
+from wernicke_daemon.config.schema import Config
 
 Keeper = Literal["hub", "ollama"]
 """Who keeps a model: the cache of the Hugging Face hub (or a directory of the user's own), or the Ollama server."""
