@@ -28,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import report
 from benchmarks.report import Figure
 from ipc.settings import StageSettings
-from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Message, exchange
 from wernicke_daemon.commands import media
 from wernicke_daemon.commands.media import Samples
@@ -36,6 +35,7 @@ from wernicke_daemon.config.schema import AudioSettings, Config, LoggingSettings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.gateway import PATH
+from wernicke_daemon.wire.audio import AudioFormat
 
 MAC = AudioFormat(48_000, channels=2, encoding="f32le")
 

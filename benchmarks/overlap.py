@@ -40,7 +40,6 @@ from wernicke_daemon import logs, process_tree
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
 from wernicke_daemon.pipeline import Pipeline
-from wernicke_daemon.protocol import Error, Final, ServerMessage, Suppressed
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import Store
@@ -48,6 +47,7 @@ from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.stats import Stats
 from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.wire.protocol import Error, Final, ServerMessage, Suppressed
 
 NAMES: tuple[StageName, ...] = ("asr", "diarization", "correction")
 Times = dict[str, float]

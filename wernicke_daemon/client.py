@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
-from wernicke_daemon.audio import AudioFormat
+from wernicke_daemon.wire.audio import AudioFormat
 
 DEFAULT_URL = "ws://localhost:8000/transcribe"
 
@@ -219,7 +219,7 @@ def tls_context(url: str, cafile: Path | None) -> SSLContext | None:
     """None where `url` is not a secure one. Raises ClientError for a certificate that nothing would be held against,
     and TlsError."""
     if urlsplit(url).scheme in ("wss", "https"):
-        from wernicke_daemon.tls import client_context
+        from wernicke_daemon.wire.tls import client_context
 
         return client_context(cafile)
     if cafile is not None:

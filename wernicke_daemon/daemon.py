@@ -23,7 +23,7 @@ from ipc import gpu, shared_memory
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
-from wernicke_daemon import descriptors, logs, process_tree, protocol
+from wernicke_daemon import descriptors, logs, process_tree
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
@@ -43,6 +43,7 @@ from wernicke_daemon.sessions import Sessions
 from wernicke_daemon.stats import Stats
 from wernicke_daemon.supervised_stage import State
 from wernicke_daemon.supervisor import Supervisor
+from wernicke_daemon.wire import protocol
 
 _log = structlog.get_logger()
 

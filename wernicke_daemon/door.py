@@ -8,9 +8,10 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
-from wernicke_daemon import access, protocol
+from wernicke_daemon import access
 from wernicke_daemon.config.schema import SecuritySettings
-from wernicke_daemon.protocol import Error, Start
+from wernicke_daemon.wire import protocol
+from wernicke_daemon.wire.protocol import Error, Start
 
 RETRY_AFTER_S = 10.0
 

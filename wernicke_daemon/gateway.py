@@ -14,16 +14,17 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from ipc.errors import WernickeError
-from wernicke_daemon import access, protocol
+from wernicke_daemon import access
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.connection import Connection, options_from
 from wernicke_daemon.door import SMALL_FRAME, Door
-from wernicke_daemon.protocol import Start
-from wernicke_daemon.public_text import public
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
 from wernicke_daemon.sessions import Sessions
 from wernicke_daemon.visitors import Visitors, address, connection_class
+from wernicke_daemon.wire import protocol
+from wernicke_daemon.wire.protocol import Start
+from wernicke_daemon.wire.redaction import public
 
 PATH = "/transcribe"
 GOODBYE_S = 1.0
@@ -104,7 +105,7 @@ class Gateway:
         files = self._config.tls_files
         if files is None:
             return None
-        from wernicke_daemon import tls  # cryptography takes a while to import, and few need it
+        from wernicke_daemon.wire import tls
 
         return tls.server_context(*files)
 

@@ -2,7 +2,7 @@
 
 import math
 
-from wernicke_daemon.audio import AudioFormat
+from wernicke_daemon.wire.audio import AudioFormat
 
 EVIDENCE_S = 5.0
 """Seconds of unbroken arrival that a verdict rests on."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ipc.messages import Word
-from wernicke_daemon.protocol import Final, Partial, SegmentOut, TimestampRange, WordOut, utc_text
 from wernicke_daemon.utterance import SpokenLine, Utterance
+from wernicke_daemon.wire.protocol import Final, Partial, SegmentOut, TimestampRange, WordOut, utc_text
 
 NO_BLANKS = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km", "bo"})
 """Languages written without blanks between words: their segments are joined with nothing."""

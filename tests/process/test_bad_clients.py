@@ -28,10 +28,11 @@ from websockets.asyncio.server import ServerConnection
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
 from tests.process.conftest import embedded, serving, started
-from wernicke_daemon import descriptors, repeats, tls, visitors
+from wernicke_daemon import descriptors, repeats, visitors
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.reporter import IN_FULL
+from wernicke_daemon.wire import tls
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import serialization
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from wernicke_daemon import access, tls
+from wernicke_daemon import access
 from wernicke_daemon.commands import security
+from wernicke_daemon.wire import tls
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=1000)

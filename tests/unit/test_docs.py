@@ -13,12 +13,13 @@ import structlog
 
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
-from wernicke_daemon import protocol, results
+from wernicke_daemon import results
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Session
 from wernicke_daemon.stats import Stats
 from wernicke_daemon.utterance import SpokenLine, Utterance
+from wernicke_daemon.wire import protocol
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

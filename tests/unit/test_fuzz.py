@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from ipc import codec, messages
 from ipc.audio_handle import AudioHandle
-from wernicke_daemon import protocol
-from wernicke_daemon.audio import (
+from wernicke_daemon.connection import options_from
+from wernicke_daemon.session import Options
+from wernicke_daemon.wire import protocol
+from wernicke_daemon.wire.audio import (
     MAX_CHANNELS,
     MAX_SAMPLE_RATE,
     MIN_SAMPLE_RATE,
@@ -21,9 +23,7 @@ from wernicke_daemon.audio import (
     InvalidAudio,
     PcmDecoder,
 )
-from wernicke_daemon.connection import options_from
-from wernicke_daemon.protocol import ClientMessage, InvalidMessage, Start
-from wernicke_daemon.session import Options
+from wernicke_daemon.wire.protocol import ClientMessage, InvalidMessage, Start
 
 often = settings(max_examples=200, deadline=None)
 

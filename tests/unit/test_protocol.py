@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wernicke_daemon import protocol
-from wernicke_daemon.protocol import EVENTS, Flush, InvalidMessage, Keepalive, Start, Stop
+from wernicke_daemon.wire import protocol
+from wernicke_daemon.wire.protocol import EVENTS, Flush, InvalidMessage, Keepalive, Start, Stop
 
 SEGMENT = protocol.SegmentOut(0.0, 1.0, "text", None, False, None)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wernicke_daemon import protocol
-from wernicke_daemon.public_text import public
+from wernicke_daemon.wire import protocol
+from wernicke_daemon.wire.redaction import public
 
 MARK = "私"
 """In each part of every path here, and in nothing else."""

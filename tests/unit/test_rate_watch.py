@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
-from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.rate_watch import RateWatch
+from wernicke_daemon.wire.audio import AudioFormat
 
 DECLARED = AudioFormat(48_000, 2, "f32le")
 MAC_TODAY = AudioFormat(16_000, 1, "f32le")

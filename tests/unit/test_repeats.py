@@ -5,11 +5,12 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from wernicke_daemon import protocol, repeats
+from wernicke_daemon import repeats
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.repeats import MOST_KINDS, OTHER, Repeats
 from wernicke_daemon.reporter import IN_FULL, Reporter
 from wernicke_daemon.stats import Stats
+from wernicke_daemon.wire import protocol
 
 
 class Reports:

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 import structlog
 
-from wernicke_daemon import protocol
-from wernicke_daemon.protocol import Final, SegmentOut, Suppressed, TimestampRange
 from wernicke_daemon.records import store, transcripts
 from wernicke_daemon.records.store import NoStore, ResultStore, Store, StoreUnusable
+from wernicke_daemon.wire import protocol
+from wernicke_daemon.wire.protocol import Final, SegmentOut, Suppressed, TimestampRange
 
 ROOT = Path(__file__).parents[2]
 DAY_S = 86_400.0

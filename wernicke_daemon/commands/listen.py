@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Exit, Message, exchange, problem
 from wernicke_daemon.commands import exports
 from wernicke_daemon.commands.media import MediaError
+from wernicke_daemon.wire.audio import AudioFormat
 
 _CHUNK_S = 0.1
 

@@ -44,7 +44,7 @@ Its hash, for config.toml (beside those that are there already):
 
 def _cert(args: argparse.Namespace) -> int:
     """Raises TlsError."""
-    from wernicke_daemon.tls import make_certificate
+    from wernicke_daemon.wire.tls import make_certificate
 
     directory = args.directory.expanduser().resolve()
     certificate, key = make_certificate(directory, args.names, now=datetime.now(UTC), force=args.force)

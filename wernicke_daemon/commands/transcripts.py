@@ -9,9 +9,9 @@ import msgspec
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import outputs
 from wernicke_daemon.commands.exports import to_txt
-from wernicke_daemon.protocol import utc_text
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.transcripts import NoTranscript, SessionSummary
+from wernicke_daemon.wire.protocol import utc_text
 
 
 def sessions(file: Path, args: argparse.Namespace) -> int:

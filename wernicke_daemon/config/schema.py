@@ -23,9 +23,9 @@ from ipc.settings import (
     Text,
     VadSettings,
 )
-from wernicke_daemon.audio import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioFormat, Encoding
 from wernicke_daemon.config import typed_toml
 from wernicke_daemon.config.typed_toml import ConfigError as ConfigError
+from wernicke_daemon.wire.audio import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioFormat, Encoding
 
 DEFAULT_FILE = Path("config.toml")
 """Read from the working directory where no file is named; it need not be there."""

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ipc.errors import WernickeError
-from wernicke_daemon.audio import AudioFormat
 from wernicke_daemon.client import Client, Message, exchange, problem
 from wernicke_daemon.commands.exports import cues
 from wernicke_daemon.commands.media import Samples, decode, stream
@@ -25,6 +24,7 @@ from wernicke_daemon.config.schema import Config, overrides
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
 from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.wire.audio import AudioFormat
 
 _MAC = AudioFormat(48_000, channels=2, encoding="f32le")
 """What the Mac client sends."""

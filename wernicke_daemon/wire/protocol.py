@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ipc.errors import WernickeError
 from ipc.messages import Trigger
-from wernicke_daemon.public_text import public
+from wernicke_daemon.wire.redaction import public
 
 PROTOCOL_VERSION = 1
 
