@@ -41,10 +41,10 @@ from ipc.errors import WernickeError
 from ipc.messages import STAGES, Done, Failed, StageName
 from tests.ollama_server import OllamaServer
 from wernicke_daemon.client import Client, ClientError, Message, exchange
-from wernicke_daemon.commands import media
 from wernicke_daemon.config.schema import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
+from wernicke_daemon.formats import audio_files
 from wernicke_daemon.gateway import PATH
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.utterance import Utterance
@@ -98,24 +98,24 @@ def speech(clients: int, seed: int) -> list[Session]:
     return [random.Random(f"{seed}-{client}").choices(pieces, k=UTTERANCES) for client in range(clients)]
 
 
-def _clip() -> Iterator[media.Samples]:
+def _clip() -> Iterator[audio_files.Samples]:
     samples = _decoded(CLIP)
     for turn in json.loads(CLIP.with_name("reference.json").read_text(encoding="utf-8"))["turns"]:
         yield _part(samples, turn["start"] - ROLL_S, turn["end"] + ROLL_S)
 
 
-def _meetings() -> Iterator[media.Samples]:
+def _meetings() -> Iterator[audio_files.Samples]:
     for file in sorted(MEETINGS.glob("*.wav")):
         samples = _decoded(file)
         starts = np.linspace(0, len(samples) / SAMPLE_RATE - EXCERPT_S, EXCERPTS)
         yield from (_part(samples, start, start + EXCERPT_S) for start in starts)
 
 
-def _decoded(file: Path) -> media.Samples:
-    return np.concatenate([chunk[:, 0] for chunk in media.decode(file, SAMPLE_RATE, 1)])
+def _decoded(file: Path) -> audio_files.Samples:
+    return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(file, SAMPLE_RATE, 1)])
 
 
-def _part(samples: media.Samples, start_s: float, end_s: float) -> media.Samples:
+def _part(samples: audio_files.Samples, start_s: float, end_s: float) -> audio_files.Samples:
     return samples[max(0, round(start_s * SAMPLE_RATE)) : round(end_s * SAMPLE_RATE)]
 
 

@@ -29,11 +29,11 @@ from benchmarks import report
 from benchmarks.report import Figure
 from ipc.settings import StageSettings
 from wernicke_daemon.client import Client, Message, exchange
-from wernicke_daemon.commands import media
-from wernicke_daemon.commands.media import Samples
 from wernicke_daemon.config.schema import AudioSettings, Config, LoggingSettings, RuntimeSettings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
+from wernicke_daemon.formats import audio_files
+from wernicke_daemon.formats.audio_files import Samples
 from wernicke_daemon.gateway import PATH
 from wernicke_daemon.wire.audio import AudioFormat
 
@@ -138,7 +138,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 async def stream_to(url: str, streaming: Streaming) -> None:
     """Print a line when all are connected, and one of JSON (fields of Cost) when all have got their results."""
-    twice = np.concatenate(2 * list(media.decode(CLIP, MAC.sample_rate, MAC.channels)))
+    twice = np.concatenate(2 * list(audio_files.decode(CLIP, MAC.sample_rate, MAC.channels)))
     speeches = [Speech(twice, number, streaming) for number in range(streaming.streams)]
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Client(url, audio=MAC)) for _ in speeches]
@@ -165,7 +165,7 @@ class Speech:
     async def chunks(self) -> AsyncIterator[bytes]:
         await asyncio.sleep(self._share * self._chunk / MAC.sample_rate)
         began, frames = time.monotonic(), 0
-        async for data in media.stream(self._pieces(), MAC.sample_rate, realtime=True):
+        async for data in audio_files.stream(self._pieces(), MAC.sample_rate, realtime=True):
             frames += len(data) // MAC.frame_bytes
             self.late_s = max(self.late_s, time.monotonic() - began - frames / MAC.sample_rate)
             yield data

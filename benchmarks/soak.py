@@ -45,10 +45,10 @@ from benchmarks import report
 from ipc import shared_memory
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
-from wernicke_daemon.commands import media
 from wernicke_daemon.config.schema import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
+from wernicke_daemon.formats import audio_files
 from wernicke_daemon.gateway import PATH
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.supervised_stage import State
@@ -249,7 +249,7 @@ class Clients:
         self._url = url
         self._random = random.Random(seed)
         self._began = time.monotonic()
-        samples = np.concatenate([chunk[:, 0] for chunk in media.decode(CLIP, SAMPLE_RATE, 1)])
+        samples = np.concatenate([chunk[:, 0] for chunk in audio_files.decode(CLIP, SAMPLE_RATE, 1)])
         self._speech = (samples * 32767).astype("<i2").tobytes()
 
     async def come_and_go(self, minutes: float) -> None:

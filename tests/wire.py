@@ -10,7 +10,7 @@ import soxr
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
-from wernicke_daemon.commands import media
+from wernicke_daemon.formats import audio_files
 
 CLIP = Path(__file__).parents[1] / "wernicke_daemon" / "demo" / "clip.flac"
 REFERENCE = json.loads(CLIP.with_name("reference.json").read_text())
@@ -21,7 +21,7 @@ Samples = NDArray[np.float32]
 
 def clip() -> Samples:
     """The bundled clip, 16 kHz mono."""
-    return np.concatenate([chunk[:, 0] for chunk in media.decode(CLIP, 16_000, 1)])
+    return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(CLIP, 16_000, 1)])
 
 
 def turn(number: int, before_s: float = 0.4, after_s: float = 0.4) -> Samples:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ipc.errors import WernickeError
 from wernicke_daemon.client import DEFAULT_URL, Exit
 from wernicke_daemon.commands import doctor, models, security
-from wernicke_daemon.commands.exports import FORMATS
 from wernicke_daemon.commands.outputs import ENDINGS, complain, exit_code
+from wernicke_daemon.formats.subtitles import FORMATS
 
 if TYPE_CHECKING:
     from wernicke_daemon.config.schema import Config

@@ -18,9 +18,9 @@ from tests.models.tiny_wav2vec2 import build_tiny_wav2vec2, speech
 from tests.ollama_server import OllamaServer
 from tests.process.conftest import started
 from tests.tiny_whisper import build_tiny_whisper
-from wernicke_daemon.commands import media
 from wernicke_daemon.config.schema import Config, overrides
 from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.formats import audio_files
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
@@ -38,7 +38,7 @@ TURNS = json.loads(VOICES.with_suffix(".json").read_text(encoding="utf-8"))["tur
 
 def recording() -> NDArray[np.float32]:
     """16 kHz mono: two voices in turns."""
-    return np.concatenate([chunk[:, 0] for chunk in media.decode(VOICES, 16_000, 1)])
+    return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(VOICES, 16_000, 1)])
 
 
 def two_voices() -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from wernicke_daemon import cli
 from wernicke_daemon.client import Client, ClientError, Exit, Message, exchange
-from wernicke_daemon.commands import media
+from wernicke_daemon.formats import audio_files
 
 FINAL = {
     "type": "final",
@@ -270,10 +270,10 @@ async def test_input_that_breaks_off_still_brings_its_results() -> None:
 
     async def breaking() -> AsyncIterator[bytes]:
         yield bytes(6400)
-        raise media.MediaError("broken")
+        raise audio_files.MediaError("broken")
 
     received: list[Message] = []
-    with server(sends(FINAL)) as fake, pytest.raises(media.MediaError, match="broken"):
+    with server(sends(FINAL)) as fake, pytest.raises(audio_files.MediaError, match="broken"):
         async with Client(fake.url) as client:
             await exchange(client, breaking(), received.append)
     assert received[0] == FINAL
@@ -298,13 +298,13 @@ def wav(tmp_path: Path) -> Path:
 
 def test_files_are_decoded_to_the_wanted_rate_channels_and_chunks(wav: Path) -> None:
     """2.5 s stay 2.5 s, a tone stays that tone, and chunks have the asked length but for the last."""
-    assert media.duration(wav) == pytest.approx(2.5)
-    chunks = list(media.decode(wav, 16_000, 1, chunk_s=0.04))
+    assert audio_files.duration(wav) == pytest.approx(2.5)
+    chunks = list(audio_files.decode(wav, 16_000, 1, chunk_s=0.04))
     assert {chunk.shape for chunk in chunks[:-1]} == {(640, 1)}
     audio = np.concatenate(chunks)[:, 0]
     assert len(audio) == pytest.approx(40_000, abs=32)
     assert np.argmax(np.abs(np.fft.rfft(audio[:16_000]))) == 440
-    stereo = next(media.decode(wav, 48_000, 2))
+    stereo = next(audio_files.decode(wav, 48_000, 2))
     assert stereo.shape == (4800, 2) and stereo.dtype == np.float32
 
 
@@ -313,15 +313,15 @@ def test_a_file_name_is_no_address(wav: Path, monkeypatch: pytest.MonkeyPatch) -
     """Recorders like to name files by the time of day."""
     monkeypatch.chdir(wav.parent)
     wav.rename("2026-01-01T10:30.wav")
-    assert media.duration(Path("2026-01-01T10:30.wav")) == pytest.approx(2.5)
+    assert audio_files.duration(Path("2026-01-01T10:30.wav")) == pytest.approx(2.5)
 
 
 def test_files_that_hold_no_audio_are_refused_by_name(tmp_path: Path) -> None:
     """Missing, a directory, not media: one sentence with the path."""
     (tmp_path / "note.txt").write_text("no audio in here", encoding="utf-8")
     for path in (tmp_path / "missing.wav", tmp_path, tmp_path / "note.txt"):
-        with pytest.raises(media.MediaError, match="can't be read") as failed:
-            media.duration(path)
+        with pytest.raises(audio_files.MediaError, match="can't be read") as failed:
+            audio_files.duration(path)
         assert str(path) in str(failed.value)
 
 
@@ -333,10 +333,10 @@ async def test_pacing_follows_the_clock_without_drift(monkeypatch: pytest.Monkey
         nonlocal now
         now += seconds + 0.015
 
-    monkeypatch.setattr(media, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(media, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(audio_files, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(audio_files, "asyncio", SimpleNamespace(sleep=sleep))
     chunks = [np.zeros((1600, 1), dtype=np.float32)] * 100
-    sent_at = [now async for _ in media.stream(chunks, 16_000, realtime=True)]
+    sent_at = [now async for _ in audio_files.stream(chunks, 16_000, realtime=True)]
     assert sent_at == pytest.approx([50 + 0.1 * n + 0.015 for n in range(1, 101)], abs=1e-6)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wernicke_daemon.client import Client, Exit, Message, exchange, problem
-from wernicke_daemon.commands import exports
-from wernicke_daemon.commands.media import MediaError
+from wernicke_daemon.formats import subtitles
+from wernicke_daemon.formats.audio_files import MediaError
 from wernicke_daemon.wire.audio import AudioFormat
 
 _CHUNK_S = 0.1
@@ -92,7 +92,7 @@ async def listen(
 
     def receive(message: Message) -> None:
         if message.get("type") == "final":
-            _show(exports.cues([message]), live_file)
+            _show(subtitles.cues([message]), live_file)
         elif sentence := problem(message):
             problems.append(sentence)
             print(f"error: {sentence}", file=sys.stderr)
@@ -106,7 +106,7 @@ async def listen(
     return Exit.LOST if problems or microphone.overflows else Exit.OK
 
 
-def _show(cues: list[exports.Cue], live_file: Path | None) -> None:
+def _show(cues: list[subtitles.Cue], live_file: Path | None) -> None:
     lines = "".join(f"{cue.line}\n" for cue in cues)
     print(lines, end="", flush=True)
     if live_file:

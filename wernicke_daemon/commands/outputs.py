@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ipc.errors import WernickeError
 from wernicke_daemon.client import ClientError, Exit
-from wernicke_daemon.commands.exports import FORMATS, Final
 from wernicke_daemon.config.typed_toml import ConfigError
+from wernicke_daemon.formats.subtitles import FORMATS, Final
 
 ENDINGS = ", ".join(f".{name}" for name in FORMATS)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Client, Exit, Message, exchange, problem
 from wernicke_daemon.commands import outputs
-from wernicke_daemon.commands.exports import cues
 from wernicke_daemon.commands.outputs import BadOutput, complain, exit_code
+from wernicke_daemon.formats.subtitles import cues
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -73,7 +73,7 @@ def _write(output: Path, finals: list[Message]) -> Exit:
 
 async def _session(args: argparse.Namespace, file: Path, finals: list[Message]) -> list[str]:
     """Fills `finals`, returns what did not come back. Raises ClientError, MediaError."""
-    from wernicke_daemon.commands.media import decode, duration, stream
+    from wernicke_daemon.formats.audio_files import decode, duration, stream
 
     progress, task = _progress(file.name, duration(file))
     problems: list[str] = []

@@ -8,7 +8,7 @@ import msgspec
 
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import outputs
-from wernicke_daemon.commands.exports import to_txt
+from wernicke_daemon.formats.subtitles import to_txt
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.transcripts import NoTranscript, SessionSummary
 from wernicke_daemon.wire.protocol import utc_text

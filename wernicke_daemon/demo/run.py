@@ -18,11 +18,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Client, Message, exchange, problem
-from wernicke_daemon.commands.exports import cues
-from wernicke_daemon.commands.media import Samples, decode, stream
 from wernicke_daemon.config.schema import Config, overrides
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
+from wernicke_daemon.formats.audio_files import Samples, decode, stream
+from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.wire.audio import AudioFormat
 
