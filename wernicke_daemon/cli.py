@@ -232,7 +232,7 @@ def _leave_in_log(config: "Config", error: WernickeError) -> None:
     import structlog
     from msgspec.structs import replace
 
-    from wernicke_daemon import logs
+    from wernicke_daemon.observability import logs
 
     with contextlib.suppress(OSError):  # it may be what the complaint is about
         listener = logs.start(replace(config.logging, console=False), config.log_path)

@@ -23,7 +23,7 @@ from ipc import gpu, shared_memory
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
-from wernicke_daemon import descriptors, logs, process_tree
+from wernicke_daemon import descriptors, process_tree
 from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.gateway import Gateway
@@ -33,6 +33,8 @@ from wernicke_daemon.hardware.loading import Loaded, load_in_order
 from wernicke_daemon.hardware.profiles import Choice
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.ingest_feed import IngestFeed
+from wernicke_daemon.observability import logs
+from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.journal import Journal
@@ -40,7 +42,6 @@ from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.sessions import Sessions
-from wernicke_daemon.stats import Stats
 from wernicke_daemon.supervised_stage import State
 from wernicke_daemon.supervisor import Supervisor
 from wernicke_daemon.wire import protocol

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import structlog
 from websockets.asyncio.server import ServerConnection
 
-from wernicke_daemon.repeats import Repeats
+from wernicke_daemon.observability.log_throttle import Repeats
 from wernicke_daemon.small_reads import PIECE_BYTES, SmallReads
 
 _log = structlog.get_logger()

@@ -28,9 +28,10 @@ from websockets.asyncio.server import ServerConnection
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
 from tests.process.conftest import embedded, serving, started
-from wernicke_daemon import descriptors, repeats, visitors
+from wernicke_daemon import descriptors, visitors
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.observability import log_throttle
 from wernicke_daemon.reporter import IN_FULL
 from wernicke_daemon.wire import tls
 
@@ -328,7 +329,7 @@ async def test_everybody_gets_a_turn_after_each_frame_of_a_flood(strict: Daemon)
 async def test_strangers_can_not_flood_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who lose their line, who come and go, who are refused, and who are no WebSocket: a few lines each, however
     many they are. Whoever brings audio is told of all the same."""
-    monkeypatch.setattr(repeats, "SPAN_S", 86_400.0)
+    monkeypatch.setattr(log_throttle, "SPAN_S", 86_400.0)
     many = 4 * IN_FULL
     config = embedded(tmp_path)
     async with started(config) as daemon:

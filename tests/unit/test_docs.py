@@ -14,10 +14,10 @@ import structlog
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
 from wernicke_daemon import results
+from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Session
-from wernicke_daemon.stats import Stats
 from wernicke_daemon.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 
@@ -172,7 +172,9 @@ def test_every_close_code() -> None:
 def test_every_field_of_the_http_pages() -> None:
     """/health and /stats are described field by field."""
     health = keys_in("wernicke_daemon/daemon.py", "health")
-    stats = keys_in("wernicke_daemon/daemon.py", "stats") | keys_in("wernicke_daemon/stats.py", "summary", "stage")
+    stats = keys_in("wernicke_daemon/daemon.py", "stats") | keys_in(
+        "wernicke_daemon/observability/figures.py", "summary", "stage"
+    )
     stats |= keys_in("wernicke_daemon/session.py", "summary")
     card = keys_in("ipc/gpu.py", "figures") | keys_in("wernicke_daemon/hardware/watch.py", "stats")
     assert set(rows(section(PROTOCOL, "`GET /health`"))) == health

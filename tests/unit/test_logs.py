@@ -9,8 +9,8 @@ from unittest import mock
 import pytest
 import structlog
 
-from wernicke_daemon import logs
 from wernicke_daemon.config.schema import LoggingSettings
+from wernicke_daemon.observability import logs
 
 LIMIT = 1000
 

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from wernicke_daemon import repeats
+from wernicke_daemon.observability import log_throttle
+from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.log_throttle import MOST_KINDS, OTHER, Repeats
 from wernicke_daemon.records.store import NoStore
-from wernicke_daemon.repeats import MOST_KINDS, OTHER, Repeats
 from wernicke_daemon.reporter import IN_FULL, Reporter
-from wernicke_daemon.stats import Stats
 from wernicke_daemon.wire import protocol
 
 
@@ -32,7 +32,7 @@ class Reports:
 
 @pytest.fixture(autouse=True)
 def short_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeats, "SPAN_S", 0.02)
+    monkeypatch.setattr(log_throttle, "SPAN_S", 0.02)
 
 
 async def test_the_first_of_a_kind_are_told_and_the_others_counted() -> None:
@@ -50,7 +50,7 @@ async def test_a_span_in_which_all_was_told_needs_no_report() -> None:
     counted = Repeats(1, reports)
     for _ in range(3):
         assert counted.add("a")
-        await asyncio.sleep(2 * repeats.SPAN_S)  # the loop's timers fire in order: the span is over
+        await asyncio.sleep(2 * log_throttle.SPAN_S)  # the loop's timers fire in order: the span is over
     assert reports.none
 
 

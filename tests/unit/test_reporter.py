@@ -7,11 +7,11 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options
-from wernicke_daemon.stats import Stats
 
 
 class FailingStore(NoStore):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from wernicke_daemon import repeats
+from wernicke_daemon.observability import log_throttle
 from wernicke_daemon.visitors import MOST_WAITING, Visitors, gives_way
 
 FLOOD, GOOD = "192.0.2.1", "192.0.2.2"
@@ -45,7 +45,7 @@ def test_whoever_has_most_loses_one(addresses: list[str], most: int) -> None:
 
 async def test_all_that_were_cut_within_a_span_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """With their number, and where the first of them came from."""
-    monkeypatch.setattr(repeats, "SPAN_S", 0.02)
+    monkeypatch.setattr(log_throttle, "SPAN_S", 0.02)
     transport = SimpleNamespace(get_extra_info=lambda name: (FLOOD, 1), abort=lambda: None)
     visitors = Visitors(placed=lambda: ())
     with capture_logs() as log:
