@@ -28,9 +28,10 @@ from websockets.asyncio.server import ServerConnection
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
 from tests.process.conftest import embedded, serving, started
-from wernicke_daemon import descriptors, visitors
+from wernicke_daemon import visitors
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.observability import log_throttle
 from wernicke_daemon.reporter import IN_FULL
 from wernicke_daemon.wire import tls

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wernicke_daemon import descriptors
-from wernicke_daemon.descriptors import WANTED, raised
+from wernicke_daemon.hardware import descriptors
+from wernicke_daemon.hardware.descriptors import WANTED, raised
 
 ROOT = Path(__file__).parents[2]
 UNLIMITED = -1
@@ -33,7 +33,7 @@ def test_as_many_as_are_wanted_and_allowed(soft: int, hard: int, wanted: int) ->
 
 RAISE = """
 import resource
-from wernicke_daemon import descriptors
+from wernicke_daemon.hardware import descriptors
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
 descriptors.raise_limit()

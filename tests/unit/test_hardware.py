@@ -12,8 +12,9 @@ from ipc import gpu
 from ipc.messages import GpuMemory
 from ipc.settings import LlmSettings
 from tests.ollama_server import MODEL, OllamaServer
-from wernicke_daemon.hardware import ollama_watch, watch
+from wernicke_daemon.hardware import watch
 from wernicke_daemon.hardware.watch import HardwareWatch
+from wernicke_daemon.models import ollama_placement
 
 CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 9_000, "utilisation_percent": 5}
 
@@ -89,6 +90,6 @@ async def test_a_server_that_comes_up_is_tried_at_once_and_in_vain_rarely(monkey
 
     monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.0)
     monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(ollama_watch, "has", has)
+    monkeypatch.setattr(ollama_placement, "has", has)
     await HardwareWatch().await_ollama(LlmSettings(), used, lambda: tried.append(now))
     assert tried == [300.0, 300.0 + watch.TRY_AGAIN_S, 300.0 + 2 * watch.TRY_AGAIN_S]

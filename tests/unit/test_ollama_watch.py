@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.ollama_server import MODEL, MODEL_BYTES, OllamaServer
-from wernicke_daemon.hardware.ollama_watch import Placement, has, placement, problems
+from wernicke_daemon.models.ollama_placement import Placement, has, placement, problems
 
 WHOLE = Placement(MODEL, loaded=True, size_mib=9000, vram_mib=9000, context_length=4096)
 

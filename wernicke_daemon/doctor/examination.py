@@ -11,8 +11,8 @@ from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.doctor import checks, facts
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.doctor.facts import OllamaFacts
-from wernicke_daemon.hardware import budget, machine, ollama_watch, profiles
-from wernicke_daemon.models import catalog, hub
+from wernicke_daemon.hardware import budget, machine, profiles
+from wernicke_daemon.models import catalog, hub, ollama_placement
 
 
 class Seen(NamedTuple):
@@ -48,7 +48,7 @@ def examine(config: Config) -> Iterator[Check]:
 def _look(config: Config) -> tuple[Seen, Check]:
     probe, problem = _probe()
     running = facts.is_daemon(config)
-    loaded = asyncio.run(ollama_watch.held(config.llm.host)) if config.correction.engine != "none" else {}
+    loaded = asyncio.run(ollama_placement.held(config.llm.host)) if config.correction.engine != "none" else {}
     applied, profile = _profile(config, machine.emptied(_card(probe)) if running else _card(probe), loaded)
     return Seen(applied, probe, problem, loaded, facts.ollama(applied), running), profile
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from ipc import gpu
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.hardware import ollama_watch, profiles
+from wernicke_daemon.hardware import profiles
 from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.models import ollama_placement
 
 
 def resolved(config: Config) -> tuple[Config, Choice]:
@@ -31,4 +32,4 @@ def emptied(card: dict[str, Any] | None) -> dict[str, Any] | None:
 def _loaded(config: Config, card: dict[str, Any] | None) -> dict[str, int]:
     if card is None or config.correction.engine == "none":
         return {}
-    return asyncio.run(ollama_watch.held(config.llm.host))
+    return asyncio.run(ollama_placement.held(config.llm.host))

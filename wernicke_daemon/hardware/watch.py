@@ -15,8 +15,8 @@ import structlog
 from ipc import gpu
 from ipc.messages import GpuMemory
 from ipc.settings import LlmSettings
-from wernicke_daemon.hardware import ollama_watch
-from wernicke_daemon.hardware.ollama_watch import Placement
+from wernicke_daemon.models import ollama_placement
+from wernicke_daemon.models.ollama_placement import Placement
 
 CARD_EVERY_S = 5.0
 OLLAMA_EVERY_S = 30.0
@@ -53,14 +53,14 @@ class HardwareWatch:
         told = -math.inf
         while not used():
             await asyncio.sleep(OLLAMA_EVERY_S)
-            if time.monotonic() - told >= TRY_AGAIN_S and await ollama_watch.has(llm.host, llm.model):
+            if time.monotonic() - told >= TRY_AGAIN_S and await ollama_placement.has(llm.host, llm.model):
                 told = time.monotonic()
                 _log.info("llm_found", host=llm.host, model=llm.model)
                 come()
 
     async def _look_at_ollama(self, llm: LlmSettings) -> None:
-        self._placement = await ollama_watch.placement(llm.host, llm.model)
-        problems = ollama_watch.problems(self._placement, llm.num_ctx, has_card=self.card is not None)
+        self._placement = await ollama_placement.placement(llm.host, llm.model)
+        problems = ollama_placement.problems(self._placement, llm.num_ctx, has_card=self.card is not None)
         for problem in problems:
             if problem not in self.problems:
                 _log.warning("llm_placement", problem=problem)

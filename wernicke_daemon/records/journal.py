@@ -28,7 +28,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from wernicke_daemon import descriptors
+from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records.journal_files import (
     SAMPLE_BYTES,
     SEGMENT_SAMPLES,

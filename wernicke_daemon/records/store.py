@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from ipc.errors import WernickeError
-from wernicke_daemon import descriptors
+from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import ServerMessage
