@@ -47,7 +47,7 @@ from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.gateway import PATH
 from wernicke_daemon.hardware.profiles import applied
-from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.utterances.utterance import Utterance
 
 MEETINGS = Path(__file__).resolve().parents[2] / "shared" / "audio"
 EXCERPT_S = 5.0

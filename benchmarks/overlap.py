@@ -47,7 +47,7 @@ from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import Store
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
-from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire.protocol import Error, Final, ServerMessage, Suppressed
 
 NAMES: tuple[StageName, ...] = ("asr", "diarization", "correction")

@@ -17,8 +17,8 @@ from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
 from wernicke_daemon.rate_watch import RateWatch
-from wernicke_daemon.remembered import Remembered
 from wernicke_daemon.timeline import IdleClock, WallClock
+from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.wire.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
 
 _log = structlog.get_logger()

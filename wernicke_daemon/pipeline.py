@@ -19,7 +19,7 @@ from wernicke_daemon.incarnation import StageSetup
 from wernicke_daemon.liveness import Limits
 from wernicke_daemon.restart_policy import RestartPolicy
 from wernicke_daemon.supervisor import Supervisor
-from wernicke_daemon.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 _log = structlog.get_logger()
 

@@ -10,14 +10,14 @@ import structlog
 
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
-from wernicke_daemon import results
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.observability.log_throttle import Repeats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.session import Outcome, Session
-from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
 from wernicke_daemon.wire.protocol import Error, Final, ServerMessage, Suppressed

@@ -21,14 +21,14 @@ import structlog
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
-from wernicke_daemon import results
 from wernicke_daemon.intake import Intake, Left
-from wernicke_daemon.ordering import InOrder
-from wernicke_daemon.remembered import Remembered
 from wernicke_daemon.sample_account import SampleAccount
-from wernicke_daemon.speaker_assignment import seconds_by_speaker
-from wernicke_daemon.utterance import Utterance
-from wernicke_daemon.voices import Voices
+from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.context import Remembered
+from wernicke_daemon.utterances.ordering import InOrder
+from wernicke_daemon.utterances.speaker_assignment import seconds_by_speaker
+from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.voices import Voices
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio, AudioFormat
 from wernicke_daemon.wire.protocol import ServerMessage

@@ -21,7 +21,7 @@ from wernicke_daemon.intake import Left
 from wernicke_daemon.records.journal_files import Leftover
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Options, Session
-from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.visitors import gives_way
 from wernicke_daemon.wire.protocol import ServerMessage
 

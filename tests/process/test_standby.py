@@ -18,7 +18,7 @@ from ipc.settings import Fault, StageSettings
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.supervised_stage import State, SupervisedStage
-from wernicke_daemon.utterance import Utterance
+from wernicke_daemon.utterances.utterance import Utterance
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 NAMES: tuple[StageName, ...] = ("asr", "diarization", "correction")

@@ -34,7 +34,7 @@ from ipc.messages import (
 from wernicke_daemon import dispatcher as module
 from wernicke_daemon.availability import PROBE_EVERY_S, TRIPS_AFTER
 from wernicke_daemon.dispatcher import DOWN, GAVE_UP, Dispatcher, Policy
-from wernicke_daemon.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 POLICY = Policy(
     diarization_s=10.0,

@@ -13,12 +13,12 @@ import structlog
 
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
-from wernicke_daemon import results
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.session import Session
-from wernicke_daemon.utterance import SpokenLine, Utterance
+from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 
 ROOT = Path(__file__).parents[2]

@@ -25,8 +25,8 @@ from wernicke_daemon.records import journal as module
 from wernicke_daemon.records import journal_files
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
-from wernicke_daemon.remembered import Remembered
-from wernicke_daemon.voices import Voice
+from wernicke_daemon.utterances.context import Remembered
+from wernicke_daemon.utterances.voices import Voice
 
 ROOT = Path(__file__).parents[2]
 NOTHING = Remembered()
@@ -138,7 +138,7 @@ from pathlib import Path
 import numpy as np
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
-from wernicke_daemon.remembered import Remembered
+from wernicke_daemon.utterances.context import Remembered
 
 def on_disk():
     path = max(Path(sys.argv[1], "s").glob("*.f32"), default=None)
@@ -838,7 +838,7 @@ from pathlib import Path
 import numpy as np
 from wernicke_daemon.records import journal as module
 from wernicke_daemon.records.journal_files import SessionMeta
-from wernicke_daemon.remembered import Remembered
+from wernicke_daemon.utterances.context import Remembered
 
 def wait(is_true):
     deadline = time.monotonic() + 20

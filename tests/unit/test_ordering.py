@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wernicke_daemon.ordering import InOrder
+from wernicke_daemon.utterances.ordering import InOrder
 
 
 def test_the_next_in_turn_leaves_at_once() -> None:

@@ -14,7 +14,7 @@ from ipc.messages import Trigger
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
 from wernicke_daemon.records.recovery import finish_leftovers
-from wernicke_daemon.remembered import Remembered
+from wernicke_daemon.utterances.context import Remembered
 
 NOTHING = Remembered()
 META = SessionMeta(language="en", next_sequence=3)

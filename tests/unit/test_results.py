@@ -5,9 +5,9 @@ import pytest
 
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrResult, Boundary, CorrectionResult, DiarizationResult, Segment, Turn, Word
-from wernicke_daemon import results
-from wernicke_daemon.speaker_assignment import split_by_speaker
-from wernicke_daemon.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
+from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 from wernicke_daemon.wire import protocol
 
 HELLO = Segment(0.1, 1.0, "hello there", (Word(0.1, 0.5, "hello", 0.91234), Word(0.5, 1.0, " there", 0.8)))

@@ -18,7 +18,7 @@ from wernicke_daemon import intake
 from wernicke_daemon import session as module
 from wernicke_daemon.intake import LONGEST_TAIL, WINDOW, Left
 from wernicke_daemon.session import ACK_EVERY_S, GAP_EVERY_S, Options, Outcome, Session
-from wernicke_daemon.utterance import SpokenLine, Utterance
+from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import AudioFormat, InvalidAudio
 from wernicke_daemon.wire.protocol import AudioReceived, Final, Partial, ServerMessage, Suppressed

@@ -1,7 +1,7 @@
 """Which voice said which word, and where segments are split."""
 
 from ipc.messages import Segment, Turn, Word
-from wernicke_daemon.speaker_assignment import seconds_by_speaker, speaker_of, split_by_speaker
+from wernicke_daemon.utterances.speaker_assignment import seconds_by_speaker, speaker_of, split_by_speaker
 
 A, B = 0, 1
 

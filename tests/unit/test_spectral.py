@@ -19,7 +19,7 @@ from ipc.settings import DiarizationSettings, StageSettings
 from stages.diarization.none import NoDiarization
 from stages.diarization.spectral import SAME_VOICE, Spectral
 from stages.engine import Audio
-from wernicke_daemon.voices import Voices
+from wernicke_daemon.utterances.voices import Voices
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "wernicke_daemon" / "demo"

@@ -3,7 +3,7 @@
 from ipc.audio_handle import AudioHandle
 from ipc.messages import Boundary, StageName
 from wernicke_daemon.observability.figures import WINDOW, Samples, Stats
-from wernicke_daemon.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 WORKING: tuple[StageName, ...] = ("asr", "diarization")
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from wernicke_daemon.voices import MEMORY_S, MIN_NEW_VOICE_S, Vector, Voices
+from wernicke_daemon.utterances.voices import MEMORY_S, MIN_NEW_VOICE_S, Vector, Voices
 
 SAME = 0.7
 ANNA: Vector = (1.0, 0.0, 0.0)

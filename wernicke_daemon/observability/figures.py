@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ipc.messages import STAGES, StageName
-from wernicke_daemon.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 WINDOW = 1000
 """Latest values that percentiles are taken over."""

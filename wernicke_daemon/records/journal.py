@@ -41,7 +41,7 @@ from wernicke_daemon.records.journal_files import (
     lock,
     probe,
 )
-from wernicke_daemon.remembered import Remembered
+from wernicke_daemon.utterances.context import Remembered
 
 _log = structlog.get_logger()
 

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ipc.audio_handle import SAMPLE_RATE
-from wernicke_daemon.remembered import Remembered
+from wernicke_daemon.utterances.context import Remembered
 
 _log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ipc.messages import Word
-from wernicke_daemon.utterance import SpokenLine, Utterance
+from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire.protocol import Final, Partial, SegmentOut, TimestampRange, WordOut, utc_text
 
 NO_BLANKS = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km", "bo"})

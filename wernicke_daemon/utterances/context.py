@@ -2,7 +2,7 @@
 
 import msgspec
 
-from wernicke_daemon.voices import Voice
+from wernicke_daemon.utterances.voices import Voice
 
 
 class Remembered(msgspec.Struct, frozen=True):

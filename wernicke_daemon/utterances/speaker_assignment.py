@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from ipc.messages import Segment, Turn, Word
-from wernicke_daemon.utterance import SpokenLine
+from wernicke_daemon.utterances.utterance import SpokenLine
 
 
 def speaker_of(start: float, end: float, turns: Sequence[Turn]) -> int | None:
