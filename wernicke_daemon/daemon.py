@@ -24,8 +24,8 @@ from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
 from wernicke_daemon import process_tree
-from wernicke_daemon.availability import REQUIRED
 from wernicke_daemon.config.schema import Config, stage_settings
+from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.gateway import Gateway
 from wernicke_daemon.hardware import budget, descriptors, loading
 from wernicke_daemon.hardware.keep_awake import KeepAwake

@@ -14,7 +14,7 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
-from wernicke_daemon.dispatcher import Dispatcher, Owner, Policy
+from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner, Policy
 from wernicke_daemon.incarnation import StageSetup
 from wernicke_daemon.liveness import Limits
 from wernicke_daemon.restart_policy import RestartPolicy

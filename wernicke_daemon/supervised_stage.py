@@ -21,11 +21,11 @@ import zmq
 
 from ipc.errors import OutOfGpuMemory
 from ipc.messages import Cancel, Done, Failed, FromStage, GpuMemory, Incoming, Job, Ready, StageName, Started, Unusable
-from wernicke_daemon.availability import REQUIRED
+from wernicke_daemon.dispatch.availability import REQUIRED
+from wernicke_daemon.dispatch.stage_port import StageListener
 from wernicke_daemon.incarnation import Incarnation, StageSetup
 from wernicke_daemon.links import Links
 from wernicke_daemon.restart_policy import RestartPolicy
-from wernicke_daemon.stage_port import StageListener
 
 _log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ from stages.diarization.pyannote import Pyannote
 from stages.engine import Audio, GpuEngine
 from stages.gpu.errors import is_out_of_memory
 from tests.models.tiny_pyannote import build_tiny_pyannote
-from wernicke_daemon.answers import fits
+from wernicke_daemon.dispatch.answer_check import fits
 from wernicke_daemon.utterances.voices import Voices
 
 pytestmark = pytest.mark.models

@@ -18,7 +18,7 @@ from ipc.messages import (
     Turn,
     Work,
 )
-from wernicke_daemon.answers import fits
+from wernicke_daemon.dispatch.answer_check import fits
 
 AUDIO = AudioHandle("arena", 0, 1, 0, 16_000)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.messages import StageName
-from wernicke_daemon.availability import (
+from wernicke_daemon.dispatch.availability import (
     OPTIONAL,
     OVERLOADED,
     PROBE_EVERY_S,

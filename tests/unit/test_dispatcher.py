@@ -31,9 +31,9 @@ from ipc.messages import (
     Turn,
     Work,
 )
-from wernicke_daemon import dispatcher as module
-from wernicke_daemon.availability import PROBE_EVERY_S, TRIPS_AFTER
-from wernicke_daemon.dispatcher import DOWN, GAVE_UP, Dispatcher, Policy
+from wernicke_daemon.dispatch import dispatcher as module
+from wernicke_daemon.dispatch.availability import PROBE_EVERY_S, TRIPS_AFTER
+from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher, Policy
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 POLICY = Policy(

@@ -25,7 +25,7 @@ from ipc.messages import (
 )
 from ipc.settings import Fault
 from stages.testing.faults import Faults
-from wernicke_daemon.answers import fits
+from wernicke_daemon.dispatch.answer_check import fits
 
 KILLED = 3 if sys.platform == "win32" else -9
 

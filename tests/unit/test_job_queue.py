@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ipc.messages import CorrectionWork
-from wernicke_daemon.job_queue import JobQueue, JobRow
+from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
 
 WORK = CorrectionWork(("text",), "en")
 MAX_ATTEMPTS = 2

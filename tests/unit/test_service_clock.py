@@ -1,6 +1,6 @@
 """The clock of deadlines: it stands still through a restart, but not for ever."""
 
-from wernicke_daemon.service_clock import ServiceClock
+from wernicke_daemon.dispatch.service_clock import ServiceClock
 
 GRACE_S = 15.0
 

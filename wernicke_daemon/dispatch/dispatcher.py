@@ -33,11 +33,11 @@ from ipc.messages import (
     StageName,
     Work,
 )
-from wernicke_daemon.answers import fits
-from wernicke_daemon.availability import OPTIONAL, REQUIRED, TOO_LATE, UNAVAILABLE, Availability
-from wernicke_daemon.job_queue import JobQueue, JobRow
-from wernicke_daemon.service_clock import ServiceClock
-from wernicke_daemon.stage_port import StagePort
+from wernicke_daemon.dispatch.answer_check import fits
+from wernicke_daemon.dispatch.availability import OPTIONAL, REQUIRED, TOO_LATE, UNAVAILABLE, Availability
+from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
+from wernicke_daemon.dispatch.service_clock import ServiceClock
+from wernicke_daemon.dispatch.stage_port import StagePort
 from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
