@@ -51,7 +51,7 @@ from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.gateway import PATH
 from wernicke_daemon.hardware.profiles import applied
-from wernicke_daemon.supervised_stage import State
+from wernicke_daemon.processes.supervised_stage import State
 
 SAMPLE_EVERY_S = 2.0
 KILL_EVERY_S = 4.0

@@ -23,27 +23,27 @@ from ipc import gpu, shared_memory
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
-from wernicke_daemon import process_tree
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.gateway import Gateway
-from wernicke_daemon.hardware import budget, descriptors, loading
+from wernicke_daemon.hardware import budget, descriptors
 from wernicke_daemon.hardware.keep_awake import KeepAwake
-from wernicke_daemon.hardware.loading import Loaded, load_in_order
 from wernicke_daemon.hardware.profiles import Choice
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.ingest_feed import IngestFeed
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.pipeline import Pipeline
+from wernicke_daemon.processes import process_tree, start_order
+from wernicke_daemon.processes.start_order import Loaded, load_in_order
+from wernicke_daemon.processes.supervised_stage import State
+from wernicke_daemon.processes.supervisor import Supervisor
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
 from wernicke_daemon.reporter import Reporter
 from wernicke_daemon.sessions import Sessions
-from wernicke_daemon.supervised_stage import State
-from wernicke_daemon.supervisor import Supervisor
 from wernicke_daemon.wire import protocol
 
 _log = structlog.get_logger()
@@ -140,7 +140,7 @@ class Daemon:
 
         await self.pipeline.start(in_order)
         await self._hardware.look_at_card()
-        return loading.table(budget.needs(self._config), loaded, self._hardware.card)
+        return start_order.table(budget.needs(self._config), loaded, self._hardware.card)
 
     async def stop(self) -> None:
         """Within `runtime.drain_timeout_s` and 2 s, unless the disk does not answer."""
@@ -293,7 +293,7 @@ class Daemon:
                     "pid": stage.pid,
                     "spare_pid": stage.spare_pid,
                     "rss_mb": round(stage.rss_mb, 1),
-                    "gpu_mib": None if stage.gpu is None else loading.own_mib(stage.gpu),
+                    "gpu_mib": None if stage.gpu is None else start_order.own_mib(stage.gpu),
                     **self._stats.stage(name),
                 }
                 for name, stage in self.pipeline.supervisor.stages.items()

@@ -15,10 +15,10 @@ from ipc.messages import STAGES, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
 from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner, Policy
-from wernicke_daemon.incarnation import StageSetup
-from wernicke_daemon.liveness import Limits
-from wernicke_daemon.restart_policy import RestartPolicy
-from wernicke_daemon.supervisor import Supervisor
+from wernicke_daemon.processes.incarnation import StageSetup
+from wernicke_daemon.processes.liveness import Limits
+from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.supervisor import Supervisor
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 _log = structlog.get_logger()

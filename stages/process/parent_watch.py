@@ -5,7 +5,7 @@ Order at start: `ignore_interrupts`, `read_boot`, `watch_parent`, all in the mai
 - Linux: the kernel is asked to kill this process when its parent ends, which works even while C code holds the GIL.
 - POSIX: a thread reads the pipe that only the front has the other end of.
 - Windows: a thread waits for the front's process handle. (The job object that the front put itself in is the
-  other, and stronger, tie: see `wernicke_daemon.process_tree`.)
+  other, and stronger, tie: see `wernicke_daemon.processes.process_tree`.)
 """
 
 import ctypes
@@ -26,7 +26,7 @@ PR_SET_PDEATHSIG = 1
 """linux/prctl.h"""
 
 BOOT_HEADER = struct.Struct(">I")
-"""Before the boot record on stdin: its length in bytes (`wernicke_daemon.child` is the other end)."""
+"""Before the boot record on stdin: its length in bytes (`wernicke_daemon.processes.child` is the other end)."""
 
 
 def ignore_interrupts() -> None:
@@ -55,7 +55,7 @@ def read_boot() -> bytes:
 def watch_parent(parent_pid: int, pipe_fd: int | None) -> None:
     """End this process when the front has ended, at once if it already has.
 
-    parent_pid: the front's. pipe_fd: what `wernicke_daemon.process_tree.parent_pipe` returned in the front.
+    parent_pid: the front's. pipe_fd: what `wernicke_daemon.processes.process_tree.parent_pipe` returned in the front.
     """
     if sys.platform == "win32":
         _end_after(functools.partial(wait_for_process, win32.load_kernel32(), parent_pid))

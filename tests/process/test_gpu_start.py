@@ -10,8 +10,8 @@ import pytest
 from ipc import gpu
 from tests.process.conftest import embedded
 from wernicke_daemon.daemon import running
-from wernicke_daemon.hardware.loading import LARGEST_FIRST
 from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.processes.start_order import LARGEST_FIRST
 
 CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 24_000, "utilisation_percent": 5}
 

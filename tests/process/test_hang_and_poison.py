@@ -24,7 +24,7 @@ from tests import wire
 from tests.process.conftest import embedded
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
-from wernicke_daemon.supervised_stage import State
+from wernicke_daemon.processes.supervised_stage import State
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -24,7 +24,7 @@ from ipc.audio_handle import AudioHandle
 from ipc.channels import Boot, KeyPair
 from ipc.messages import AsrWork, Cancel, CorrectionResult, Done, Failed, FromStage, Hello, Incoming, Job
 from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
-from wernicke_daemon.links import LinkId, Links
+from wernicke_daemon.processes.links import LinkId, Links
 
 ROOT = Path(__file__).parents[2]
 

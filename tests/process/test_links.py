@@ -15,7 +15,7 @@ from ipc.channels import Boot
 from ipc.messages import Heartbeat
 from tests import wire
 from tests.process.conftest import embedded, started
-from wernicke_daemon.links import LinkId, Links
+from wernicke_daemon.processes.links import LinkId, Links
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from stages.process import parent_watch
-from wernicke_daemon import child as child_module
-from wernicke_daemon import process_tree
-from wernicke_daemon.child import Child
+from wernicke_daemon.processes import child as child_module
+from wernicke_daemon.processes import process_tree
+from wernicke_daemon.processes.child import Child
 
 PATIENCE = 30.0
 """Seconds after which a test gives up on an event that would come at once."""
@@ -27,8 +27,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX process groups
 
 PARENT = """
 import os, signal, sys
-from wernicke_daemon.child import Child
-from wernicke_daemon.process_tree import adopt_current_process, parent_pipe
+from wernicke_daemon.processes.child import Child
+from wernicke_daemon.processes.process_tree import adopt_current_process, parent_pipe
 signal.signal(signal.SIGINT, lambda *_: None)
 adopt_current_process()
 for code in sys.argv[1:]:

@@ -18,10 +18,10 @@ import pytest
 from ipc.arena import Arena
 from ipc.messages import CorrectionWork, Done, Failed, Job, StageName
 from ipc.settings import StageSettings
-from wernicke_daemon.incarnation import StageSetup
-from wernicke_daemon.liveness import Limits
-from wernicke_daemon.restart_policy import RestartPolicy
-from wernicke_daemon.supervisor import Supervisor
+from wernicke_daemon.processes.incarnation import StageSetup
+from wernicke_daemon.processes.liveness import Limits
+from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.supervisor import Supervisor
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 STAGE: StageName = "correction"

@@ -17,7 +17,7 @@ from ipc.messages import Boundary, StageName
 from ipc.settings import Fault, StageSettings
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.pipeline import Pipeline
-from wernicke_daemon.supervised_stage import State, SupervisedStage
+from wernicke_daemon.processes.supervised_stage import State, SupervisedStage
 from wernicke_daemon.utterances.utterance import Utterance
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)

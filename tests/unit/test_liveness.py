@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wernicke_daemon.liveness import STACKS_S, Limits, Liveness
+from wernicke_daemon.processes.liveness import STACKS_S, Limits, Liveness
 
 LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
 JOB_S = 120.0

@@ -1,7 +1,7 @@
 """What is told of models while they load, and the budget."""
 
 from wernicke_daemon.hardware.budget import Need
-from wernicke_daemon.hardware.loading import Loaded, line, table
+from wernicke_daemon.processes.start_order import Loaded, line, table
 
 CARD = {"name": "a card", "total_mib": 24_576, "free_mib": 5_000}
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from ipc import win32
 from stages.process import parent_watch
-from wernicke_daemon import process_tree
+from wernicke_daemon.processes import process_tree
 
 JOB = 0x1_0000_0010
 FRONT = 0xFFFF_FFFF_FFFF_FFFF

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wernicke_daemon.restart_policy import RestartPolicy
+from wernicke_daemon.processes.restart_policy import RestartPolicy
 
 MOST = 3
 WINDOW_S = 60.0

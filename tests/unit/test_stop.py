@@ -1,6 +1,7 @@
 """How long a stop may take beyond `runtime.drain_timeout_s`, by its time limits."""
 
-from wernicke_daemon import gateway, supervised_stage
+from wernicke_daemon import gateway
+from wernicke_daemon.processes import supervised_stage
 
 PROMISED_S = 2.0
 ROOM_S = 0.5

@@ -16,13 +16,13 @@ from ipc.audio_handle import AudioHandle
 from ipc.errors import OutOfGpuMemory
 from ipc.messages import AsrResult, AsrWork, Done, Failed, FromStage, Heartbeat, Hello, Job, Ready, StageName, Started
 from ipc.settings import StageSettings
-from wernicke_daemon import incarnation, supervised_stage, supervisor
-from wernicke_daemon.child import Child
-from wernicke_daemon.incarnation import Incarnation, StageSetup
-from wernicke_daemon.liveness import REAP_S, Limits
-from wernicke_daemon.restart_policy import RestartPolicy
-from wernicke_daemon.supervised_stage import State
-from wernicke_daemon.supervisor import Supervisor
+from wernicke_daemon.processes import incarnation, supervised_stage, supervisor
+from wernicke_daemon.processes.child import Child
+from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
+from wernicke_daemon.processes.liveness import REAP_S, Limits
+from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.supervised_stage import State
+from wernicke_daemon.processes.supervisor import Supervisor
 
 LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
 JOB_S = 4.0

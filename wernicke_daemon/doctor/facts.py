@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import httpx
 from packaging.requirements import Requirement
 
-from wernicke_daemon import process_tree
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import ollama_models
+from wernicke_daemon.processes import process_tree
 
 PROBE_TIMEOUT_S = 120.0
 """For importing PyTorch from a cold disk."""

@@ -9,8 +9,8 @@ import structlog
 
 from ipc.messages import GpuMemory, StageName
 from wernicke_daemon.hardware.budget import Need
-from wernicke_daemon.supervised_stage import SupervisedStage
-from wernicke_daemon.supervisor import Supervisor
+from wernicke_daemon.processes.supervised_stage import SupervisedStage
+from wernicke_daemon.processes.supervisor import Supervisor
 
 LARGEST_FIRST: tuple[StageName, ...] = ("correction", "asr", "diarization", "ingest")
 """The language model takes more than all others: a server that finds too little free memory for it would put a part of

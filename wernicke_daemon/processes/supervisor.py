@@ -11,10 +11,10 @@ import structlog
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, FromStage, Incoming, StageName
 from wernicke_daemon.dispatch.stage_port import StageListener
-from wernicke_daemon.incarnation import StageSetup
-from wernicke_daemon.links import LinkId, Links
-from wernicke_daemon.restart_policy import RestartPolicy
-from wernicke_daemon.supervised_stage import SupervisedStage
+from wernicke_daemon.processes.incarnation import StageSetup
+from wernicke_daemon.processes.links import LinkId, Links
+from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.supervised_stage import SupervisedStage
 
 _log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ import structlog
 
 from ipc import win32
 
-PACKAGES = Path(__file__).resolve().parents[1]
+PACKAGES = Path(__file__).resolve().parents[2]
 """The directory that `ipc` and `stages` are imported from."""
 
 BASE_INTERPRETER: str = getattr(sys, "_base_executable", sys.executable)

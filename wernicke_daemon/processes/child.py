@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 
-from wernicke_daemon import process_tree
+from wernicke_daemon.processes import process_tree
 
 MAX_LINE_BYTES = 16 * 1024
 """A longer line is passed on in pieces."""

@@ -25,10 +25,10 @@ from ipc.messages import (
     Unusable,
 )
 from ipc.settings import StageSettings
-from wernicke_daemon import process_tree
-from wernicke_daemon.child import Child
-from wernicke_daemon.links import Links
-from wernicke_daemon.liveness import Limits, Liveness
+from wernicke_daemon.processes import process_tree
+from wernicke_daemon.processes.child import Child
+from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.liveness import Limits, Liveness
 
 _log = structlog.get_logger()
 

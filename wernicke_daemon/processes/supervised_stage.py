@@ -23,9 +23,9 @@ from ipc.errors import OutOfGpuMemory
 from ipc.messages import Cancel, Done, Failed, FromStage, GpuMemory, Incoming, Job, Ready, StageName, Started, Unusable
 from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.dispatch.stage_port import StageListener
-from wernicke_daemon.incarnation import Incarnation, StageSetup
-from wernicke_daemon.links import Links
-from wernicke_daemon.restart_policy import RestartPolicy
+from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
+from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.restart_policy import RestartPolicy
 
 _log = structlog.get_logger()
 
