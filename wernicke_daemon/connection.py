@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
-from wernicke_daemon.session import HISTORY, Options, Session
+from wernicke_daemon.sessions.session import HISTORY, Options, Session
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Flush, Keepalive, ServerMessage, Start, Stop
 

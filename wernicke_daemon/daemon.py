@@ -30,7 +30,6 @@ from wernicke_daemon.hardware import budget, descriptors
 from wernicke_daemon.hardware.keep_awake import KeepAwake
 from wernicke_daemon.hardware.profiles import Choice
 from wernicke_daemon.hardware.watch import HardwareWatch
-from wernicke_daemon.ingest_feed import IngestFeed
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.pipeline import Pipeline
@@ -42,8 +41,9 @@ from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
-from wernicke_daemon.reporter import Reporter
-from wernicke_daemon.sessions import Sessions
+from wernicke_daemon.sessions.ingest_tick import IngestFeed
+from wernicke_daemon.sessions.recorder import Reporter
+from wernicke_daemon.sessions.registry import Sessions
 from wernicke_daemon.wire import protocol
 
 _log = structlog.get_logger()

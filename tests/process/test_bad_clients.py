@@ -33,7 +33,7 @@ from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.observability import log_throttle
-from wernicke_daemon.reporter import IN_FULL
+from wernicke_daemon.sessions.recorder import IN_FULL
 from wernicke_daemon.wire import tls
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -15,8 +15,8 @@ from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.records.store import NoStore
-from wernicke_daemon.reporter import Reporter
-from wernicke_daemon.session import Session
+from wernicke_daemon.sessions.recorder import Reporter
+from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
@@ -175,7 +175,7 @@ def test_every_field_of_the_http_pages() -> None:
     stats = keys_in("wernicke_daemon/daemon.py", "stats") | keys_in(
         "wernicke_daemon/observability/figures.py", "summary", "stage"
     )
-    stats |= keys_in("wernicke_daemon/session.py", "summary")
+    stats |= keys_in("wernicke_daemon/sessions/session.py", "summary")
     card = keys_in("ipc/gpu.py", "figures") | keys_in("wernicke_daemon/hardware/watch.py", "stats")
     assert set(rows(section(PROTOCOL, "`GET /health`"))) == health
     percentiles = {"p50", "p95", "count"}

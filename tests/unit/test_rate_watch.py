@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
-from wernicke_daemon.rate_watch import RateWatch
+from wernicke_daemon.sessions.rate_watch import RateWatch
 from wernicke_daemon.wire.audio import AudioFormat
 
 DECLARED = AudioFormat(48_000, 2, "f32le")

@@ -9,7 +9,7 @@ from wernicke_daemon.observability import log_throttle
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.observability.log_throttle import MOST_KINDS, OTHER, Repeats
 from wernicke_daemon.records.store import NoStore
-from wernicke_daemon.reporter import IN_FULL, Reporter
+from wernicke_daemon.sessions.recorder import IN_FULL, Reporter
 from wernicke_daemon.wire import protocol
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ipc.arena import Arena, ArenaReader
 from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Trigger, Turn
-from wernicke_daemon import intake
-from wernicke_daemon import session as module
-from wernicke_daemon.intake import LONGEST_TAIL, WINDOW, Left
-from wernicke_daemon.session import ACK_EVERY_S, GAP_EVERY_S, Options, Outcome, Session
+from wernicke_daemon.sessions import intake
+from wernicke_daemon.sessions import session as module
+from wernicke_daemon.sessions.intake import LONGEST_TAIL, WINDOW, Left
+from wernicke_daemon.sessions.session import ACK_EVERY_S, GAP_EVERY_S, Options, Outcome, Session
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import AudioFormat, InvalidAudio

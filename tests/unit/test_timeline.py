@@ -3,7 +3,13 @@
 import pytest
 
 from ipc.audio_handle import SAMPLE_RATE
-from wernicke_daemon.timeline import ANCHOR_TOLERANCE_S, ARRIVAL_SLACK_S, LONGEST_CHUNK_S, IdleClock, WallClock
+from wernicke_daemon.sessions.arrival_clocks import (
+    ANCHOR_TOLERANCE_S,
+    ARRIVAL_SLACK_S,
+    LONGEST_CHUNK_S,
+    IdleClock,
+    WallClock,
+)
 
 WALL = 1_700_000_000.0
 

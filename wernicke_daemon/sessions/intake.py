@@ -16,8 +16,8 @@ import structlog
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
-from wernicke_daemon.rate_watch import RateWatch
-from wernicke_daemon.timeline import IdleClock, WallClock
+from wernicke_daemon.sessions.arrival_clocks import IdleClock, WallClock
+from wernicke_daemon.sessions.rate_watch import RateWatch
 from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.wire.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
 

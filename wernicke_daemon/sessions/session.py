@@ -21,8 +21,8 @@ import structlog
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
-from wernicke_daemon.intake import Intake, Left
-from wernicke_daemon.sample_account import SampleAccount
+from wernicke_daemon.sessions.intake import Intake, Left
+from wernicke_daemon.sessions.sample_account import SampleAccount
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.utterances.ordering import InOrder

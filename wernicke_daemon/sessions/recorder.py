@@ -15,7 +15,7 @@ from wernicke_daemon.observability.log_throttle import Repeats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
-from wernicke_daemon.session import Outcome, Session
+from wernicke_daemon.sessions.session import Outcome, Session
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire import protocol

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from ipc.messages import IngestOutcome, IngestResult, IngestTask, IngestWork
-from wernicke_daemon.session import Session
+from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.wire import protocol
 
 _log = structlog.get_logger()
