@@ -45,7 +45,7 @@ from wernicke_daemon.config.schema import Config, overrides, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
-from wernicke_daemon.gateway import PATH
+from wernicke_daemon.gateway.server import PATH
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.utterances.utterance import Utterance
 

@@ -34,7 +34,7 @@ from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.formats.audio_files import Samples
-from wernicke_daemon.gateway import PATH
+from wernicke_daemon.gateway.server import PATH
 from wernicke_daemon.wire.audio import AudioFormat
 
 MAC = AudioFormat(48_000, channels=2, encoding="f32le")

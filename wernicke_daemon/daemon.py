@@ -25,7 +25,7 @@ from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.dispatch.availability import REQUIRED
-from wernicke_daemon.gateway import Gateway
+from wernicke_daemon.gateway.server import Gateway
 from wernicke_daemon.hardware import budget, descriptors
 from wernicke_daemon.hardware.keep_awake import KeepAwake
 from wernicke_daemon.hardware.profiles import Choice

@@ -18,10 +18,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import wire
 from tests.process.conftest import embedded, started
-from wernicke_daemon import access, cli
+from wernicke_daemon import cli
 from wernicke_daemon.client import Client, ClientError, Exit, Message
 from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.gateway import access
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.wire import tls
 

@@ -28,9 +28,9 @@ from websockets.asyncio.server import ServerConnection
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
 from tests.process.conftest import embedded, serving, started
-from wernicke_daemon import visitors
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.gateway import connection_limit
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.observability import log_throttle
 from wernicke_daemon.sessions.recorder import IN_FULL
@@ -231,11 +231,13 @@ async def a_newcomer(port: int) -> list[dict[str, Any]]:
 
 async def test_silent_connections_count_before_tls_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many, and the first is cut, which would be waited for all day. All are forgotten once they hung up."""
-    monkeypatch.setattr(visitors, "TLS_PATIENCE_S", 86_400)
+    monkeypatch.setattr(connection_limit, "TLS_PATIENCE_S", 86_400)
     certificate, key = tls.make_certificate(tmp_path, [], now=datetime.now(UTC))
     security = SecuritySettings(certificate_file=str(certificate), key_file=str(key))
     async with started(embedded(tmp_path, security=security)) as daemon:
-        silent = [await asyncio.open_connection("127.0.0.1", daemon.port) for _ in range(visitors.MOST_WAITING + 1)]
+        silent = [
+            await asyncio.open_connection("127.0.0.1", daemon.port) for _ in range(connection_limit.MOST_WAITING + 1)
+        ]
         with contextlib.suppress(ConnectionError):
             assert await silent[0][0].read() == b""
         address = f"wss://localhost:{daemon.port}/transcribe?{wire.MONO}&events=ack"

@@ -31,10 +31,10 @@ from tests.cut_proxy import Cut, cut_proxy
 from tests.misbehaviour import small_window
 from tests.ollama_server import OllamaServer
 from tests.process.conftest import embedded, journalled, serving, started
-from wernicke_daemon import gateway
 from wernicke_daemon.config.schema import stage_settings
-from wernicke_daemon.connection import MOST_WAITING
 from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.gateway import server as gateway
+from wernicke_daemon.gateway.connection import MOST_WAITING
 from wernicke_daemon.processes import supervised_stage
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.journal import Journal

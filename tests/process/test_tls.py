@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import serialization
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from wernicke_daemon import access
 from wernicke_daemon.commands import security
+from wernicke_daemon.gateway import access
 from wernicke_daemon.wire import tls
 
 NOW = datetime.now(UTC)

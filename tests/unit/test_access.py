@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
-from wernicke_daemon import access
-from wernicke_daemon.access import Verdict
 from wernicke_daemon.config.schema import SecuritySettings
+from wernicke_daemon.gateway import access
+from wernicke_daemon.gateway.access import Verdict
 
 TOKEN, OTHER = access.new_token(), access.new_token()
 PAGE = "http://localhost:3000"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wernicke_daemon import small_reads
-from wernicke_daemon.small_reads import SmallReads
+from wernicke_daemon.gateway import small_reads
+from wernicke_daemon.gateway.small_reads import SmallReads
 
 
 class Transport(asyncio.Transport):

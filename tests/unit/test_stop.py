@@ -1,6 +1,6 @@
 """How long a stop may take beyond `runtime.drain_timeout_s`, by its time limits."""
 
-from wernicke_daemon import gateway
+from wernicke_daemon.gateway import server
 from wernicke_daemon.processes import supervised_stage
 
 PROMISED_S = 2.0
@@ -10,6 +10,6 @@ ROOM_S = 0.5
 
 def test_the_time_limits_of_a_stop_leave_room_in_what_is_promised() -> None:
     """Clients and stages have theirs at the same time (`tests/process/test_faults.py` shows it)."""
-    clients_s = gateway.GOODBYE_S + gateway.CUT_S
+    clients_s = server.GOODBYE_S + server.CUT_S
     stages_s = supervised_stage.STOP_PATIENCE_S + supervised_stage.KILL_S
     assert max(clients_s, stages_s) + ROOM_S <= PROMISED_S

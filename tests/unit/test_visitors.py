@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from wernicke_daemon.gateway.connection_limit import MOST_WAITING, Visitors, gives_way
 from wernicke_daemon.observability import log_throttle
-from wernicke_daemon.visitors import MOST_WAITING, Visitors, gives_way
 
 FLOOD, GOOD = "192.0.2.1", "192.0.2.2"
 

@@ -26,7 +26,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _token(args: argparse.Namespace) -> int:
-    from wernicke_daemon.access import hash_of, new_token
+    from wernicke_daemon.gateway.access import hash_of, new_token
 
     token = new_token()
     print(

@@ -16,13 +16,13 @@ import structlog
 
 from ipc.arena import Arena
 from wernicke_daemon.config.schema import Config
+from wernicke_daemon.gateway.connection_limit import gives_way
 from wernicke_daemon.records.journal_files import Leftover
 from wernicke_daemon.sessions.ingest_tick import IngestFeed
 from wernicke_daemon.sessions.intake import Left
 from wernicke_daemon.sessions.recorder import Reporter
 from wernicke_daemon.sessions.session import Options, Session
 from wernicke_daemon.utterances.utterance import Utterance
-from wernicke_daemon.visitors import gives_way
 from wernicke_daemon.wire.protocol import ServerMessage
 
 _log = structlog.get_logger()

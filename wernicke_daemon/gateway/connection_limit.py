@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import structlog
 from websockets.asyncio.server import ServerConnection
 
+from wernicke_daemon.gateway.small_reads import PIECE_BYTES, SmallReads
 from wernicke_daemon.observability.log_throttle import Repeats
-from wernicke_daemon.small_reads import PIECE_BYTES, SmallReads
 
 _log = structlog.get_logger()
 

@@ -14,14 +14,14 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from ipc.errors import WernickeError
-from wernicke_daemon import access
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.connection import Connection, options_from
-from wernicke_daemon.door import SMALL_FRAME, Door
+from wernicke_daemon.gateway import access
+from wernicke_daemon.gateway.admission import SMALL_FRAME, Door
+from wernicke_daemon.gateway.connection import Connection, options_from
+from wernicke_daemon.gateway.connection_limit import Visitors, address, connection_class
 from wernicke_daemon.sessions.recorder import Reporter
 from wernicke_daemon.sessions.registry import Sessions
 from wernicke_daemon.sessions.session import Options, Session
-from wernicke_daemon.visitors import Visitors, address, connection_class
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Start
 from wernicke_daemon.wire.redaction import public

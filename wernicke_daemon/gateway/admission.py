@@ -8,8 +8,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
-from wernicke_daemon import access
 from wernicke_daemon.config.schema import SecuritySettings
+from wernicke_daemon.gateway import access
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Error, Start
 
