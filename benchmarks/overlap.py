@@ -36,11 +36,11 @@ from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrWork, Boundary, CorrectionWork, DiarizationWork, IngestOutcome, IngestTask, StageName, Work
 from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
 from stages.testing.sleep import Sleep
+from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Stats
-from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.records import transcripts
 from wernicke_daemon.records.journal import Journal

@@ -23,6 +23,7 @@ from ipc import gpu, shared_memory
 from ipc.errors import WernickeError
 from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
+from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.gateway.server import Gateway
@@ -32,7 +33,6 @@ from wernicke_daemon.hardware.profiles import Choice
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Stats
-from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.processes import process_tree, start_order
 from wernicke_daemon.processes.start_order import Loaded, load_in_order
 from wernicke_daemon.processes.supervised_stage import State

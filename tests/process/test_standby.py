@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from ipc.messages import Boundary, StageName
 from ipc.settings import Fault, StageSettings
+from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.pipeline import Pipeline
 from wernicke_daemon.processes.supervised_stage import State, SupervisedStage
 from wernicke_daemon.utterances.utterance import Utterance
 
