@@ -53,10 +53,27 @@ class Boundary(Message, frozen=True):
     last_speech_end: int
 
 
+class OpenSpeech(Message, frozen=True):
+    """An utterance that is open after the samples examined, with enough speech to become one. Samples of the session.
+
+    start: its first one. phrase_start: the first one of its last phrase. last_speech_end: as in Boundary. end: where
+    it would end if nothing more were said. silence: samples' worth of time since the last speech, received or not.
+    paused: that is long enough to end a phrase.
+    """
+
+    start: int
+    phrase_start: int
+    last_speech_end: int
+    end: int
+    silence: int
+    paused: bool
+
+
 class IngestOutcome(Message, frozen=True):
     """examined_to: next sample to examine. retain_from: first sample that ingest still needs.
     speaking: an utterance is open, so idle time matters. dropped_samples: speech too short to be an utterance,
-    dropped and counted. stale: the audio could not be read any more (state is unchanged then)."""
+    dropped and counted. stale: the audio could not be read any more (state is unchanged then). open: what is being
+    said, after all boundaries."""
 
     session: str
     examined_to: int
@@ -66,6 +83,7 @@ class IngestOutcome(Message, frozen=True):
     speaking: bool
     dropped_samples: int = 0
     stale: bool = False
+    open: OpenSpeech | None = None
 
 
 class IngestResult(Message, frozen=True):

@@ -24,7 +24,9 @@ class VadSettings(Section, frozen=True):
     goes on down to 0.15 less. silence_s: seconds without speech that end an utterance. max_utterance_s: the
     longest utterance, rolls included. cut_search_s: how far back from there the least speech-like place is
     sought. pre_roll_s, post_roll_s: audio kept before the first and after the last speech. min_speech_s: less
-    speech than this is no utterance."""
+    speech than this is no utterance. phrase_pause_s: pause that ends a phrase, at which its recognition begins (the
+    post-roll, where that is longer). min_silence_s: silence that ends an utterance whose text is plainly a finished
+    sentence; 0 leaves it to silence_s."""
 
     engine: Literal["silero", "energy"] = "silero"
     threshold_db: Annotated[float, Meta(ge=-120, le=0)] = -85.0
@@ -35,6 +37,8 @@ class VadSettings(Section, frozen=True):
     pre_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3
     post_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3
     min_speech_s: Annotated[float, Meta(ge=0, le=2)] = 0.1
+    phrase_pause_s: Annotated[float, Meta(ge=0.1, le=5)] = 0.5
+    min_silence_s: Annotated[float, Meta(ge=0, le=10)] = 0.0
     tick_ms: Annotated[int, Meta(ge=10, le=1000)] = 50
 
 
@@ -47,7 +51,9 @@ class AsrSettings(Section, frozen=True):
     the next one where the text is improbable or repeats itself by the thresholds: log_prob_threshold (mean log
     probability of its tokens) and compression_ratio_threshold (of gzip). no_speech_threshold: probability from which
     an improbable text is taken for silence. context_chars: how much of the text before the model is given; 0 is
-    none."""
+    none. live: whether the open phrase is recognised while it is said. early: whether work on an utterance begins at
+    each pause, before it is certain that it has ended. final: of early work, what an utterance's text is made of: the
+    "whole" of it at once, "phrases" recognised once each, or "auto", the whole as long as that is ready in time."""
 
     engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"
     model: Text = "large-v3"
@@ -61,6 +67,9 @@ class AsrSettings(Section, frozen=True):
     compression_ratio_threshold: Annotated[float, Meta(gt=1)] = 2.4
     context_chars: Annotated[int, Meta(ge=0, le=200)] = 0
     cpu_threads: Annotated[int, Meta(ge=0)] = 0
+    live: bool = True
+    early: bool = True
+    final: Literal["auto", "whole", "phrases"] = "auto"
 
 
 class AlignmentSettings(Section, frozen=True):

@@ -6,6 +6,8 @@ the same news give the same boundaries however they are split over calls. Positi
     nothing open ──speech──▶ open ──silence_s without speech──▶ closed: up to the last speech and the post-roll
                               │
                               └──max_utterance_s──▶ cut in the least speech-like place; the rest stays open
+
+An open utterance is one or more *phrases*: speech between pauses of `phrase_pause_s`.
 """
 
 from collections.abc import Iterable
@@ -13,7 +15,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.messages import Boundary, Trigger
+from ipc.messages import Boundary, OpenSpeech, Trigger
 from ipc.settings import VadSettings
 
 WINDOW = 512
@@ -33,7 +35,8 @@ SIDE = 3
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """[vad] of config.toml in samples. onset, release: probability from which speech begins and goes on."""
+    """[vad] of config.toml in samples. onset, release: probability from which speech begins and goes on.
+    phrase_pause: at least the post-roll, so that a phrase's end does not move while its pause goes on."""
 
     onset: float
     release: float
@@ -43,6 +46,7 @@ class Rules(msgspec.Struct, frozen=True):
     pre_roll: int
     post_roll: int
     least_speech: int
+    phrase_pause: int
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -60,7 +64,8 @@ class Utterance(msgspec.Struct, frozen=True, array_like=True):
 
     start: first sample, pre-roll included. speech_samples, last_speech_end: as in Boundary. idle: samples' worth
     of time since the last speech in which nothing was received. recent: the last windows, once the utterance is
-    long enough for a cut to be sought. cut: the best place so far, None before that.
+    long enough for a cut to be sought. cut: the best place so far, None before that. phrase_start: first sample of
+    its last phrase, with as much of the pre-roll as the phrase before leaves.
     """
 
     start: int
@@ -69,6 +74,7 @@ class Utterance(msgspec.Struct, frozen=True, array_like=True):
     idle: int = 0
     recent: tuple[Mark, ...] = ()
     cut: Mark | None = None
+    phrase_start: int = 0
 
 
 class Endpointing(msgspec.Struct, frozen=True, array_like=True):
@@ -93,6 +99,7 @@ def rules_from(settings: VadSettings) -> Rules:
         pre_roll=_samples(settings.pre_roll_s),
         post_roll=_samples(settings.post_roll_s),
         least_speech=_samples(settings.min_speech_s),
+        phrase_pause=_samples(max(settings.phrase_pause_s, settings.post_roll_s)),
     )
 
 
@@ -138,6 +145,21 @@ def enough_speech(boundary: Boundary, rules: Rules) -> bool:
     return boundary.speech_samples >= rules.least_speech
 
 
+def so_far(state: Endpointing, rules: Rules) -> OpenSpeech | None:
+    """The open utterance, once it holds enough speech to become one."""
+    open_ = state.utterance
+    if open_ is None or open_.speech_samples < rules.least_speech:
+        return None
+    return OpenSpeech(
+        start=open_.start,
+        phrase_start=open_.phrase_start,
+        last_speech_end=open_.last_speech_end,
+        end=min(open_.last_speech_end + rules.post_roll, state.position),
+        silence=_silence(open_, state.position),
+        paused=_silence(open_, state.position) >= rules.phrase_pause,
+    )
+
+
 def retain_from(state: Endpointing, rules: Rules) -> int:
     """First sample that an utterance, open or to come, may begin with."""
     if state.utterance is not None:
@@ -173,14 +195,23 @@ def _take(state: Endpointing, rules: Rules, end: int, probability: float) -> Utt
     speech = probability >= (rules.release if goes_on else rules.onset)
     if before is None:
         start = max(state.position - rules.pre_roll, state.floor)
-        return Utterance(start, end - state.position, end) if speech else None
+        return Utterance(start, end - state.position, end, phrase_start=start) if speech else None
     if speech:
         mark = Mark(end, probability, before.speech_samples + end - state.position, end)
     else:
         mark = Mark(end, probability, before.speech_samples, before.last_speech_end)
     recent, cut = _seek_cut(before, rules, mark)
     idle = 0 if speech else before.idle
-    return Utterance(before.start, mark.speech_samples, mark.last_speech_end, idle, recent, cut)
+    phrase_start = _phrase_start(before, state, rules) if speech else before.phrase_start
+    return Utterance(before.start, mark.speech_samples, mark.last_speech_end, idle, recent, cut, phrase_start)
+
+
+def _phrase_start(before: Utterance, state: Endpointing, rules: Rules) -> int:
+    """Speech goes on: in the same phrase, or after a pause in the next one. A pause in which nothing was received is
+    no audio: then the next phrase begins where the one before ends, rolls or not."""
+    if _silence(before, state.position) < rules.phrase_pause:
+        return before.phrase_start
+    return min(max(state.position - rules.pre_roll, before.last_speech_end + rules.post_roll), state.position)
 
 
 def _seek_cut(before: Utterance, rules: Rules, mark: Mark) -> tuple[tuple[Mark, ...], Mark | None]:
@@ -202,5 +233,8 @@ def _cut(state: Endpointing, full: Utterance) -> tuple[Endpointing, Boundary]:
     assert cut is not None, "the shortest search (0.5 s) holds more windows than a place to cut needs"
     boundary = Boundary(full.start, cut.position, "max_duration", cut.speech_samples, cut.last_speech_end)
     speech = full.speech_samples - cut.speech_samples
-    rest = Utterance(cut.position, speech, full.last_speech_end, full.idle) if speech else None
+    phrase_start = max(cut.position, full.phrase_start)
+    rest = (
+        Utterance(cut.position, speech, full.last_speech_end, full.idle, phrase_start=phrase_start) if speech else None
+    )
     return Endpointing(state.position, cut.position, rest), boundary

@@ -99,6 +99,7 @@ class _Ingest:
             boundaries=kept,
             speaking=current.utterance is not None,
             dropped_samples=lost + dropped,
+            open=endpointing.so_far(current, self._rules),
         )
 
     def _hear(

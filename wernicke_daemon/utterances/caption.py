@@ -1,0 +1,99 @@
+"""What a client is shown of an utterance before its final. Pure; times are passed in.
+
+    phrases recognised so far (settled) + the open phrase as last heard (live) = the text shown
+
+Some of its first characters are *stable*: their phrase has been recognised, or two successive live passes agree on
+them. What was shown as stable stays as it is until the final, even where a later recognition words it otherwise.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from rapidfuzz.distance import Levenshtein
+
+from wernicke_daemon.wire.protocol import SegmentOut
+
+SHOWN_EVERY_S = 0.5
+"""At least so long between two partials of an utterance: a client that prints each of them is not flooded."""
+
+MOST_SHIFT = 12
+"""Characters by which a later wording may be longer or shorter than the stable text that it stands for."""
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One state of the text. start, end: seconds of the session's audio that it is of. segments: empty for live
+    text. stage: `live`, `asr`, `aligned`, `diarized`, `corrected` or `withdrawn`."""
+
+    stage: str
+    text: str
+    stable_chars: int
+    segments: tuple[SegmentOut, ...]
+    start: float
+    end: float
+
+
+class Caption:
+    """join: puts two texts of the utterance's language together."""
+
+    def __init__(self, join: Callable[[str, str], str]) -> None:
+        self._join = join
+        self._settled = ""  # text of the recognised phrases; begins with what is stable
+        self._live = ""  # text of the open phrase by the last live pass
+        self._stable = ""  # the longest stable text so far
+        self._now: Shown | None = None  # the state that is to be shown
+        self._said: tuple[str, Sequence[str | None]] | None = None  # what was shown last: text, and who said it
+        self._at = (0.0, 0.0)  # seconds of audio that was of
+        self._shown_at = 0.0
+        self.revision = 0  # partials shown so far
+        self.first_shown: float | None = None  # seconds, of the clock passed in
+        self.last_shown: float | None = None
+
+    def heard(self, text: str, start: float, end: float) -> None:
+        """A live pass over the open phrase. What two passes agree on is stable."""
+        agreed = _common(self._live, text)
+        self._live = text
+        whole = self._whole(self._join(self._settled, text))
+        if agreed:
+            self._stable = max(self._stable, whole[: len(self._join(self._settled, text[:agreed]))], key=len)
+        self._now = Shown("live", whole, len(self._stable), (), start, end)
+
+    def recognised(self, stage: str, text: str, segments: tuple[SegmentOut, ...], start: float, end: float) -> None:
+        """All from the utterance's beginning to `end` has been recognised; nothing is live any more. stage: how."""
+        self._live = ""
+        self._settled = self._stable = self._whole(text)
+        self._now = Shown(stage, self._settled, len(self._settled), segments, start, end)
+
+    def withdraw(self) -> None:
+        """It turned out to be no utterance: what was shown is taken back, at once. Nothing comes after it."""
+        self._stable = self._settled = self._live = ""
+        self._now = Shown("withdrawn", "", 0, (), *self._at) if self.revision else None
+        self._shown_at = -SHOWN_EVERY_S
+
+    def take(self, now: float) -> Shown | None:
+        """What is to be shown now; None where it is too soon, or says what was said before."""
+        shown = self._now
+        if shown is None or now - self._shown_at < SHOWN_EVERY_S:
+            return None
+        self._now = None
+        said = (shown.text, [segment.speaker for segment in shown.segments if segment.speaker])
+        if said == self._said or not (shown.text or shown.stage == "withdrawn"):
+            return None
+        self._said, self._at = said, (shown.start, shown.end)
+        self._shown_at = self.last_shown = now
+        self.first_shown = now if self.first_shown is None else self.first_shown
+        self.revision += 1
+        return shown
+
+    def _whole(self, text: str) -> str:
+        """`text` with the stable text, as it was shown, in place of its own wording of that."""
+        stable = self._stable
+        if text.startswith(stable):
+            return text
+        around = range(max(0, len(stable) - MOST_SHIFT), min(len(text), len(stable) + MOST_SHIFT) + 1)
+        end = min(around, key=lambda end: (Levenshtein.distance(stable, text[:end]), abs(end - len(stable))), default=0)
+        return stable + text[end:]
+
+
+def _common(one: str, two: str) -> int:
+    """How many first characters are the same in both."""
+    return next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
