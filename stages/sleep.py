@@ -24,6 +24,7 @@ class Sleep:
 
     name = "sleep"
     model = "sleep"
+    live = True
 
     def __init__(self, stage: StageName, settings: StageSettings) -> None:
         self._seconds = settings.sleep_ms[stage] / 1000
