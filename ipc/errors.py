@@ -25,6 +25,12 @@ class EngineFailed(WernickeError):
     code = "ENGINE_FAILED"
 
 
+class JobCancelled(WernickeError):
+    """A job is no longer wanted; its answer is not looked at."""
+
+    code = "CANCELLED"
+
+
 class OutOfGpuMemory(WernickeError):
     """A job does not fit into GPU memory, even with half the batch; the stage is restarted."""
 

@@ -14,6 +14,7 @@ from ipc.settings import StageSettings
 
 Trigger = Literal["silence", "max_duration", "flush", "stop", "disconnect"]
 StageName = Literal["ingest", "asr", "diarization", "correction"]
+JobKind = Literal["firm", "early", "live"]
 STAGES: tuple[StageName, ...] = ("ingest", "asr", "diarization", "correction")
 
 
@@ -114,12 +115,14 @@ class Segment(Message, frozen=True):
 
 class AsrWork(Message, frozen=True):
     """language: ISO 639-1 code or "auto". glossary: terms the client expects to hear. context: the end of what was said
-    before, "" for none."""
+    before, "" for none. kind: "firm" for the text that counts; "early" is the same work, done before it is certain that
+    the utterance has ended; "live" is the text alone, as cheaply as the engine can (segments without words)."""
 
     audio: AudioHandle
     language: str
     glossary: tuple[str, ...] = ()
     context: str = ""
+    kind: JobKind = "firm"
 
 
 class AsrResult(Message, frozen=True):
@@ -245,13 +248,15 @@ class GpuMemory(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
-    """engine: registry name. model: what `models_used` shows. why: how it came to be chosen. gpu: memory it holds."""
+    """engine: registry name. model: what `models_used` shows. why: how it came to be chosen. gpu: memory it holds.
+    live: whether it takes live jobs."""
 
     engine: str
     model: str
     why: str
     load_ms: float
     gpu: GpuMemory | None = None
+    live: bool = False
 
 
 class Unusable(Message, frozen=True):

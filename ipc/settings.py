@@ -142,8 +142,8 @@ class StageSettings(msgspec.Struct, frozen=True):
 
     release_after_utterance: whether cached GPU memory is given back after each job.
     sleep_ms: for each stage, how long the `sleep` engine of benchmarks and fault tests takes; where a stage is
-    named here it runs that engine instead of the configured one. faults: by stage. Neither of these two is reachable
-    from config.toml.
+    named here it runs that engine instead of the configured one. sleep_ms_per_audio_s: what each second of audio adds
+    to that. faults: by stage. None of these three is reachable from config.toml.
     """
 
     vad: VadSettings = VadSettings()
@@ -154,4 +154,5 @@ class StageSettings(msgspec.Struct, frozen=True):
     llm: LlmSettings = LlmSettings()
     release_after_utterance: bool = True
     sleep_ms: dict[str, float] = {}
+    sleep_ms_per_audio_s: dict[str, float] = {}
     faults: dict[str, tuple[Fault, ...]] = {}

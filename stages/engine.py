@@ -40,6 +40,22 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class LiveEngine(Protocol):
+    """An engine that says whether it takes live jobs; one that does not say takes none."""
+
+    live: bool
+
+
+@runtime_checkable
+class StoppableEngine(Protocol):
+    """What an engine can do besides whose jobs take long and have parts."""
+
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        """Told once, before the first job. Asked between two parts of a job; where it is true of the job under way,
+        `process` raises JobCancelled."""
+
+
+@runtime_checkable
 class GpuEngine(Protocol):
     """What an engine that may run on a GPU can do besides."""
 

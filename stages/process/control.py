@@ -59,7 +59,7 @@ class Control:
         self._told.wait()
 
     def was_cancelled(self, job_id: int) -> bool:
-        """Whether the job must not be started."""
+        """Whether the job need not be started, or gone on with."""
         return job_id in self._cancelled
 
     # --- on the control thread ---

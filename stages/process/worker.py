@@ -21,9 +21,9 @@ import zmq
 from ipc import channels, codec
 from ipc.arena import NO_JOB, ArenaReader
 from ipc.channels import Boot
-from ipc.errors import EngineUnavailable, OutOfGpuMemory, WernickeError
+from ipc.errors import EngineUnavailable, JobCancelled, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Unusable, Work
-from stages.engine import Engine, GpuEngine, ReadAudio
+from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, StoppableEngine
 from stages.gpu.errors import is_device_error, is_out_of_memory
 from stages.process import engine_registry, logs, parent_watch
 from stages.process.control import Control
@@ -95,7 +95,8 @@ def start_engine(stage: StageName, init: Init, control: Control, faults: Faults)
         keep_loaded_objects_out_of_collections()
         why = "; ".join(refused) or ("as configured" if len(names) == 1 else "the best there is")
         control.gpu = gpu_memory(engine)
-        control.report(Ready(name, engine.model, why, elapsed_ms(began), control.gpu))
+        live = isinstance(engine, LiveEngine) and engine.live
+        control.report(Ready(name, engine.model, why, elapsed_ms(began), control.gpu, live))
         return engine
     control.report(Unusable("; ".join(refused)))
     control.stop_signal.recv()
@@ -161,12 +162,16 @@ class Worker:
         self._control = control
         self._faults = faults
         self._release_after_job = release_after_job
+        self._job_id = NO_JOB
+        if isinstance(engine, StoppableEngine):
+            engine.stop_when(lambda: control.was_cancelled(self._job_id))
 
     def do(self, job: Job) -> Done | Failed:
         """An engine's exception is an answer too. Raises what says that this process can't use its GPU any more: the
         front replaces a process that ends, and has the job done again."""
         if self._control.was_cancelled(job.job_id):
-            return Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0)
+            return Failed(job.job_id, JobCancelled.code, "no longer wanted", 0.0)
+        self._job_id = job.job_id
         self._arena.mark(self._stage, job.job_id)
         self._control.job_started(job.job_id, job.limit_s)
         began = time.perf_counter()

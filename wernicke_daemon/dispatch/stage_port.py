@@ -11,7 +11,7 @@ class StagePort(Protocol):
     def send(self, job: Job) -> None: ...
 
     def cancel(self, job_id: int) -> None:
-        """The job need not be started any more; it is answered all the same."""
+        """The job need not be started any more, or gone on with; it is answered all the same."""
 
 
 class StageListener(Protocol):

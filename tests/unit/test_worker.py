@@ -1,0 +1,102 @@
+"""How a worker deals with a job that is cancelled."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from ipc.arena import Arena, ArenaReader
+from ipc.audio_handle import AudioHandle
+from ipc.channels import Boot, new_keys
+from ipc.errors import JobCancelled
+from ipc.messages import AsrResult, AsrWork, Cancel, Done, Failed, Job, Work
+from stages.engine import ReadAudio
+from stages.process.control import Control
+from stages.process.worker import Worker
+from stages.testing.faults import Faults
+
+RESULT = AsrResult("en", 1.0, (), "none")
+
+
+class InTwoParts:
+    """between: called after the first part of a job, before it asks whether to go on."""
+
+    name = model = "slow"
+
+    def __init__(self) -> None:
+        self.between: Callable[[], None] = lambda: None
+        self.parts = 0
+        self._unwanted: Callable[[], bool] = lambda: False
+
+    def load(self) -> None: ...
+    def warm_up(self) -> None: ...
+    def close(self) -> None: ...
+
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        self._unwanted = unwanted
+
+    def process(self, work: Work, read_audio: ReadAudio) -> AsrResult:
+        self.parts += 1
+        self.between()
+        if self._unwanted():
+            raise JobCancelled("no longer wanted")
+        self.parts += 1
+        return RESULT
+
+
+@pytest.fixture
+def control(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
+    """Without its thread: orders are obeyed here, and nobody waits to be told of a start."""
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    monkeypatch.setattr(Control, "job_started", lambda control, job_id, limit_s: None)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    yield Control(context, Boot("asr", 1, 0, None, "", "", "", "", b"", new_keys(), 1.0, 1.0), 0)
+    context.destroy(linger=0)
+
+
+@pytest.fixture
+def engine() -> InTwoParts:
+    return InTwoParts()
+
+
+@pytest.fixture
+def worker(engine: InTwoParts, control: Control) -> Iterator[Worker]:
+    arena = Arena(1, 16_000)
+    reader = ArenaReader(arena.geometry)
+    yield Worker("asr", engine, reader, control, Faults("asr", 1, ()), False)
+    reader.close()
+    arena.close()
+
+
+def job(job_id: int) -> Job:
+    return Job(job_id, AsrWork(AudioHandle("arena", 0, 1, 0, 0), "en"), limit_s=60.0)
+
+
+def cancel(control: Any, job_id: int) -> None:
+    control._obey(Cancel(job_id))
+
+
+def test_a_job_cancelled_between_its_parts_is_not_gone_on_with(
+    worker: Worker, engine: InTwoParts, control: Control
+) -> None:
+    """It is answered all the same, and the next one is done whole."""
+    engine.between = lambda: cancel(control, 7)
+    answer = worker.do(job(7))
+    assert isinstance(answer, Failed) and (answer.job_id, answer.code) == (7, "CANCELLED")
+    assert engine.parts == 1
+    assert isinstance(worker.do(job(8)), Done)
+    assert engine.parts == 3
+
+
+def test_a_job_cancelled_before_its_start_is_not_begun(worker: Worker, engine: InTwoParts, control: Control) -> None:
+    cancel(control, 7)
+    answer = worker.do(job(7))
+    assert isinstance(answer, Failed) and answer.code == "CANCELLED"
+    assert engine.parts == 0
+
+
+def test_another_jobs_cancel_stops_nothing(worker: Worker, engine: InTwoParts, control: Control) -> None:
+    engine.between = lambda: cancel(control, 6)
+    assert isinstance(worker.do(job(7)), Done)

@@ -1,0 +1,117 @@
+"""What is worked on of an utterance before it is certain that it has ended. Pure; times are passed in.
+
+speech ──▶ live passes over what is not recognised yet, one at a time
+pause  ──▶ early work on all so far, as if it were final ──the silence lasts──▶ it is the final's
+               └──speech goes on──▶ dropped; but a phrase that would take too long to recognise again is kept
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import OpenSpeech
+
+SHORTEST_KEPT = SAMPLE_RATE
+"""Samples: a shorter phrase is recognised again together with the next one, as Whisper does poorly on it alone."""
+
+FIRST_LIVE = round(0.8 * SAMPLE_RATE)
+"""Samples of an utterance (pre-roll included) that the first live pass needs: less is a syllable."""
+
+LONGEST_LIVE = 10 * SAMPLE_RATE
+"""Samples in one live pass, which must be short: it holds up firm work."""
+
+FREEZE_LIVE = 8 * SAMPLE_RATE
+"""Samples of a live pass from which its text is not recognised again: the next one begins after it."""
+
+LIVE_EVERY_S = 0.7
+LIVE_SHARE = 2.0
+"""Live passes begin at least LIVE_EVERY_S apart, and at least LIVE_SHARE times as long as the last one took."""
+
+
+class Stretch(NamedTuple):
+    """Samples [start, end) of the session."""
+
+    start: int
+    end: int
+
+
+@dataclass
+class EarlyWork:
+    """Of one open utterance. start: its first sample. kept: phrases recognised once for good, in order.
+    tail_start: where the rest begins. worked_on: the rest that is being (or has been) recognised early, None for none.
+    """
+
+    start: int
+    kept: list[Stretch] = field(default_factory=list)
+    tail_start: int = 0
+    worked_on: Stretch | None = None
+
+    def __post_init__(self) -> None:
+        self.tail_start = self.tail_start or self.start
+
+    def speech_goes_on(self, speech: OpenSpeech, keeps: Callable[[Stretch], bool]) -> "Resumed | None":
+        """What becomes of the early work of the last pause, None while it still fits. keeps: whether a stretch is to
+        be recognised once only."""
+        worked_on = self.worked_on
+        if worked_on is None or (speech.paused and speech.end == worked_on.end):
+            return None
+        self.worked_on = None
+        goes_on = speech.phrase_start >= worked_on.end  # else more silence has come in, and the range has grown
+        kept = goes_on and worked_on.end - worked_on.start >= SHORTEST_KEPT and keeps(worked_on)
+        if kept:
+            self.kept.append(worked_on)
+            self.tail_start = speech.phrase_start
+        return Resumed(worked_on, kept)
+
+    def wanted(self, speech: OpenSpeech) -> Stretch | None:
+        """What is to be recognised now, and is not yet."""
+        if not speech.paused or self.worked_on is not None:
+            return None
+        self.worked_on = Stretch(self.tail_start, speech.end)
+        return self.worked_on
+
+
+class Resumed(NamedTuple):
+    """worked_on: the early work whose pause is over. kept: its text is used."""
+
+    worked_on: Stretch
+    kept: bool
+
+
+@dataclass
+class LivePasses:
+    """Of one open utterance. shown_to: sample up to which its text has been recognised, or is not heard again.
+    phrase_end: of the last phrase that has ended."""
+
+    shown_to: int
+    phrase_end: int = 0
+
+    def wanted(self, speech: OpenSpeech, heard_to: int) -> Stretch | None:
+        """The next pass, over all up to `heard_to` that is not recognised; None where there is too little, or a pause,
+        which early work is for."""
+        if speech.paused:
+            self.phrase_end = speech.end
+            return None
+        start = speech.phrase_start if self.shown_to >= self.phrase_end else self.shown_to
+        start = max(start, heard_to - LONGEST_LIVE)
+        return Stretch(start, heard_to) if heard_to - speech.start >= FIRST_LIVE and heard_to > start else None
+
+
+@dataclass
+class LivePace:
+    """When a session's next live pass may begin. Seconds of the clock that is passed in."""
+
+    began: float = 0.0
+    next: float = 0.0
+    under_way: bool = False
+
+    def due(self, now: float) -> bool:
+        return not self.under_way and now >= self.next
+
+    def begin(self, now: float) -> None:
+        self.began, self.under_way = now, True
+
+    def end(self, now: float) -> None:
+        self.under_way = False
+        self.next = self.began + max(LIVE_EVERY_S, LIVE_SHARE * (now - self.began))
