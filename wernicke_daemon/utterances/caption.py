@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from rapidfuzz.distance import Levenshtein
 
-from wernicke_daemon.wire.protocol import SegmentOut
+from wernicke_daemon.wire.protocol import PartialStage, SegmentOut
 
 SHOWN_EVERY_S = 0.5
 """At least so long between two partials of an utterance: a client that prints each of them is not flooded."""
@@ -22,9 +22,9 @@ MOST_SHIFT = 12
 
 class Shown(msgspec.Struct, frozen=True):
     """One state of the text. start, end: seconds of the session's audio that it is of. segments: empty for live
-    text. stage: `live`, `asr`, `aligned`, `diarized`, `corrected` or `withdrawn`."""
+    text."""
 
-    stage: str
+    stage: PartialStage
     text: str
     stable_chars: int
     segments: tuple[SegmentOut, ...]
@@ -39,6 +39,7 @@ class Caption:
         self._join = join
         self._settled = ""  # text of the recognised phrases; begins with what is stable
         self._live = ""  # text of the open phrase by the last live pass
+        self._live_end = 0.0  # seconds of the session's audio up to which that pass heard
         self._stable = ""  # the longest stable text so far
         self._now: Shown | None = None  # the state that is to be shown
         self._said: tuple[str, Sequence[str | None]] | None = None  # what was shown last: text, and who said it
@@ -51,17 +52,28 @@ class Caption:
     def heard(self, text: str, start: float, end: float) -> None:
         """A live pass over the open phrase. What two passes agree on is stable."""
         agreed = _common(self._live, text)
-        self._live = text
+        self._live, self._live_end = text, end
         whole = self._whole(self._join(self._settled, text))
         if agreed:
             self._stable = max(self._stable, whole[: len(self._join(self._settled, text[:agreed]))], key=len)
         self._now = Shown("live", whole, len(self._stable), (), start, end)
 
-    def recognised(self, stage: str, text: str, segments: tuple[SegmentOut, ...], start: float, end: float) -> None:
-        """All from the utterance's beginning to `end` has been recognised; nothing is live any more. stage: how."""
+    def recognised(
+        self, stage: PartialStage, text: str, segments: tuple[SegmentOut, ...], start: float, end: float
+    ) -> bool:
+        """All from the utterance's beginning to `end` has been recognised. False where more than that has been heard
+        live already: its text stays, and recognition of the next phrases will replace it."""
+        if end < self._live_end:
+            return False
         self._live = ""
         self._settled = self._stable = self._whole(text)
         self._now = Shown(stage, self._settled, len(self._settled), segments, start, end)
+        return True
+
+    def freeze(self) -> None:
+        """What was heard live is not heard again: the next pass is over what follows it."""
+        self._settled = self._whole(self._join(self._settled, self._live))
+        self._live = ""
 
     def withdraw(self) -> None:
         """It turned out to be no utterance: what was shown is taken back, at once. Nothing comes after it."""

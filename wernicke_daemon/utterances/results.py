@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ipc.messages import Word
+from wernicke_daemon.utterances.caption import Shown
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire.protocol import Final, Partial, SegmentOut, TimestampRange, WordOut, utc_text
 
@@ -19,15 +20,14 @@ def joined(texts: Sequence[str], language: str) -> str:
 def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: float) -> Final:
     """names: the session-wide name of each local voice. words: whether the client wants word times."""
     assert utterance.asr is not None
-    corrected = _corrected_texts(utterance)
-    segments = [_segment(line, text, names, words) for line, text in zip(utterance.lines, corrected, strict=True)]
+    parts = segments(utterance.lines, corrected_texts(utterance), names, words)
     return Final(
         session_id=utterance.session,
         buffer_id=utterance.buffer_id,
         sequence=utterance.sequence,
-        revision=_revision(utterance),
-        text=joined([segment.text for segment in segments], utterance.asr.language),
-        segments=segments,
+        revision=max(_revision(utterance), utterance.caption.revision + 1),
+        text=joined([segment.text for segment in parts], utterance.asr.language),
+        segments=list(parts),
         timestamp_range=_range(utterance),
         wall_start=utc_text(utterance.wall_start),
         language=utterance.asr.language,
@@ -40,21 +40,32 @@ def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: f
     )
 
 
-def recognised(utterance: Utterance, words: bool, now: float) -> Partial:
-    """The recognised text, before anybody is named and anything corrected."""
-    assert utterance.asr is not None
-    lines = [SpokenLine(segment, (None,) * len(segment.words), None) for segment in utterance.asr.segments]
+def partial(session: str, sequence: int, buffer_id: str, revision: int, shown: Shown, latency_ms: int) -> Partial:
     return Partial(
-        session_id=utterance.session,
-        buffer_id=utterance.buffer_id,
-        sequence=utterance.sequence,
-        revision=1,
-        stage="asr",
-        text=joined([line.segment.text for line in lines], utterance.asr.language),
-        segments=[_segment(line, None, (), words) for line in lines],
-        timestamp_range=_range(utterance),
-        latency_ms=round((now - utterance.triggered) * 1000),
+        session_id=session,
+        buffer_id=buffer_id,
+        sequence=sequence,
+        revision=revision,
+        stage=shown.stage,
+        text=shown.text,
+        stable_chars=shown.stable_chars,
+        segments=list(shown.segments),
+        timestamp_range=TimestampRange(round(shown.start, 3), round(shown.end, 3)),
+        latency_ms=latency_ms,
     )
+
+
+def recognised_lines(utterance: Utterance) -> tuple[SpokenLine, ...]:
+    """The recognised text before anybody is named."""
+    assert utterance.asr is not None
+    return tuple(SpokenLine(segment, (None,) * len(segment.words), None) for segment in utterance.asr.segments)
+
+
+def segments(
+    lines: Sequence[SpokenLine], corrected: Sequence[str | None], names: Sequence[str | None], words: bool
+) -> tuple[SegmentOut, ...]:
+    """corrected: a text for each line, None where it stands as it was recognised."""
+    return tuple(_segment(line, text, names, words) for line, text in zip(lines, corrected, strict=True))
 
 
 def recognised_text(utterance: Utterance) -> str:
@@ -79,7 +90,7 @@ def _revision(utterance: Utterance) -> int:
     return 1 + (utterance.diarization is not None) + (utterance.correction is not None)
 
 
-def _corrected_texts(utterance: Utterance) -> Sequence[str | None]:
+def corrected_texts(utterance: Utterance) -> Sequence[str | None]:
     if utterance.correction is None:
         return [None] * len(utterance.lines)
     return utterance.correction.texts

@@ -149,13 +149,19 @@ class SegmentOut(msgspec.Struct, frozen=True):
     words: list[WordOut] | msgspec.UnsetType = msgspec.UNSET
 
 
+PartialStage = Literal["live", "asr", "aligned", "diarized", "corrected", "withdrawn"]
+
+
 class Partial(ServerMessage, frozen=True, tag="partial"):
+    """stable_chars: characters at the beginning of `text` that stay until the final."""
+
     session_id: str
     buffer_id: str
     sequence: int
     revision: int
-    stage: str
+    stage: PartialStage
     text: str
+    stable_chars: int
     segments: list[SegmentOut]
     timestamp_range: TimestampRange
     latency_ms: int
