@@ -5,6 +5,9 @@ import msgspec
 SAMPLE_RATE = 16_000
 """Hz of all audio inside the daemon (mono float32): what Whisper, Silero and pyannote take."""
 
+VAD_WINDOW = 512
+"""Samples that voice activity detection looks at together (32 ms): the window that Silero takes at 16 kHz."""
+
 
 class AudioHandle(msgspec.Struct, frozen=True):
     """A range of 16 kHz mono float32 samples in one ring of the arena.
