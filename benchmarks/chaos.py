@@ -41,7 +41,8 @@ from ipc.errors import WernickeError
 from ipc.messages import STAGES, Done, Failed, StageName
 from tests.ollama_server import OllamaServer
 from wernicke_daemon.client import Client, ClientError, Message, exchange
-from wernicke_daemon.config.schema import Config, overrides, stage_settings
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files

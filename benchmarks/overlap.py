@@ -3,8 +3,8 @@
     python benchmarks/overlap.py [--json FILE] [--quick]
 
 Real stage processes, sockets and shared memory, transcript store, audio journal and log; the engines only take time
-(`stages.testing.sleep`). What is measured begins where a session commits the boundary of an utterance and ends where its
-final, its turn in `sequence` order having come and it being in the store, is handed to the client's writer.
+(`stages.testing.sleep`). What is measured begins where a session commits the boundary of an utterance and ends where
+its final, its turn in `sequence` order having come and it being in the store, is handed to the client's writer.
 
 (a) Throughput: utterances that wait all at once. *Ideal* is the slowest stage (correction) at work without a
     break from the moment at which it can first have work: max(asr, diarization) + utterances x correction. The

@@ -165,7 +165,7 @@ def _add_status_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from wernicke_daemon.config.schema import overrides
+    from wernicke_daemon.config.load import overrides
 
     if args.demo:
         return _demo(args)
@@ -184,14 +184,14 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> "Config":
     """Those that the daemon runs with, for all commands alike. Raises ConfigError."""
-    from wernicke_daemon.config.schema import load
+    from wernicke_daemon.config.load import load
 
     return load(args.config or _config_beside_script())
 
 
 def _profile_settings(args: argparse.Namespace) -> "Config":
     """With the profile named, not applied yet. Raises ConfigError."""
-    from wernicke_daemon.config.schema import overrides
+    from wernicke_daemon.config.load import overrides
 
     return overrides(_settings(args), profile=args.profile)
 
@@ -213,7 +213,7 @@ def _config_beside_script() -> Path | None:
 def _start(wanted: "Config") -> int:
     """wanted: without its profile."""
     from wernicke_daemon.commands.models import refuse_without
-    from wernicke_daemon.config.schema import ConfigError
+    from wernicke_daemon.config.typed_toml import ConfigError
     from wernicke_daemon.daemon import serve
     from wernicke_daemon.hardware.machine import resolved
 

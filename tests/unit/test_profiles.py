@@ -7,7 +7,9 @@ from msgspec.structs import replace
 
 from ipc import gpu, vram
 from tests.ollama_server import OllamaServer
-from wernicke_daemon.config.schema import Config, ConfigError, Profile, parse
+from wernicke_daemon.config.load import parse
+from wernicke_daemon.config.schema import Config, Profile
+from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.hardware import budget, machine
 from wernicke_daemon.hardware.profiles import PROFILES, applied, choose
 

@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Client, Message, exchange, problem
-from wernicke_daemon.config.schema import Config, overrides
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
 from wernicke_daemon.formats.audio_files import Samples, decode, stream

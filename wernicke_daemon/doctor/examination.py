@@ -16,9 +16,9 @@ from wernicke_daemon.models import catalog, hub, ollama_placement
 
 
 class Seen(NamedTuple):
-    """What several checks need. config: with its profile applied. probe: what `stages.process.probe` said; where it did not
-    answer it is empty, and `problem` says why. loaded: of `ollama_watch.held`. running: whether this daemon runs
-    already."""
+    """What several checks need. config: with its profile applied. probe: what `stages.process.probe` said; where it did
+    not answer it is empty, and `problem` says why. loaded: of `ollama_placement.held`. running: whether this daemon
+    runs already."""
 
     config: Config
     probe: dict[str, Any]
