@@ -212,10 +212,10 @@ def _config_beside_script() -> Path | None:
 
 def _start(wanted: "Config") -> int:
     """wanted: without its profile."""
-    from wernicke_daemon.commands.models import refuse_without
     from wernicke_daemon.config.typed_toml import ConfigError
     from wernicke_daemon.daemon import serve
     from wernicke_daemon.hardware.machine import resolved
+    from wernicke_daemon.models.presence import refuse_without
 
     try:
         config, choice = resolved(wanted)
