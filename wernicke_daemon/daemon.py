@@ -10,7 +10,6 @@ goes; journal and store are closed. Log last, so that it can tell.
 import asyncio
 import contextlib
 import gc
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -376,43 +375,3 @@ def _loaded_objects_out_of_collections() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
-    """Run until Ctrl-C or a signal to end. choice: how config's profile was chosen. Returns the exit status.
-
-    Raises WernickeError where it can't start."""
-    asyncio.run(_serve(config, choice, announce))
-    return 0
-
-
-async def _serve(config: Config, choice: Choice, announce: Callable[[str], None]) -> None:
-    announce(f"Profile {choice.profile}: {choice.why}")
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
-    stopped = asyncio.create_task(stop.wait())
-    async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.create_task(stack.enter_async_context(running(config, announce, choice=choice)))
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():  # models may take minutes to load: nobody waits for that to stop
-            starting.cancel()
-            await asyncio.wait({starting})
-            return
-        _announce_ready(config, starting.result().port, announce)
-        await stopped
-        announce("Stopping: sending what is under way...")
-
-
-def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
-    if config.runtime.profile == "embedded":
-        announce("The embedded engines are in use: English only.")
-    scheme = "wss" if config.tls_files else "ws"
-    announce(f"Ready: {scheme}://{config.host}:{port}/transcribe (Ctrl-C ends it)")
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    """`loop.add_signal_handler` does not exist on Windows; `signal.signal` does everywhere."""
-    loop = asyncio.get_running_loop()
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
-    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))

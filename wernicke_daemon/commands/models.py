@@ -10,21 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ipc.errors import WernickeError
+from wernicke_daemon.commands import options
+from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import catalog, hub, presence
 from wernicke_daemon.models.catalog import Model
 from wernicke_daemon.models.hub import NotFetched
 
-Settings = Callable[[argparse.Namespace], Config]
 Action = Callable[[Config, argparse.Namespace], int]
 
 
-def add_commands(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    options: argparse.ArgumentParser,
-    settings: Settings,
-) -> None:
-    """Register `models`. options: those that choose the settings, which `settings` reads with their profile."""
+def add_commands(commands: Subparsers) -> None:
     parser = commands.add_parser("models", help="get and look after the models that config.toml names")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, text in (
@@ -33,18 +29,20 @@ def add_commands(
         ("verify", _verify, "compare their files with the hub's hashes"),
         ("where", _where, "print their directories, one a line, for scripts; Ollama keeps its own"),
     ):
-        one = actions.add_parser(name, help=text, parents=[options])
-        one.set_defaults(command=_command(action, settings), offline=False)
+        one = actions.add_parser(name, help=text)
+        options.add_config(one)
+        options.add_profile(one)
+        one.set_defaults(command=_command(action), offline=False)
         if name in ("pull", "verify"):
             one.add_argument("--offline", action="store_true", help="do not ask the Hugging Face hub")
         if name == "list":
             one.add_argument("--json", action="store_true", help="for programs")
 
 
-def _command(action: Action, settings: Settings) -> Callable[[argparse.Namespace], int]:
+def _command(action: Action) -> Callable[[argparse.Namespace], int]:
     def command(args: argparse.Namespace) -> int:
         hub.prepare(args.offline)
-        return action(settings(args), args)
+        return action(options.planned_settings(args), args)
 
     return command
 
