@@ -36,7 +36,7 @@ from wernicke_daemon.processes import process_tree, start_order
 from wernicke_daemon.processes.start_order import Loaded, load_in_order
 from wernicke_daemon.processes.supervised_stage import State
 from wernicke_daemon.processes.supervisor import Supervisor
-from wernicke_daemon.records import transcripts
+from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
@@ -305,7 +305,7 @@ def _open_store(config: Config) -> ResultStore:
     """Raises WernickeError where the data directory can't be written."""
     store: ResultStore = NoStore()
     if config.store.enabled:
-        store = Store(config.data_path / transcripts.FILE_NAME, config.store.retention_days)
+        store = Store(config.data_path / transcript_file.FILE_NAME, config.store.retention_days)
     store.open()
     return store
 
@@ -322,7 +322,7 @@ def _open_journal(config: Config) -> Journal | None:
 def _tell_what_earlier_runs_left(config: Config, journal: Path) -> None:
     """What is switched off is not deleted with it: it may be all that there is of a meeting, and so is its owner's to
     delete, who has to know of it."""
-    left = sorted(journal.parent.glob(f"{Path(transcripts.FILE_NAME).stem}*")) if not config.store.enabled else []
+    left = sorted(journal.parent.glob(f"{Path(transcript_file.FILE_NAME).stem}*")) if not config.store.enabled else []
     if any(journal.glob("*/")):
         left.append(journal)
     if left:

@@ -1,4 +1,4 @@
-"""`wernicke models pull|list|verify|where`: the models that the config names, on this machine.
+"""`wernicke models pull|list|verify|where`: options, tables and sentences; what is known of models is in `models/`.
 
 What is heavy is imported by the action that needs it.
 """

@@ -1,4 +1,8 @@
-"""`wernicke sessions` and `wernicke export`: what the daemon has kept, whether it runs or not."""
+"""`wernicke sessions` and `wernicke export`: what the daemon has kept in its transcript file, whether it runs or not.
+
+The file itself is that of `records/transcript_file.py`. No daemon is asked: these "sessions" are past ones, or present
+ones as far as they are on disk.
+"""
 
 import argparse
 from datetime import datetime
@@ -15,7 +19,7 @@ from wernicke_daemon.formats.subtitles import to_txt
 from wernicke_daemon.wire.protocol import utc_text
 
 if TYPE_CHECKING:
-    from wernicke_daemon.records.transcripts import SessionSummary
+    from wernicke_daemon.records.transcript_file import SessionSummary
 
 
 def add_commands(commands: Subparsers) -> None:
@@ -32,11 +36,11 @@ def add_commands(commands: Subparsers) -> None:
 
 def _sessions(args: argparse.Namespace) -> int:
     """List what was kept, the latest last. Raises NoTranscript where there is no file of it."""
-    from wernicke_daemon.records import transcripts
+    from wernicke_daemon.records import transcript_file
 
     file = _file(args)
-    with transcripts.reading(file) as database:
-        found = transcripts.sessions(database)
+    with transcript_file.reading(file) as database:
+        found = transcript_file.sessions(database)
     if args.json:
         print(msgspec.json.format(msgspec.json.encode([_plain(session) for session in found]), indent=2).decode())
     elif found:
@@ -48,14 +52,14 @@ def _sessions(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     """Write one session to a file, or print it. Raises NoTranscript, BadOutput."""
-    from wernicke_daemon.records import transcripts
-    from wernicke_daemon.records.transcripts import NoTranscript
+    from wernicke_daemon.records import transcript_file
+    from wernicke_daemon.records.transcript_file import NoTranscript
 
     if args.output:
         outputs.check(args.output)
-    with transcripts.reading(_file(args)) as database:
-        session = transcripts.find(database, args.session)
-        results = transcripts.results(database, session)
+    with transcript_file.reading(_file(args)) as database:
+        session = transcript_file.find(database, args.session)
+        results = transcript_file.results(database, session)
     finals = [result for result in results if result["type"] == "final"]
     if failed := sum(result["type"] == "error" for result in results):
         outputs.complain(f"{failed} of the utterances could not be transcribed; they are left out.")
@@ -70,9 +74,9 @@ def _export(args: argparse.Namespace) -> int:
 
 def _file(args: argparse.Namespace) -> Path:
     """Where the daemon with these settings keeps transcripts. Raises ConfigError."""
-    from wernicke_daemon.records import transcripts
+    from wernicke_daemon.records import transcript_file
 
-    return options.settings(args).data_path / transcripts.FILE_NAME
+    return options.settings(args).data_path / transcript_file.FILE_NAME
 
 
 def _plain(session: "SessionSummary") -> dict[str, object]:
