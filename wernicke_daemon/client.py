@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
 from wernicke_daemon.wire.audio import AudioFormat
+from wernicke_daemon.wire.protocol import CLOSE_TRY_AGAIN
 
 DEFAULT_URL = "ws://localhost:8000/transcribe"
 
@@ -29,8 +30,6 @@ _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _OPEN_TIMEOUT_S = 10.0
 _PING_TIMEOUT_S = 300.0
 """A server with full buffers stops reading, pings included, until it has caught up; as long as its own idle limit."""
-
-_TRY_AGAIN_LATER = 1013
 
 
 class Exit(enum.IntEnum):
@@ -121,7 +120,7 @@ class Client:
 
     def _fail(self, closed: ConnectionClosed) -> NoReturn:
         code = closed.rcvd.code if closed.rcvd else None
-        if code == _TRY_AGAIN_LATER:
+        if code == CLOSE_TRY_AGAIN:
             raise ClientError(self._refusal, Exit.REFUSED) from closed
         if code is None:
             said = "The connection to the server was lost"

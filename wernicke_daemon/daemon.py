@@ -86,7 +86,7 @@ class Daemon:
             )
         except OSError as error:
             raise NoSharedMemory(
-                f"There is too little shared memory for {2 * config.max_connections} rings of "
+                f"There is too little shared memory for {config.rings} rings of "
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None

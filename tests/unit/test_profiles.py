@@ -1,6 +1,6 @@
 """Which profile a machine gets, what a profile changes, and what it all needs on the card."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from wernicke_daemon.config.load import parse
 from wernicke_daemon.config.schema import Config, Profile
 from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.hardware import budget, machine
-from wernicke_daemon.hardware.profiles import PROFILES, applied, choose
+from wernicke_daemon.hardware.profiles import OF_CARDS, PROFILES, applied, choose
 
 
 def card(total_mib: int, free_mib: int | None = None) -> dict[str, Any]:
@@ -25,6 +25,12 @@ def with_profile(profile: Profile, text: str = "") -> Config:
 
 
 RTX3090 = card(24_576)
+
+
+def test_every_profile_that_may_be_named_says_what_it_sets() -> None:
+    """`auto` is none of them: it chooses one."""
+    assert {*PROFILES, "auto"} == set(get_args(Profile))
+    assert set(PROFILES) > OF_CARDS
 
 
 @pytest.mark.parametrize(

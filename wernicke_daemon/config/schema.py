@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import StageName
 from ipc.settings import (
     AlignmentSettings,
@@ -39,6 +40,11 @@ class AudioSettings(Section, frozen=True):
     @property
     def format(self) -> AudioFormat:
         return AudioFormat(self.sample_rate, self.channels, self.encoding)
+
+    @property
+    def ring_samples(self) -> int:
+        """Of 16 kHz mono."""
+        return round(self.ring_seconds * SAMPLE_RATE)
 
 
 class LoggingSettings(Section, frozen=True):
@@ -138,6 +144,11 @@ class Config(Section, frozen=True):
     store: StoreSettings = StoreSettings()
     journal: JournalSettings = JournalSettings()
     security: SecuritySettings = SecuritySettings()
+
+    @property
+    def rings(self) -> int:
+        """More than connections, as a session keeps its ring while it waits for its client to come back."""
+        return 2 * self.max_connections
 
     @property
     def data_path(self) -> Path:

@@ -44,7 +44,7 @@ def least(config: Config) -> int:
 def held(config: Config, loaded: Mapping[str, int]) -> int:
     """MiB of this card that the language model has already: they are not free, and need no more room either.
 
-    loaded: of `ollama_watch.held`."""
+    loaded: of `ollama_placement.held`."""
     return sum(loaded.get(ollama_name(need.what), 0) for need in _llm(config))
 
 

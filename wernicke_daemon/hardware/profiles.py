@@ -55,6 +55,9 @@ longer than the speech itself."""
 BY_CARD: tuple[tuple[Profile, int], ...] = (("rtx3090", 16_000), ("small-gpu", 6_000))
 """Best first, with the memory in MiB from which a card is tried with it ("16 GB" cards have a little less)."""
 
+OF_CARDS = frozenset(profile for profile, _ in BY_CARD)
+"""The profiles that need a graphics card."""
+
 
 class Choice(NamedTuple):
     """why: one line for log and console."""
@@ -77,7 +80,7 @@ def applied(config: Config, profile: Profile) -> Config:
 
 
 def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int] = NOTHING) -> Choice:
-    """The profile to run with. card: of `gpu.figures`. loaded: of `ollama_watch.held`; each profile has its own model.
+    """The profile to run with. card: of `gpu.figures`. loaded: of `ollama_placement.held`; a profile has its model.
 
     Raises ConfigError where config.toml names a profile that this card has no room for.
     """
@@ -98,7 +101,7 @@ def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int
 
 
 def _as_configured(config: Config, profile: Profile, card: dict[str, Any] | None, loaded: Mapping[str, int]) -> str:
-    if profile not in ("rtx3090", "small-gpu"):
+    if profile not in OF_CARDS:
         return "as configured"
     if card is None:
         raise ConfigError(
