@@ -28,7 +28,7 @@ from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.gateway.server import Gateway
 from wernicke_daemon.hardware import budget, descriptors
 from wernicke_daemon.hardware.keep_awake import KeepAwake
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.profiles import ProfileChoice
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Stats
@@ -334,7 +334,7 @@ async def running(
     config: Config,
     progress: Callable[[str], None],
     settings: StageSettings | None = None,
-    choice: Choice | None = None,
+    choice: ProfileChoice | None = None,
 ) -> AsyncIterator[Daemon]:
     """A daemon that takes sessions, until the block ends. progress: told what it does while it starts. settings: for
     the stages, instead of config's. choice: how config's profile was chosen, for the log.

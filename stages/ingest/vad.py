@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc.audio_handle import Audio
 from ipc.errors import EngineUnavailable
-from stages.engine import Audio
 from stages.ingest.endpointing import WINDOW
 
 CONTEXT = 64

@@ -18,7 +18,7 @@ from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import serve
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import run
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.profiles import ProfileChoice
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """What the daemon was asked to serve; no daemon is started."""
     configs: list[Config] = []
 
-    def run(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> None:
+    def run(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
         configs.append(config)
         announce("ready")
 
@@ -99,7 +99,7 @@ def test_a_failed_start_is_one_sentence(
 ) -> None:
     """What keeps the daemon from starting is said plainly, in the log as well, and the exit code is 1."""
 
-    def run(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> None:
+    def run(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
         raise WernickeError("Port 8000 is taken; choose another with --port.")
 
     monkeypatch.setattr(serve, "run_until_signal", run)
@@ -163,7 +163,9 @@ def test_outputs_that_cannot_be_are_refused_first(
     assert sentence in capsys.readouterr().err
 
 
-REFERENCE = run.Reference(10.0, (run.Turn(1.0, 3.0, "slt", "good morning"), run.Turn(6.0, 8.0, "rms", "thank you")))
+REFERENCE = run.Reference(
+    10.0, (run.ReferenceTurn(1.0, 3.0, "slt", "good morning"), run.ReferenceTurn(6.0, 8.0, "rms", "thank you"))
+)
 CHUNK_S = run._CHUNK_S
 
 

@@ -103,7 +103,7 @@ def test_a_directory_of_ones_own(tmp_path: Path) -> None:
         hub.fetch(whisper)
     (tmp_path / "vocabulary.txt").write_text("a")
     assert hub.lacking(whisper) == []
-    assert hub.verify(whisper) == hub.Verdict([], 0)
+    assert hub.verify(whisper) == hub.Verification([], 0)
 
 
 def test_what_keeps_the_daemon_from_starting(tmp_path: Path) -> None:

@@ -168,13 +168,13 @@ def test_the_budget_counts_each_model_where_it_runs() -> None:
     found = {need.what: (need.stage, need.mib) for need in budget.needs(config)}
     assert found == {
         "qwen2.5:14b-instruct-q4_0": ("correction", vram.llm("qwen2.5:14b-instruct-q4_0")),
-        "Whisper large-v3 in float16": ("asr", whisper + vram.CONTEXT),
+        "Whisper large-v3 in float16": ("asr", whisper + vram.CUDA_CONTEXT),
         "alignment": ("asr", vram.ALIGNMENT),
-        "pyannote": ("diarization", vram.PYANNOTE + vram.CONTEXT),
+        "pyannote": ("diarization", vram.PYANNOTE + vram.CUDA_CONTEXT),
     }
     assert [need.mib for need in budget.needs(config)] == sorted((mib for _, mib in found.values()), reverse=True)
     spare = replace(config, runtime=replace(config.runtime, standby=("diarization",)))
-    assert budget.total(spare) - budget.total(config) == vram.PYANNOTE + vram.CONTEXT
+    assert budget.total(spare) - budget.total(config) == vram.PYANNOTE + vram.CUDA_CONTEXT
 
 
 def test_what_is_elsewhere_needs_nothing_here() -> None:

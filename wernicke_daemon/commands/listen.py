@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wernicke_daemon.client import Client, Exit, Message, exchange, problem
+from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, problem
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.formats import subtitles
@@ -106,7 +106,7 @@ async def listen(
         append(live_file, "")  # a file that can't be written shows before anything was said
     problems: list[str] = []
 
-    def receive(message: Message) -> None:
+    def receive(message: ParsedMessage) -> None:
         if message.get("type") == "final":
             _show(subtitles.cues([message]), live_file)
         elif sentence := problem(message):

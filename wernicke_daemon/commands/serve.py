@@ -15,7 +15,7 @@ from wernicke_daemon.commands.outputs import complain
 from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.config.typed_toml import ConfigError
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.profiles import ProfileChoice
 
 NOT_STARTED = 1
 """The exit code where the daemon can't start; `Exit.USAGE` where it is the settings."""
@@ -85,13 +85,13 @@ def _leave_in_log(config: Config, error: WernickeError) -> None:
         listener.stop()
 
 
-def run_until_signal(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> None:
+def run_until_signal(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
     """The daemon, until Ctrl-C or a signal to end. choice: how config's profile was chosen. announce: told one line at
     a time what it does. Raises WernickeError where it can't start."""
     asyncio.run(_run_until_signal(config, choice, announce))
 
 
-async def _run_until_signal(config: Config, choice: Choice, announce: Callable[[str], None]) -> None:
+async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Callable[[str], None]) -> None:
     from wernicke_daemon.daemon import running
 
     announce(f"Profile {choice.profile}: {choice.why}")

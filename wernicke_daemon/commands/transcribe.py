@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipc.errors import WernickeError
-from wernicke_daemon.client import Client, Exit, Message, exchange, problem
+from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, problem
 from wernicke_daemon.commands import options, outputs
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.commands.outputs import ENDINGS, BadOutput, complain, exit_code
@@ -60,7 +60,7 @@ def _output_file(files: list[Path], output: Path) -> Path:
 
 def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -> Exit:
     """What came before a failure, or before Ctrl-C, is written too."""
-    finals: list[Message] = []
+    finals: list[ParsedMessage] = []
     code = Exit.LOST
     try:
         problems = asyncio.run(_session(args, file, finals))
@@ -74,7 +74,7 @@ def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -
     return code
 
 
-def _write(output: Path, finals: list[Message]) -> Exit:
+def _write(output: Path, finals: list[ParsedMessage]) -> Exit:
     try:
         outputs.write(output, finals)
     except BadOutput as error:
@@ -83,14 +83,14 @@ def _write(output: Path, finals: list[Message]) -> Exit:
     return Exit.OK
 
 
-async def _session(args: argparse.Namespace, file: Path, finals: list[Message]) -> list[str]:
+async def _session(args: argparse.Namespace, file: Path, finals: list[ParsedMessage]) -> list[str]:
     """Fills `finals`, returns what did not come back. Raises ClientError, MediaError."""
     from wernicke_daemon.formats.audio_files import decode, duration, stream
 
     progress, task = _progress(file.name, duration(file))
     problems: list[str] = []
 
-    def receive(message: Message) -> None:
+    def receive(message: ParsedMessage) -> None:
         if message.get("type") == "final":
             finals.append(message)
             progress.update(task, completed=message["timestamp_range"]["end"])
