@@ -8,9 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.audio_handle import VAD_WINDOW
+from ipc.audio_handle import VAD_WINDOW, Audio
 from ipc.errors import EngineUnavailable
-from stages.engine import Audio
 
 CONTEXT = 64
 """Samples before a window that Silero takes along with it at 16 kHz."""

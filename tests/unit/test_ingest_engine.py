@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, AudioHandle
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio, AudioHandle
 from ipc.errors import EngineUnavailable, StaleHandle
 from ipc.messages import Boundary, IngestOutcome, IngestTask, IngestWork, Trigger
 from ipc.settings import StageSettings, VadSettings
-from stages.engine import Audio
 from stages.ingest.endpointing import WHISPER_SAMPLES
 from stages.ingest.engine import PIECE, EnergyIngest, SessionState, SileroIngest
 from stages.ingest.vad import SileroMemory, SileroVad

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio
 from ipc.errors import EngineUnavailable
-from stages.engine import Audio
 from stages.ingest import vad
 from stages.ingest.vad import SETTLING, EnergyVad, SileroMemory, SileroVad, Vad
 
