@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import report
 from tests import misbehaviour, wire
 from tests.misbehaviour import FLOODS, Misbehaviour
-from wernicke_daemon.config.schema import Config, overrides, stage_settings
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.hardware.profiles import applied
 

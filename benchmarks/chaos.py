@@ -40,8 +40,9 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, Done, Failed, StageName
 from tests.ollama_server import OllamaServer
-from wernicke_daemon.client import Client, ClientError, Message, exchange
-from wernicke_daemon.config.schema import Config, overrides, stage_settings
+from wernicke_daemon.client import Client, ClientError, ParsedMessage, exchange
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
@@ -127,11 +128,11 @@ class Heard:
     """What one client got. results: finals, errors and suppressed utterances, by sequence. dropped: cut off."""
 
     session: str = ""
-    results: dict[int, list[Message]] = field(default_factory=dict)
+    results: dict[int, list[ParsedMessage]] = field(default_factory=dict)
     gaps: int = 0
     dropped: bool = False
 
-    def take(self, message: Message) -> None:
+    def take(self, message: ParsedMessage) -> None:
         if message["type"] == "connection_established":
             self.session = message["session_id"]
         self.gaps += message["type"] == "gap"
@@ -329,7 +330,7 @@ class Found:
             if (heard.session, sequence) not in but:
                 self._compare(heard.results.get(sequence, []), undisturbed.results.get(sequence, []))
 
-    def _compare(self, got: list[Message], wanted: list[Message]) -> None:
+    def _compare(self, got: list[ParsedMessage], wanted: list[ParsedMessage]) -> None:
         self.utterances += 1
         self.lost += len(got) < len(wanted)
         self.duplicated += len(got) > len(wanted)
@@ -344,12 +345,12 @@ SUBSTANCE = (
 )
 
 
-def substance(result: Message) -> Message:
+def substance(result: ParsedMessage) -> ParsedMessage:
     """What must not depend on when and how often stages ran: all but times of day, delays and names of the session."""
     return {name: result.get(name) for name in SUBSTANCE}
 
 
-def _differences(got: Message, wanted: Message) -> dict[str, tuple[Any, Any]]:
+def _differences(got: ParsedMessage, wanted: ParsedMessage) -> dict[str, tuple[Any, Any]]:
     """By name: what came and what was wanted."""
     return {name: (got[name], wanted[name]) for name in SUBSTANCE if got[name] != wanted[name]}
 

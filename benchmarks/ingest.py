@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import report
 from benchmarks.report import Figure
 from ipc.settings import StageSettings
-from wernicke_daemon.client import Client, Message, exchange
+from wernicke_daemon.client import Client, ParsedMessage, exchange
 from wernicke_daemon.config.schema import AudioSettings, Config, LoggingSettings, RuntimeSettings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
@@ -176,7 +176,7 @@ class Speech:
             at = (begin + offset) % self._length
             yield self._twice[at : at + self._chunk]
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: ParsedMessage) -> None:
         self.finals += message.get("type") == "final"
 
 

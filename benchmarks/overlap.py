@@ -3,8 +3,8 @@
     python benchmarks/overlap.py [--json FILE] [--quick]
 
 Real stage processes, sockets and shared memory, transcript store, audio journal and log; the engines only take time
-(`stages.testing.sleep`). What is measured begins where a session commits the boundary of an utterance and ends where its
-final, its turn in `sequence` order having come and it being in the store, is handed to the client's writer.
+(`stages.testing.sleep`). What is measured begins where a session commits the boundary of an utterance and ends where
+its final, its turn in `sequence` order having come and it being in the store, is handed to the client's writer.
 
 (a) Throughput: utterances that wait all at once. *Ideal* is the slowest stage (correction) at work without a
     break from the moment at which it can first have work: max(asr, diarization) + utterances x correction. The
@@ -42,7 +42,7 @@ from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettin
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.processes import process_tree
-from wernicke_daemon.records import transcripts
+from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import Store
 from wernicke_daemon.sessions.recorder import Reporter
@@ -229,7 +229,7 @@ async def _source(times: Times, count: int, directory: Path) -> AsyncIterator[So
 @contextlib.asynccontextmanager
 async def _reporter(directory: Path) -> AsyncIterator[Reporter]:
     """Results and audio are kept on disk as the daemon keeps them."""
-    store = Store(directory / transcripts.FILE_NAME, retention_days=0)
+    store = Store(directory / transcript_file.FILE_NAME, retention_days=0)
     store.open()
     journal = Journal(directory / "journal", JournalSettings().max_mib)
     try:

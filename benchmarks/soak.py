@@ -45,7 +45,8 @@ from benchmarks import report
 from ipc import shared_memory
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
-from wernicke_daemon.config.schema import Config, overrides, stage_settings
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files

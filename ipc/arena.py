@@ -1,10 +1,9 @@
 """The shared-memory arena: one ring of 16 kHz mono float32 per slot, written by the front, read by stages.
 
 Layout: one int64 per stage (the job it is at), a header of two int64 per slot (generation, floor), then the rings one
-after another. Sample number n of a
-connection lies at n modulo the ring's length. *floor* is the first sample that is still kept; the writer raises it
-before it overwrites anything, and a reader checks it (and the generation) after it has copied: what it then holds is
-either exactly the samples asked for, or a StaleHandle error, never old or mixed audio.
+after another. Sample number n of a connection lies at n modulo the ring's length. *floor* is the first sample that is
+still kept; the writer raises it before it overwrites anything, and a reader checks it (and the generation) after it has
+copied: what it then holds is either exactly the samples asked for, or a StaleHandle error, never old or mixed audio.
 """
 
 from typing import NamedTuple
@@ -21,7 +20,13 @@ _HEADER = np.dtype([("generation", np.int64), ("floor", np.int64)])
 
 
 _MARKS_BYTES = 8 * len(STAGES)
+_SAMPLE = np.dtype(np.float32)
 NO_JOB = 0
+
+
+def size_bytes(slots: int, ring_samples: int) -> int:
+    """Shared memory that an arena takes."""
+    return _MARKS_BYTES + (_HEADER.itemsize + _SAMPLE.itemsize * ring_samples) * slots
 
 
 class _Views(NamedTuple):
@@ -33,7 +38,7 @@ class _Views(NamedTuple):
 def _views(buffer: memoryview, slots: int, ring_samples: int) -> _Views:
     marks = np.frombuffer(buffer, np.int64, len(STAGES))
     header = np.frombuffer(buffer, _HEADER, slots, offset=_MARKS_BYTES)
-    rings = np.frombuffer(buffer, np.float32, slots * ring_samples, offset=_MARKS_BYTES + _HEADER.itemsize * slots)
+    rings = np.frombuffer(buffer, _SAMPLE, slots * ring_samples, offset=_MARKS_BYTES + _HEADER.itemsize * slots)
     return _Views(marks, header, rings.reshape(slots, ring_samples))
 
 
@@ -49,7 +54,7 @@ class Arena:
 
     def __init__(self, slots: int, ring_samples: int) -> None:
         """Raises OSError where the machine's shared memory is too small."""
-        self._segment = shared_memory.create(_MARKS_BYTES + _HEADER.itemsize * slots + 4 * slots * ring_samples)
+        self._segment = shared_memory.create(size_bytes(slots, ring_samples))
         buffer = self._segment.buf
         assert buffer is not None
         self._marks, self._header, self._rings = _views(buffer, slots, ring_samples)

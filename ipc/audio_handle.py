@@ -1,9 +1,17 @@
 """What is passed between processes in place of audio: where in shared memory the samples lie."""
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Hz of all audio inside the daemon (mono float32): what Whisper, Silero and pyannote take."""
+
+VAD_WINDOW = 512
+"""Samples that voice activity detection looks at together (32 ms): the window that Silero takes at 16 kHz."""
+
+Audio = NDArray[np.float32]
+"""Samples of 16 kHz mono audio, shape [n], nominally in [-1, 1]."""
 
 
 class AudioHandle(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ from ipc.codec import MAX_MESSAGE_BYTES
 
 LOOPBACK = "tcp://127.0.0.1"
 
+Socket = zmq.Socket[bytes]
+
 
 class KeyPair(msgspec.Struct, frozen=True):
     """CURVE keys in Z85, 40 bytes each."""
@@ -46,7 +48,7 @@ class Boot(msgspec.Struct, frozen=True):
     load_limit_s: float
 
 
-def bounded(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+def bounded(context: zmq.Context[Socket], kind: int) -> Socket:
     """A socket that never outlives its owner's wish to close it, and takes no message of absurd size."""
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, 0)
@@ -54,9 +56,7 @@ def bounded(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[by
     return socket
 
 
-def bind(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyPair, domain: str
-) -> tuple[zmq.Socket[bytes], str]:
+def bind(context: zmq.Context[Socket], kind: int, keys: KeyPair, domain: str) -> tuple[Socket, str]:
     """The front's end on a free port of loopback, and its endpoint. domain: of ZAP, says whose key is let in.
 
     Raises ZMQError."""
@@ -73,7 +73,7 @@ def bind(
     return socket, f"{LOOPBACK}:{port}"
 
 
-def connect(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, boot: Boot) -> zmq.Socket[bytes]:
+def connect(context: zmq.Context[Socket], kind: int, endpoint: str, boot: Boot) -> Socket:
     """A stage's end."""
     socket = bounded(context, kind)
     socket.curve_serverkey = boot.server_key

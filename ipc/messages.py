@@ -5,7 +5,7 @@ Heartbeat, … back). Work may wait behind work; control never does. Times in a 
 positions in audio, never clock readings: monotonic clocks are not comparable across processes.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -15,7 +15,7 @@ from ipc.settings import StageSettings
 Trigger = Literal["silence", "max_duration", "flush", "stop", "disconnect"]
 StageName = Literal["ingest", "asr", "diarization", "correction"]
 JobKind = Literal["firm", "early", "live"]
-STAGES: tuple[StageName, ...] = ("ingest", "asr", "diarization", "correction")
+STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
 class Message(msgspec.Struct, frozen=True, tag=True):

@@ -6,7 +6,7 @@ smaller ones need less. qwen2.5:14b in q4_0: 8.5 GB of weights, 0.75 GB for 4096
 A CUDA context takes 0.3 to 0.5 GB in each process. ALIGNMENT and PYANNOTE are estimates from parameters and batches.
 """
 
-CONTEXT = 500
+CUDA_CONTEXT = 500
 """Of each process that uses the GPU; Ollama's is part of its own figure."""
 ALIGNMENT = 1900
 """wav2vec2-large: 315 million parameters in float32, and 30 s of activations."""

@@ -3,14 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.messages import GpuMemory, Result, Work
-
-Audio = NDArray[np.float32]
-"""Samples of 16 kHz mono audio, shape [n], nominally in [-1, 1]."""
 
 ReadAudio = Callable[[AudioHandle], Audio]
 """Copies the samples of a handle out of shared memory. Raises StaleHandle."""

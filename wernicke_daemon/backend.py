@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from ipc.arena import Arena
-from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
@@ -43,8 +42,7 @@ class Pipeline:
     ) -> None:
         """Raises OSError where shared memory is too small. names: the stages to run."""
         runtime = config.runtime
-        slots = 2 * config.max_connections
-        self.arena = Arena(slots, round(config.audio.ring_seconds * SAMPLE_RATE))
+        self.arena = Arena(config.rings, config.audio.ring_samples)
         self.dispatcher = Dispatcher(_policy(config), on_job, on_status, on_shed)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
         self.supervisor = Supervisor(

@@ -16,21 +16,20 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
 from wernicke_daemon.wire.audio import AudioFormat
+from wernicke_daemon.wire.protocol import CLOSE_TRY_AGAIN
 
 DEFAULT_URL = "ws://localhost:8000/transcribe"
 
 MONO_16K = AudioFormat(SAMPLE_RATE, channels=1, encoding="f32le")
 """What the daemon works on: the least to send, and nothing is converted."""
 
-Message = dict[str, Any]
+ParsedMessage = dict[str, Any]
 """A message of the server as parsed from JSON. Loosely typed: a client reads newer servers too."""
 
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _OPEN_TIMEOUT_S = 10.0
 _PING_TIMEOUT_S = 300.0
 """A server with full buffers stops reading, pings included, until it has caught up; as long as its own idle limit."""
-
-_TRY_AGAIN_LATER = 1013
 
 
 class Exit(enum.IntEnum):
@@ -105,7 +104,7 @@ class Client:
         except ConnectionClosed as closed:
             self._fail(closed)
 
-    async def __aiter__(self) -> AsyncIterator[Message]:
+    async def __aiter__(self) -> AsyncIterator[ParsedMessage]:
         """The server's messages until it has sent everything after `stop()`. Raises ClientError if it ends sooner."""
         while True:
             try:
@@ -121,7 +120,7 @@ class Client:
 
     def _fail(self, closed: ConnectionClosed) -> NoReturn:
         code = closed.rcvd.code if closed.rcvd else None
-        if code == _TRY_AGAIN_LATER:
+        if code == CLOSE_TRY_AGAIN:
             raise ClientError(self._refusal, Exit.REFUSED) from closed
         if code is None:
             said = "The connection to the server was lost"
@@ -131,7 +130,7 @@ class Client:
         raise ClientError(f"{said}; results may be missing, see the server's log.", Exit.LOST) from closed
 
 
-async def exchange(client: Client, audio: AsyncIterable[bytes], receive: Callable[[Message], None]) -> None:
+async def exchange(client: Client, audio: AsyncIterable[bytes], receive: Callable[[ParsedMessage], None]) -> None:
     """Send all audio and `stop`, handing over each message as it comes; returns when the last result is in.
 
     Raises ClientError, and what `audio` raised once the results of the audio before that are in.
@@ -158,7 +157,7 @@ async def _feed(client: Client, audio: AsyncIterable[bytes]) -> None:
     await client.stop()
 
 
-def problem(message: Message) -> str | None:
+def problem(message: ParsedMessage) -> str | None:
     """A sentence where a message says that something will not come back as text, else None."""
     match message.get("type"):
         case "error":
@@ -252,9 +251,9 @@ def _not_wernicke(url: str, why: str) -> ClientError:
     )
 
 
-def _parse(data: str | bytes) -> Message:
+def _parse(data: str | bytes) -> ParsedMessage:
     try:
-        return msgspec.json.decode(data, type=Message)
+        return msgspec.json.decode(data, type=ParsedMessage)
     except ValueError as error:  # bytes that are no text are no DecodeError
         sentence = "The server sent something that is not the Wernicke protocol; check host, port and path."
         raise ClientError(sentence, Exit.UNREACHABLE) from error

@@ -10,7 +10,6 @@ goes; journal and store are closed. Log last, so that it can tell.
 import asyncio
 import contextlib
 import gc
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +28,7 @@ from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.gateway.server import Gateway
 from wernicke_daemon.hardware import budget, descriptors
 from wernicke_daemon.hardware.keep_awake import KeepAwake
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.profiles import ProfileChoice
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Stats
@@ -37,7 +36,7 @@ from wernicke_daemon.processes import process_tree, start_order
 from wernicke_daemon.processes.start_order import Loaded, load_in_order
 from wernicke_daemon.processes.supervised_stage import State
 from wernicke_daemon.processes.supervisor import Supervisor
-from wernicke_daemon.records import transcripts
+from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
@@ -87,7 +86,7 @@ class Daemon:
             )
         except OSError as error:
             raise NoSharedMemory(
-                f"There is too little shared memory for {2 * config.max_connections} rings of "
+                f"There is too little shared memory for {config.rings} rings of "
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None
@@ -306,7 +305,7 @@ def _open_store(config: Config) -> ResultStore:
     """Raises WernickeError where the data directory can't be written."""
     store: ResultStore = NoStore()
     if config.store.enabled:
-        store = Store(config.data_path / transcripts.FILE_NAME, config.store.retention_days)
+        store = Store(config.data_path / transcript_file.FILE_NAME, config.store.retention_days)
     store.open()
     return store
 
@@ -323,7 +322,7 @@ def _open_journal(config: Config) -> Journal | None:
 def _tell_what_earlier_runs_left(config: Config, journal: Path) -> None:
     """What is switched off is not deleted with it: it may be all that there is of a meeting, and so is its owner's to
     delete, who has to know of it."""
-    left = sorted(journal.parent.glob(f"{Path(transcripts.FILE_NAME).stem}*")) if not config.store.enabled else []
+    left = sorted(journal.parent.glob(f"{Path(transcript_file.FILE_NAME).stem}*")) if not config.store.enabled else []
     if any(journal.glob("*/")):
         left.append(journal)
     if left:
@@ -335,7 +334,7 @@ async def running(
     config: Config,
     progress: Callable[[str], None],
     settings: StageSettings | None = None,
-    choice: Choice | None = None,
+    choice: ProfileChoice | None = None,
 ) -> AsyncIterator[Daemon]:
     """A daemon that takes sessions, until the block ends. progress: told what it does while it starts. settings: for
     the stages, instead of config's. choice: how config's profile was chosen, for the log.
@@ -376,43 +375,3 @@ def _loaded_objects_out_of_collections() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
-    """Run until Ctrl-C or a signal to end. choice: how config's profile was chosen. Returns the exit status.
-
-    Raises WernickeError where it can't start."""
-    asyncio.run(_serve(config, choice, announce))
-    return 0
-
-
-async def _serve(config: Config, choice: Choice, announce: Callable[[str], None]) -> None:
-    announce(f"Profile {choice.profile}: {choice.why}")
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
-    stopped = asyncio.create_task(stop.wait())
-    async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.create_task(stack.enter_async_context(running(config, announce, choice=choice)))
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():  # models may take minutes to load: nobody waits for that to stop
-            starting.cancel()
-            await asyncio.wait({starting})
-            return
-        _announce_ready(config, starting.result().port, announce)
-        await stopped
-        announce("Stopping: sending what is under way...")
-
-
-def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
-    if config.runtime.profile == "embedded":
-        announce("The embedded engines are in use: English only.")
-    scheme = "wss" if config.tls_files else "ws"
-    announce(f"Ready: {scheme}://{config.host}:{port}/transcribe (Ctrl-C ends it)")
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    """`loop.add_signal_handler` does not exist on Windows; `signal.signal` does everywhere."""
-    loop = asyncio.get_running_loop()
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
-    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))

@@ -7,13 +7,14 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from ipc.audio_handle import Audio
 from ipc.errors import one_line
 from ipc.messages import AsrResult, AsrWork, GpuMemory, Result, Work
 from ipc.settings import StageSettings
 from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
 from stages.asr.alignment.words import into_words
-from stages.engine import Audio, Engine, GpuEngine, ReadAudio
+from stages.engine import Engine, GpuEngine, ReadAudio
 from stages.gpu.errors import is_out_of_memory
 
 ALIGNMENT_UNAVAILABLE: Final = "ALIGNMENT_UNAVAILABLE"

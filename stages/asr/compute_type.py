@@ -12,7 +12,7 @@ FILE_TYPE = "float16"
 """Of the weights in model.bin, as those on the hub are; a file of another type is estimated wrongly."""
 
 
-class Choice(NamedTuple):
+class ComputeTypeChoice(NamedTuple):
     """needed_mib: GPU memory, None where that is not known. fits: into what is free, as far as is known."""
 
     compute_type: str
@@ -20,7 +20,9 @@ class Choice(NamedTuple):
     fits: bool
 
 
-def choose(wanted: str, supported: Collection[str], needed_mib: Mapping[str, int], free_mib: int | None) -> Choice:
+def choose(
+    wanted: str, supported: Collection[str], needed_mib: Mapping[str, int], free_mib: int | None
+) -> ComputeTypeChoice:
     """The wanted type, or the first after it that is supported and fits; the smallest where none fits.
 
     A type that is not among STEPS and not supported ("auto", a misspelt one) is left to CTranslate2 to judge.
@@ -30,9 +32,9 @@ def choose(wanted: str, supported: Collection[str], needed_mib: Mapping[str, int
     for compute_type in usable:
         needed = needed_mib.get(compute_type)
         if needed is None or free_mib is None or needed <= free_mib:
-            return Choice(compute_type, needed, True)
+            return ComputeTypeChoice(compute_type, needed, True)
     smallest = min(usable, key=needed_mib.__getitem__)
-    return Choice(smallest, needed_mib[smallest], False)
+    return ComputeTypeChoice(smallest, needed_mib[smallest], False)
 
 
 def steps_from(wanted: str) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ def gpu_needs(model: str, file_bytes: int) -> dict[str, int]:
     """
     file_mib = file_bytes / MIB / vram.BYTES[FILE_TYPE]
     return {
-        compute_type: vram.CONTEXT
+        compute_type: vram.CUDA_CONTEXT
         + (vram.whisper(model, compute_type) or vram.WHISPER_WORK + round(file_mib * bytes_each))
         for compute_type, bytes_each in vram.BYTES.items()
     }

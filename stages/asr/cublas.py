@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = ("torch", "nvidia.cublas")
+WITH_CUBLAS = ("torch", "nvidia.cublas")
 """Those that bring it: PyTorch for CUDA on Windows, and nvidia-cublas-cu12, which PyTorch on Linux takes it from.
 PyTorch's comes first, because alignment may import PyTorch in the same process, and two versions do not mix."""
 LIBRARIES = {"win32": "cublas64_12.dll", "linux": "libcublas.so.12"}
@@ -33,7 +33,7 @@ def make_findable() -> None:
 def find() -> Path | None:
     """The file; None where no package brings one for this system."""
     name = LIBRARIES.get(sys.platform)
-    places = [place / part for package in PACKAGES for place in directories(package) for part in ("lib", "bin")]
+    places = [place / part for package in WITH_CUBLAS for place in directories(package) for part in ("lib", "bin")]
     return next((place / name for place in places if (place / name).is_file()), None) if name else None
 
 

@@ -8,17 +8,17 @@ import numpy as np
 import structlog
 
 from ipc import gpu
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import AsrResult, AsrWork, GpuMemory, StageName, Work
 from ipc.settings import AsrSettings, StageSettings
 from stages import offline
 from stages.asr import cublas
-from stages.asr.compute_type import Choice, choose, gpu_needs
+from stages.asr.compute_type import ComputeTypeChoice, choose, gpu_needs
 from stages.asr.whisper_files import ELSE, check_mels, model_directory
-from stages.asr.whisper_prompt import Prompt, make_prompt
+from stages.asr.whisper_prompt import WhisperPrompt, make_prompt
 from stages.asr.whisper_words import to_segments
-from stages.engine import Audio, ReadAudio
+from stages.engine import ReadAudio
 
 SAMPLED_TEXTS = 5
 """Of which the likeliest is taken where decoding samples (temperature above 0): OpenAI's and faster-whisper's."""
@@ -62,7 +62,7 @@ class FasterWhisper:
         """Raises EngineUnavailable: on a GPU, missing libraries show only when they are first needed."""
         noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
         try:
-            self._transcribe(noise * np.float32(0.001), self._settings.language, Prompt(None, None))
+            self._transcribe(noise * np.float32(0.001), self._settings.language, WhisperPrompt(None, None))
         except Exception as error:
             raise EngineUnavailable(
                 f"the Whisper model {self.model} does not run here ({one_line(error)}): for a GPU install "
@@ -100,7 +100,7 @@ class FasterWhisper:
         prompt = make_prompt(work.glossary, work.context, self._encode)
         return self._transcribe(read_audio(work.audio), work.language, prompt, share)
 
-    def _transcribe(self, audio: Audio, language: str, prompt: Prompt, share: int = 1) -> AsrResult:
+    def _transcribe(self, audio: Audio, language: str, prompt: WhisperPrompt, share: int = 1) -> AsrResult:
         found, info = self._whisper.transcribe(
             audio,
             language=None if language == "auto" else language,
@@ -156,7 +156,7 @@ class FasterWhisper:
         needs = gpu_needs(self._settings.model, (directory / "model.bin").stat().st_size)
         return needs, card["free_mib"] if card else None
 
-    def _too_big(self, choice: Choice, free_mib: int | None) -> EngineUnavailable:
+    def _too_big(self, choice: ComputeTypeChoice, free_mib: int | None) -> EngineUnavailable:
         return EngineUnavailable(
             f"the Whisper model {self.model} needs {choice.needed_mib} MiB of GPU memory as {choice.compute_type} and "
             f"{free_mib} MiB are free: close other programs that use the GPU, put a smaller model in asr.model, or "

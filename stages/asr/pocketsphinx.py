@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import EngineFailed, EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, StageName, Word, Work
 from ipc.settings import StageSettings
-from stages.engine import Audio, ReadAudio
+from stages.engine import ReadAudio
 
 FRAMES_PER_SECOND = 100
 """The decoder's frame rate (its setting `frate`), by which it times words."""

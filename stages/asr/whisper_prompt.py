@@ -12,20 +12,20 @@ Encode = Callable[[str], list[int]]
 """Text to token ids, without special tokens around them."""
 
 
-class Prompt(NamedTuple):
+class WhisperPrompt(NamedTuple):
     """What faster-whisper puts before an utterance, in this order. initial_prompt: token ids. None for nothing."""
 
     hotwords: str | None
     initial_prompt: list[int] | None
 
 
-def make_prompt(glossary: Sequence[str], context: str, encode: Encode) -> Prompt:
+def make_prompt(glossary: Sequence[str], context: str, encode: Encode) -> WhisperPrompt:
     """Both within PROMPT_TOKENS: terms first, but where there is context they have only half; of that, its end."""
     room = PROMPT_TOKENS // 2 if context else PROMPT_TOKENS
     hotwords = " ".join(fitting(glossary, room, encode))
     left = PROMPT_TOKENS - (len(encode(f" {hotwords}")) if hotwords else 0)
     before = encode(f" {context.strip()}")[-left:] if context else []
-    return Prompt(hotwords or None, before or None)
+    return WhisperPrompt(hotwords or None, before or None)
 
 
 def fitting(glossary: Sequence[str], room: int, encode: Encode) -> list[str]:

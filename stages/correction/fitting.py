@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from itertools import accumulate, takewhile
 from typing import NamedTuple
 
-from stages.correction.prompt_files import Prompt
-from stages.correction.request import Message, Texts, messages
+from stages.correction.prompt_files import CorrectionPrompt
+from stages.correction.request import ChatMessage, Texts, messages
 
 TOKENS_PER_MESSAGE = 8
 """Role and marks around it: five in qwen2.5's chat template, and three at the end, where the answer begins."""
@@ -29,13 +29,13 @@ HALF_WIDTH = 0xFF61
 class Request(NamedTuple):
     """answer_tokens: what the answer may have. terms_left_out, lines_left_out: of glossary and context, how many."""
 
-    messages: list[Message]
+    messages: list[ChatMessage]
     answer_tokens: int
     terms_left_out: int
     lines_left_out: int
 
 
-def fit(prompt: Prompt, texts: Texts, glossary: Texts, context: Texts, num_ctx: int) -> Request:
+def fit(prompt: CorrectionPrompt, texts: Texts, glossary: Texts, context: Texts, num_ctx: int) -> Request:
     """The request for all of `texts`, with the first terms of the glossary and, in what these leave, the last lines of
     the context: as many as there is room for. That the texts fit has been seen to by `batches`.
 
@@ -48,7 +48,7 @@ def fit(prompt: Prompt, texts: Texts, glossary: Texts, context: Texts, num_ctx: 
     return Request(messages(prompt, texts, terms, lines), answer_tokens(texts), *left_out)
 
 
-def batches(prompt: Prompt, texts: Texts, most: int, num_ctx: int) -> list[list[int]]:
+def batches(prompt: CorrectionPrompt, texts: Texts, most: int, num_ctx: int) -> list[list[int]]:
     """Which of `texts`, by index, go together: at most `most`, and fewer where they would not fit. Those that don't fit
     alone are in none, nor are empty ones. num_ctx: tokens.
     """
@@ -65,17 +65,17 @@ def batches(prompt: Prompt, texts: Texts, most: int, num_ctx: int) -> list[list[
     return found
 
 
-def needed(prompt: Prompt, texts: Texts) -> int:
+def needed(prompt: CorrectionPrompt, texts: Texts) -> int:
     """Tokens of context for a request without glossary and context, and for its answer."""
     return prompt_tokens(messages(prompt, texts)) + answer_tokens(texts)
 
 
-def least_context(prompt: Prompt) -> int:
+def least_context(prompt: CorrectionPrompt) -> int:
     """Tokens of context without which the prompt leaves no room for a text of usual length."""
     return needed(prompt, (USUAL_TEXT,))
 
 
-def prompt_tokens(chat: Sequence[Message]) -> int:
+def prompt_tokens(chat: Sequence[ChatMessage]) -> int:
     return math.ceil(sum(TOKENS_PER_MESSAGE + tokens(message["content"]) for message in chat))
 
 

@@ -21,7 +21,7 @@ from stages.correction import request as prompts
 from stages.correction.guard import verdict
 from stages.correction.guard.readings import Reader
 from stages.correction.ollama_server import ModelServer, reason
-from stages.correction.prompt_files import Prompt
+from stages.correction.prompt_files import CorrectionPrompt
 from stages.engine import ReadAudio
 
 WARM_UP_TEXT = "one two three"
@@ -47,7 +47,7 @@ class OllamaCorrection:
         self.model = settings.llm.model
         self._settings = settings
         self._server: ModelServer | None = None
-        self._prompts: dict[str, Prompt] = {}
+        self._prompts: dict[str, CorrectionPrompt] = {}
         self._read_japanese: Reader | None = None
         self._shortened = 0
         self._shortened_told = -math.inf
@@ -137,7 +137,9 @@ class OllamaCorrection:
         except Exception as error:  # whatever the client raises, the recognised texts stand
             return [], _failed(error, len(batch))
 
-    def _ask(self, prompt: Prompt, texts: Sequence[str], glossary: Sequence[str], context: Sequence[str]) -> list[str]:
+    def _ask(
+        self, prompt: CorrectionPrompt, texts: Sequence[str], glossary: Sequence[str], context: Sequence[str]
+    ) -> list[str]:
         """One request, with as much of glossary and context as there is room for. texts: that fit, without blanks
         around them. Raises InvalidAnswer and whatever the client raises."""
         assert self._server is not None
@@ -159,7 +161,7 @@ class OllamaCorrection:
         log.info("llm_prompt_shortened", terms=terms, lines=lines, requests=self._shortened)
         self._shortened, self._shortened_told = 0, now
 
-    def _prompt(self, language: str) -> Prompt:
+    def _prompt(self, language: str) -> CorrectionPrompt:
         return prompt_files.for_language(self._prompts, language)
 
     def _judge(self, work: CorrectionWork, original: str, corrected: str) -> tuple[str | None, bool]:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from ipc.errors import EngineUnavailable
+from ipc.settings import Text
 
 PACKAGED = Path(__file__).with_name("prompts")
 OTHER = "other"
@@ -15,31 +16,28 @@ OTHER = "other"
 
 _NAME = re.compile(rf"[a-z]{{2,3}}|{OTHER}")
 
-Text = Annotated[str, Meta(min_length=1)]
-Texts = tuple[str, ...]
-
 
 class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request and its right answer. heard, corrected: as many texts each. context: said before, oldest first."""
 
     heard: Annotated[tuple[Text, ...], Meta(min_length=1)]
     corrected: Annotated[tuple[Text, ...], Meta(min_length=1)]
-    context: Texts = ()
-    glossary: Texts = ()
+    context: tuple[str, ...] = ()
+    glossary: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.heard) != len(self.corrected):
             raise ValueError("`heard` and `corrected` need as many texts each")
 
 
-class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CorrectionPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """system: what the model is told. examples: what it is shown, in this order."""
 
     system: Text
     examples: tuple[Example, ...] = ()
 
 
-def load(directory: str) -> dict[str, Prompt]:
+def load(directory: str) -> dict[str, CorrectionPrompt]:
     """By language, OTHER included. A file in `directory` ("" for none) replaces the packaged one of the same name;
     so a user's other.toml does not speak for Japanese, which has its own.
 
@@ -49,12 +47,12 @@ def load(directory: str) -> dict[str, Prompt]:
     return {**prompts, **_read_all(Path(directory))} if directory else prompts
 
 
-def for_language(prompts: dict[str, Prompt], language: str) -> Prompt:
+def for_language(prompts: dict[str, CorrectionPrompt], language: str) -> CorrectionPrompt:
     """language: ISO 639-1 code or "auto"."""
     return prompts.get(language, prompts[OTHER])
 
 
-def _read_all(directory: Path) -> dict[str, Prompt]:
+def _read_all(directory: Path) -> dict[str, CorrectionPrompt]:
     try:
         files = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
     except OSError as error:
@@ -64,11 +62,11 @@ def _read_all(directory: Path) -> dict[str, Prompt]:
     return {path.stem: _read(path) for path in files}
 
 
-def _read(path: Path) -> Prompt:
+def _read(path: Path) -> CorrectionPrompt:
     try:
         if not _NAME.fullmatch(path.stem):
             raise ValueError(f"its name must be a language's code, such as ja.toml, or {OTHER}.toml")
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
-        return msgspec.toml.decode(text, type=Prompt)
+        return msgspec.toml.decode(text, type=CorrectionPrompt)
     except (OSError, ValueError) as error:
         raise EngineUnavailable(f"the prompt file '{path}' can't be used, correct it or delete it: {error}") from error

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from stages.correction.prompt_files import Example, Prompt
+from stages.correction.prompt_files import CorrectionPrompt, Example
 
-Message = dict[str, str]
+ChatMessage = dict[str, str]
 Texts = Sequence[str]
 
 
@@ -29,7 +29,7 @@ class InvalidAnswer(ValueError):
     """The LLM answered something else than what was asked for. The message quotes nothing of it."""
 
 
-def messages(prompt: Prompt, texts: Texts, glossary: Texts = (), context: Texts = ()) -> list[Message]:
+def messages(prompt: CorrectionPrompt, texts: Texts, glossary: Texts = (), context: Texts = ()) -> list[ChatMessage]:
     """The chat that asks for corrections of `texts`. context: oldest first.
 
     System prompt and examples come first and never change within a language: the server then reuses what it
@@ -61,12 +61,12 @@ def read_answer(content: str, count: int) -> list[str]:
     return [segment.text for segment in sorted(segments, key=lambda segment: segment.index)]
 
 
-def _shown(example: Example) -> tuple[Message, Message]:
+def _shown(example: Example) -> tuple[ChatMessage, ChatMessage]:
     answer = json.dumps({"segments": _numbered(example.corrected)}, ensure_ascii=False)
     return _request(example.heard, example.glossary, example.context), {"role": "assistant", "content": answer}
 
 
-def _request(texts: Texts, glossary: Texts, context: Texts) -> Message:
+def _request(texts: Texts, glossary: Texts, context: Texts) -> ChatMessage:
     body = {"context": list(context), "glossary": list(glossary), "segments": _numbered(texts)}
     return {"role": "user", "content": json.dumps(body, ensure_ascii=False)}
 

@@ -16,8 +16,7 @@ from kaldi_native_fbank import (
 )
 from numpy.typing import NDArray
 
-from ipc.audio_handle import SAMPLE_RATE
-from stages.engine import Audio
+from ipc.audio_handle import SAMPLE_RATE, Audio
 
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import EngineUnavailable, one_line
 from ipc.messages import DiarizationResult, DiarizationWork, GpuMemory, StageName, Work
 from ipc.settings import StageSettings
 from stages.diarization.pyannote_pipeline import open_pipeline
 from stages.diarization.pyannote_results import FoundTurn, to_result
-from stages.engine import Audio, ReadAudio
+from stages.engine import ReadAudio
 from stages.gpu import torch_device
 
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from ipc.audio_handle import Audio
 from ipc.messages import DiarizationResult, DiarizationWork, StageName, Turn, Work
 from ipc.settings import StageSettings
 from stages.diarization.features import FRAMES_PER_SECOND, Frames, Mask, Vector, analysed, statistics
-from stages.engine import Audio, ReadAudio
+from stages.engine import ReadAudio
 
 Labels = NDArray[np.intp]
 

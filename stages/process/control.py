@@ -13,10 +13,8 @@ import psutil
 import zmq
 
 from ipc import channels, codec
-from ipc.channels import Boot
+from ipc.channels import Boot, Socket
 from ipc.messages import Cancel, FromStage, GpuMemory, Heartbeat, Hello, Init, Started, Stop, ToStage
-
-Socket = zmq.Socket[bytes]
 
 MOST_CANCELLED = 100
 """Kept in mind: more than a stage is given at a time (`runtime.credit`). A job is never sent again after its cancel."""

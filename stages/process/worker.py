@@ -20,7 +20,7 @@ import zmq
 
 from ipc import channels, codec
 from ipc.arena import NO_JOB, ArenaReader
-from ipc.channels import Boot
+from ipc.channels import Boot, Socket
 from ipc.errors import EngineUnavailable, JobCancelled, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Unusable, Work
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, StoppableEngine
@@ -28,8 +28,6 @@ from stages.gpu.errors import is_device_error, is_out_of_memory
 from stages.process import engine_registry, logs, parent_watch
 from stages.process.control import Control
 from stages.testing.faults import Faults
-
-Socket = zmq.Socket[bytes]
 
 BROKEN = 1
 """Exit status of a process that can't do any more jobs."""

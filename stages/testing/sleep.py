@@ -18,7 +18,6 @@ from ipc.messages import (
 from ipc.settings import StageSettings
 from stages.engine import ReadAudio
 
-
 LIVE_SHARE = 0.6
 """Of the time of a firm job: Whisper with one beam instead of five, and without word times."""
 

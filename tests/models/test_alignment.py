@@ -14,14 +14,14 @@ import structlog
 import torch
 from whisperx.alignment import get_trellis
 
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, Word
 from ipc.model_names import ALIGNMENT_MODELS
 from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
 from stages.asr.aligned import align, choose
 from stages.asr.alignment.whisperx import WhisperxAligner
-from stages.engine import Audio, GpuEngine
+from stages.engine import GpuEngine
 from stages.process import engine_registry
 from tests.models.tiny_wav2vec2 import build_tiny_wav2vec2, speech
 from tests.tiny_whisper import TEXT, build_tiny_whisper

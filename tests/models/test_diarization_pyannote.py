@@ -14,12 +14,12 @@ import torch
 import yaml
 from huggingface_hub import constants
 
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineUnavailable
 from ipc.messages import DiarizationResult, DiarizationWork, IngestWork
 from ipc.settings import DiarizationSettings, StageSettings
 from stages.diarization.pyannote import Pyannote
-from stages.engine import Audio, GpuEngine
+from stages.engine import GpuEngine
 from stages.gpu.errors import is_out_of_memory
 from tests.models.tiny_pyannote import build_tiny_pyannote
 from wernicke_daemon.dispatch.answer_check import fits

@@ -18,7 +18,8 @@ from tests.models.tiny_wav2vec2 import build_tiny_wav2vec2, speech
 from tests.ollama_server import OllamaServer
 from tests.process.conftest import started
 from tests.tiny_whisper import build_tiny_whisper
-from wernicke_daemon.config.schema import Config, overrides
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.formats import audio_files
 

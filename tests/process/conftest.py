@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import pytest_asyncio
 from msgspec.structs import replace
 
-from wernicke_daemon.config.schema import Config, overrides
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.hardware.profiles import applied
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests import wire
 from tests.process.conftest import embedded, started
 from wernicke_daemon import cli
-from wernicke_daemon.client import Client, ClientError, Exit, Message
+from wernicke_daemon.client import Client, ClientError, Exit, ParsedMessage
 from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.gateway import access
@@ -232,7 +232,7 @@ async def test_everything_over_tls_with_the_daemons_own_certificate(
         assert "pocketsphinx" in capsys.readouterr().out
 
 
-async def said(client: Client) -> list[Message]:
+async def said(client: Client) -> list[ParsedMessage]:
     """The finals of a little speech."""
     async with client:
         await client.send(SPEECH)

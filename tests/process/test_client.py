@@ -23,7 +23,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from wernicke_daemon import cli
-from wernicke_daemon.client import Client, ClientError, Exit, Message, exchange
+from wernicke_daemon.client import Client, ClientError, Exit, ParsedMessage, exchange
 from wernicke_daemon.formats import audio_files
 
 FINAL = {
@@ -116,8 +116,8 @@ async def silence(chunks: int = 3) -> AsyncIterator[bytes]:
         yield bytes(6400)
 
 
-async def session(url: str, **options: Any) -> list[Message]:
-    received: list[Message] = []
+async def session(url: str, **options: Any) -> list[ParsedMessage]:
+    received: list[ParsedMessage] = []
     async with Client(url, **options) as client:
         await exchange(client, silence(), received.append)
     return received
@@ -229,7 +229,7 @@ async def test_a_full_server_is_quoted() -> None:
 @pytest.mark.parametrize(("behaviour", "results"), [(vanishes, 1), (goes_idle, 0)])
 async def test_an_early_end_is_a_loss(behaviour: Behaviour, results: int) -> None:
     """What came before is kept, and the end is not taken for a good one, with close code 1000 neither."""
-    received: list[Message] = []
+    received: list[ParsedMessage] = []
 
     async def endless() -> AsyncIterator[bytes]:
         yield bytes(6400)
@@ -244,7 +244,7 @@ async def test_an_early_end_is_a_loss(behaviour: Behaviour, results: int) -> Non
 
 async def test_a_close_without_the_word_that_it_was_all_is_a_loss() -> None:
     """After stop and with close code 1000 too: another connection has taken the session over, say."""
-    received: list[Message] = []
+    received: list[ParsedMessage] = []
     with server(is_taken_over) as fake, pytest.raises(ClientError) as failed:
         async with Client(fake.url) as client:
             await exchange(client, silence(), received.append)
@@ -272,7 +272,7 @@ async def test_input_that_breaks_off_still_brings_its_results() -> None:
         yield bytes(6400)
         raise audio_files.MediaError("broken")
 
-    received: list[Message] = []
+    received: list[ParsedMessage] = []
     with server(sends(FINAL)) as fake, pytest.raises(audio_files.MediaError, match="broken"):
         async with Client(fake.url) as client:
             await exchange(client, breaking(), received.append)

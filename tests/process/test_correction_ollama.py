@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineUnavailable
 from ipc.messages import CorrectionResult, CorrectionWork
 from ipc.settings import AsrSettings, CorrectionSettings, LlmSettings, StageSettings
 from stages.correction import fitting, ollama, ollama_server
 from stages.correction.none import NoCorrection
 from stages.correction.ollama import OllamaCorrection
-from stages.engine import Audio
 from stages.process.engine_registry import create
 from tests.ollama_server import MODEL, Mode, OllamaServer, Place
 

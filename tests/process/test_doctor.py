@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 
 from tests.ollama_server import OllamaServer
 from tests.process.conftest import free_port, serving
-from wernicke_daemon.config.schema import Config, parse
+from wernicke_daemon.config.load import parse
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.doctor import examination, facts
 
 WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"

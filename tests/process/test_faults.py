@@ -36,7 +36,7 @@ from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import server as gateway
 from wernicke_daemon.gateway.connection import MOST_WAITING
 from wernicke_daemon.processes import supervised_stage
-from wernicke_daemon.records import transcripts
+from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 
@@ -237,7 +237,7 @@ async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_s
         assert daemon.recovery is not None
         await daemon.recovery
         results = daemon.store.results_after(hello["session_id"], 0)
-    with transcripts.reading(tmp_path / "data" / transcripts.FILE_NAME) as database:
+    with transcript_file.reading(tmp_path / "data" / transcript_file.FILE_NAME) as database:
         ((ended,),) = database.execute("SELECT ended FROM session WHERE id = ?", (hello["session_id"],)).fetchall()
     assert ended == pytest.approx(yesterday, abs=60)
     assert [result["text"] for result in results] == [final["text"] for final in whole]
@@ -525,7 +525,7 @@ async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
     journal.begin("left", SessionMeta(language="en", wall_start=1_700_000_000.0))
     journal.append("left", 0, speech)
     journal.close()
-    with transcripts.open_for_writing(tmp_path / transcripts.FILE_NAME) as other:
+    with transcript_file.open_for_writing(tmp_path / transcript_file.FILE_NAME) as other:
         other.execute("BEGIN IMMEDIATE")  # another program that never lets go of the file
         async with started(embedded(tmp_path)) as daemon:
             assert daemon.recovery is not None
@@ -541,8 +541,8 @@ async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
         await daemon.recovery
         for session in ("left", hello["session_id"]):
             assert [result["type"] for result in daemon.store.results_after(session, 0)] == ["final"]
-    with transcripts.reading(tmp_path / transcripts.FILE_NAME) as database:
-        assert {one.id: one.begun for one in transcripts.sessions(database)}["left"] == 1_700_000_000.0
+    with transcript_file.reading(tmp_path / transcript_file.FILE_NAME) as database:
+        assert {one.id: one.begun for one in transcript_file.sessions(database)}["left"] == 1_700_000_000.0
     assert [path.name for path in (tmp_path / "journal").iterdir()] == ["lock"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from ipc import gpu
 from tests.process.conftest import embedded
 from wernicke_daemon.daemon import running
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.profiles import ProfileChoice
 from wernicke_daemon.processes.start_order import LARGEST_FIRST
 
 CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 24_000, "utilisation_percent": 5}
@@ -29,7 +29,7 @@ async def test_models_are_loaded_one_by_one_and_what_they_took_is_told(
     monkeypatch.setattr(gpu, "figures", lambda: {**CARD, "free_mib": free[-1]})
     monkeypatch.setattr(gpu, "free_mib", free_mib)
     lines: list[str] = []
-    choice = Choice("embedded", "for a test")
+    choice = ProfileChoice("embedded", "for a test")
     config = embedded(tmp_path)
     async with running(config, lines.append, choice=choice) as daemon, httpx.AsyncClient() as http:
         stats = (await http.get(f"http://127.0.0.1:{daemon.port}/stats")).json()

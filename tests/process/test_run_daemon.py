@@ -21,8 +21,9 @@ from ipc import shared_memory
 from tests import wire
 from tests.process.conftest import command, embedded, journalled, serving, settings, started
 from wernicke_daemon import cli
-from wernicke_daemon.daemon import Daemon, serve
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.commands.serve import run_until_signal
+from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.hardware.profiles import ProfileChoice
 
 
 def stage_processes(parent: int) -> list[psutil.Process]:
@@ -69,7 +70,7 @@ def test_a_signal_while_models_load_ends_it_at_once(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Daemon, "stop", stop)
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     try:
-        assert serve(embedded(tmp_path), Choice("embedded", "for a test"), announce=lambda line: None) == 0
+        run_until_signal(embedded(tmp_path), ProfileChoice("embedded", "for a test"), announce=lambda line: None)
     finally:
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import structlog
 
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, Word
 from ipc.model_names import ALIGNMENT_MODELS
@@ -15,7 +15,6 @@ from stages.asr.aligned import choose, with_times
 from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment
 from stages.asr.pocketsphinx import PocketSphinx
-from stages.engine import Audio
 from stages.process import engine_registry
 from tests.tiny_whisper import build_tiny_whisper
 

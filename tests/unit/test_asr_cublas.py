@@ -87,6 +87,6 @@ def test_a_broken_library_is_left_to_the_warm_up(site: Path, monkeypatch: pytest
 def test_without_the_packages_nothing_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without them may have cuBLAS by other means."""
     monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(cublas, "PACKAGES", ("no_such_package", "no_such.package"))
+    monkeypatch.setattr(cublas, "WITH_CUBLAS", ("no_such_package", "no_such.package"))
     monkeypatch.setattr("os.add_dll_directory", None, raising=False)
     cublas.make_findable()

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineFailed
 from ipc.messages import AsrResult, AsrWork, DiarizationWork
 from stages.asr.faster_whisper import FasterWhisper
 from stages.asr.whisper_prompt import PROMPT_TOKENS
-from stages.engine import Audio, GpuEngine
+from stages.engine import GpuEngine
 from tests.tiny_whisper import SECONDS_PER_PIECE, TEXT, build_tiny_whisper, pieces, whisper_engine
 
 RATE = 16_000

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from jiwer import wer
 
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineFailed, EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, DiarizationWork, Word
 from ipc.settings import AsrSettings, StageSettings
 from stages.asr.pocketsphinx import PocketSphinx, split_at_pauses, to_int16
-from stages.engine import Audio
 
 DEMO = Path(__file__).resolve().parents[2] / "wernicke_daemon" / "demo"
 RATE = 16_000

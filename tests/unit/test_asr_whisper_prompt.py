@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.asr.whisper_prompt import PROMPT_TOKENS, Prompt, make_prompt
+from stages.asr.whisper_prompt import PROMPT_TOKENS, WhisperPrompt, make_prompt
 
 
 def encode(text: str) -> list[int]:
@@ -14,13 +14,13 @@ def encode(text: str) -> list[int]:
 
 def test_nothing_to_tell() -> None:
     """Neither terms nor context: the model is given nothing, not an empty text."""
-    assert make_prompt((), "", encode) == Prompt(None, None)
-    assert make_prompt(("", "  "), "", encode) == Prompt(None, None)
+    assert make_prompt((), "", encode) == WhisperPrompt(None, None)
+    assert make_prompt(("", "  "), "", encode) == WhisperPrompt(None, None)
 
 
 def test_terms_and_context_together() -> None:
     """Terms are joined by blanks; the context follows as tokens, after a blank of its own."""
-    assert make_prompt((" 音響 ", "位相"), "おはよう", encode) == Prompt("音響 位相", encode(" おはよう"))
+    assert make_prompt((" 音響 ", "位相"), "おはよう", encode) == WhisperPrompt("音響 位相", encode(" おはよう"))
 
 
 def test_terms_beyond_the_room_are_left_out_whole() -> None:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,9 +15,10 @@ from ipc import gpu
 from ipc.errors import WernickeError
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit
+from wernicke_daemon.commands import serve
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import run
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.profiles import ProfileChoice
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,18 +28,18 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """What the daemon was asked to serve; no daemon is started."""
     configs: list[Config] = []
 
-    def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
+    def run(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
         configs.append(config)
         announce("ready")
-        return 0
 
-    module = ModuleType("wernicke_daemon.daemon")
-    module.serve = serve  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "wernicke_daemon.daemon", module)
+    monkeypatch.setattr(serve, "run_until_signal", run)
     return configs
 
 
-@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["listen"], []])
+COMMANDS = ("serve", "transcribe", "listen", "sessions", "export", "status", "token", "cert", "models", "doctor")
+
+
+@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), []])
 def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """--help shows the options and ends with 0."""
     with pytest.raises(SystemExit) as ended:
@@ -99,10 +99,10 @@ def test_a_failed_start_is_one_sentence(
 ) -> None:
     """What keeps the daemon from starting is said plainly, in the log as well, and the exit code is 1."""
 
-    def serve(config: Config, choice: Choice, *, announce: Callable[[str], None]) -> int:
+    def run(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
         raise WernickeError("Port 8000 is taken; choose another with --port.")
 
-    monkeypatch.setattr(sys.modules["wernicke_daemon.daemon"], "serve", serve)
+    monkeypatch.setattr(serve, "run_until_signal", run)
     (tmp_path / "config.toml").touch()
     assert cli.serve_main(["--profile", "embedded", "--config", str(tmp_path / "config.toml")]) == 1
     assert capsys.readouterr().err == "error: Port 8000 is taken; choose another with --port.\n"
@@ -163,7 +163,9 @@ def test_outputs_that_cannot_be_are_refused_first(
     assert sentence in capsys.readouterr().err
 
 
-REFERENCE = run.Reference(10.0, (run.Turn(1.0, 3.0, "slt", "good morning"), run.Turn(6.0, 8.0, "rms", "thank you")))
+REFERENCE = run.Reference(
+    10.0, (run.ReferenceTurn(1.0, 3.0, "slt", "good morning"), run.ReferenceTurn(6.0, 8.0, "rms", "thank you"))
+)
 CHUNK_S = run._CHUNK_S
 
 

@@ -7,7 +7,9 @@ import pytest
 from msgspec import json
 
 from ipc.settings import StageSettings
-from wernicke_daemon.config.schema import Config, ConfigError, load, overrides, parse, stage_settings
+from wernicke_daemon.config.load import load, overrides, parse
+from wernicke_daemon.config.schema import Config, stage_settings
+from wernicke_daemon.config.typed_toml import ConfigError
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = json.decode(json.encode(Config()))

@@ -1,13 +1,16 @@
 """What the doctor makes of facts: machines that are not at hand, seen through what they would say."""
 
+import sys
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from wernicke_daemon.config.schema import Config
+from ipc.arena import Arena
+from wernicke_daemon.config.schema import AudioSettings, Config
 from wernicke_daemon.doctor import checks
 from wernicke_daemon.doctor.checks import Check
+from wernicke_daemon.doctor.facts import SHARED_MEMORY
 from wernicke_daemon.hardware import budget
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.models.catalog import Model
@@ -88,6 +91,16 @@ def test_recognition_on_the_cpu_beside_a_card() -> None:
 def test_what_is_wrong_has_a_way_out(check: Check, fix: str) -> None:
     """Each fault on its own, with what to do about it."""
     assert not check.ok and fix in check.fix
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit it so")
+def test_shared_memory_is_measured_as_it_is_taken() -> None:
+    """By the same sum: what an arena of this config takes is enough, a byte less is not."""
+    config = replace(Config(), max_connections=1, audio=AudioSettings(ring_seconds=75.0))
+    arena = Arena(config.rings, config.audio.ring_samples)
+    taken = (SHARED_MEMORY / arena.name).stat().st_size
+    arena.close()
+    assert checks.shared_memory(config, taken).ok and not checks.shared_memory(config, taken - 1).ok
 
 
 def test_memory_that_ollama_holds_for_us_counts_as_free() -> None:

@@ -19,12 +19,12 @@ from stages.correction.fitting import (
     prompt_tokens,
     tokens,
 )
-from stages.correction.prompt_files import Prompt
+from stages.correction.prompt_files import CorrectionPrompt
 from stages.correction.request import messages
 
 PACKAGED = prompt_files.load("")
 DEFAULT = LlmSettings().num_ctx
-PLAIN = Prompt("Mend.")
+PLAIN = CorrectionPrompt("Mend.")
 CONFIGURATION = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=150), max_size=20)
@@ -33,7 +33,7 @@ contexts = st.integers(min_value=100, max_value=3000)
 
 @given(texts, texts, texts, contexts, st.sampled_from([PLAIN, *PACKAGED.values()]))
 def test_what_is_asked_always_fits(
-    spoken: list[str], glossary: list[str], context: list[str], num_ctx: int, prompt: Prompt
+    spoken: list[str], glossary: list[str], context: list[str], num_ctx: int, prompt: CorrectionPrompt
 ) -> None:
     """Prompt and answer are within the context; texts are whole, terms the first ones, lines the last ones."""
     for batch in batches(prompt, spoken, 5, num_ctx):
@@ -93,7 +93,7 @@ def test_the_estimate_is_on_the_safe_side(text: str, real: int) -> None:
 def test_an_answer_has_room(language: str) -> None:
     """Answers as the model is shown them, by the same estimate."""
     for example in PACKAGED[language].examples:
-        answer = messages(Prompt("Mend.", (example,)), ["x"])[2]["content"]
+        answer = messages(CorrectionPrompt("Mend.", (example,)), ["x"])[2]["content"]
         assert tokens(answer) <= answer_tokens(example.heard)
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from wernicke_daemon.records import journal as module
 from wernicke_daemon.records import journal_files
 from wernicke_daemon.records.journal import Journal
-from wernicke_daemon.records.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
+from wernicke_daemon.records.journal_files import FILE_SAMPLES, Leftover, SessionMeta
 from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.utterances.voices import Voice
 
@@ -87,7 +87,7 @@ def segments(directory: Path, session: str = "s") -> list[int]:
 
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_files, "SEGMENT_SAMPLES", SMALL)
+    monkeypatch.setattr(journal_files, "FILE_SAMPLES", SMALL)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def test_unfinished_audio_is_found_at_the_next_start(tmp_path: Path) -> None:
     """Bit for bit, over several segments, with all that is known of the session."""
     journal = Journal(tmp_path, 100)
-    noise = np.random.default_rng(1).standard_normal(2 * SEGMENT_SAMPLES + 77).astype(np.float32)
+    noise = np.random.default_rng(1).standard_normal(2 * FILE_SAMPLES + 77).astype(np.float32)
     journal.begin("s", META)
     for at in range(0, len(noise), 7_001):
         journal.append("s", at, noise[at : at + 7_001])
@@ -116,7 +116,7 @@ def test_unfinished_audio_is_found_at_the_next_start(tmp_path: Path) -> None:
     [left] = left_in(tmp_path)
     assert (left.session_id, left.meta, left.start, left.end) == ("s", META, 0, len(noise))
     assert left.seconds == len(noise) / 16_000
-    assert segments(tmp_path) == [0, SEGMENT_SAMPLES, 2 * SEGMENT_SAMPLES]
+    assert segments(tmp_path) == [0, FILE_SAMPLES, 2 * FILE_SAMPLES]
     np.testing.assert_array_equal(samples_of(left), noise)
 
 
@@ -161,7 +161,7 @@ def test_a_killed_daemon_loses_nothing_that_was_written(tmp_path: Path) -> None:
     assert child.stdout is not None
     written = 0
     try:
-        while written < 2.2 * SEGMENT_SAMPLES:
+        while written < 2.2 * FILE_SAMPLES:
             written = int(child.stdout.readline())
     finally:
         child.kill()  # it never ends by itself
@@ -321,11 +321,11 @@ def test_releases_in_silence_are_not_written(tmp_path: Path) -> None:
     state = tmp_path / "s" / "state.json"
     eventually(state.exists)
     with mock.patch.object(journal_files, "replace", wraps=msgspec.structs.replace) as written:
-        for at in range(0, SEGMENT_SAMPLES + 800, 800):
+        for at in range(0, FILE_SAMPLES + 800, 800):
             journal.append("s", at, ramp(at, at + 800))
             journal.release("s", at, 1, NOTHING)
             eventually(lambda: not journal._news)
-        eventually(lambda: segments(tmp_path) == [SEGMENT_SAMPLES])
+        eventually(lambda: segments(tmp_path) == [FILE_SAMPLES])
     assert written.call_count == 1
     assert b'"floor":160000' in state.read_bytes()
     journal.close()
@@ -375,7 +375,7 @@ def test_any_interleaving_leaves_what_is_not_final(
     samples from the floor on are readable, where a floor without a result may lag by less than a segment."""
     directory = tmp_path_factory.mktemp("journal")
     end, floor, sequence, known = 0, 0, 1, True
-    with mock.patch.object(journal_files, "SEGMENT_SAMPLES", SMALL), NO_FSYNC:
+    with mock.patch.object(journal_files, "FILE_SAMPLES", SMALL), NO_FSYNC:
         journal = Journal(directory, 100)
         journal.begin("s", META)
         for count, share, releases, result in steps:
@@ -503,7 +503,7 @@ def test_the_bound_holds_and_serving_goes_on(tmp_path: Path) -> None:
         for session in ("s", "t"):
             journal.begin(session, META)
         journal.append("s", 0, ramp(0, fits))
-        eventually(lambda: segments(tmp_path) == [0, SEGMENT_SAMPLES])
+        eventually(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
         for at in range(0, 3 * too_much, too_much):
             journal.append("t", at, ramp(at, at + too_much))
             eventually(lambda: journal.problem is not None)
@@ -525,16 +525,16 @@ def test_results_make_room_below_the_bound(tmp_path: Path) -> None:
     journal.begin("s", META)
     fits = 2**18 - 100
     journal.append("s", 0, ramp(0, fits))
-    eventually(lambda: segments(tmp_path) == [0, SEGMENT_SAMPLES])
+    eventually(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
     journal.append("s", fits, ramp(fits, fits + 200))
     eventually(lambda: journal.problem is not None)
-    journal.release("s", SEGMENT_SAMPLES, 2, NOTHING)
+    journal.release("s", FILE_SAMPLES, 2, NOTHING)
     eventually(lambda: journal.problem is None)
     journal.append("s", fits + 300, ramp(fits + 300, fits + 500))
     journal.close()
     [left] = left_in(tmp_path)
     assert left.meta.next_sequence == 2
-    assert runs_of(left) == [(SEGMENT_SAMPLES, fits), (fits + 300, fits + 500)]
+    assert runs_of(left) == [(FILE_SAMPLES, fits), (fits + 300, fits + 500)]
 
 
 @pytest.mark.usefixtures("quick_tries")
@@ -544,7 +544,7 @@ def test_a_problem_lasts_until_there_is_room_for_a_segment(tmp_path: Path, monke
     for session in ("s", "t"):
         journal.begin(session, META)
     journal.append("s", 0, ramp(0, 2**18 - 1000))
-    eventually(lambda: segments(tmp_path) == [0, SEGMENT_SAMPLES])
+    eventually(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
     tried = tries(journal, monkeypatch)
     journal.append("s", 2**18 - 1000, ramp(0, 1001))
     assert tried.acquire(timeout=20)
@@ -747,14 +747,14 @@ def open_below(directory: Path) -> list[Path]:
 
 
 class NearlyFull:
-    """Stands in for `SessionFiles._begin_segment` and `os.fsync`: a disk with room for so many bytes more.
+    """Stands in for `SessionFiles._begin_file` and `os.fsync`: a disk with room for so many bytes more.
     written: number of the sample up to which the writer has done all there is to do."""
 
     def __init__(self) -> None:
         self.room = sys.maxsize
         self.written = 0
         self._update = Journal._update
-        self._begin = journal_files.SessionFiles._begin_segment
+        self._begin = journal_files.SessionFiles._begin_file
 
     def update(self, journal: Journal, session: str, files: journal_files.SessionFiles, news: Any) -> None:
         self._update(journal, session, files, news)
@@ -799,9 +799,9 @@ def test_any_failures_leave_holes_and_nothing_else(
     directory, disk = tmp_path_factory.mktemp("journal"), NearlyFull()
     end, floor, sequence, kept = 0, 0, 1, set[int]()
     with (
-        mock.patch.object(journal_files, "SEGMENT_SAMPLES", SMALL),
+        mock.patch.object(journal_files, "FILE_SAMPLES", SMALL),
         mock.patch.object(module, "RETRY_EVERY_S", 0.001),
-        mock.patch.object(journal_files.SessionFiles, "_begin_segment", lambda *given: disk.begin_segment(*given)),
+        mock.patch.object(journal_files.SessionFiles, "_begin_file", lambda *given: disk.begin_segment(*given)),
         mock.patch.object(os, "fsync", disk.fsync),
         mock.patch.object(Journal, "_update", lambda *given: disk.update(*given)),
     ):

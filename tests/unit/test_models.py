@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from wernicke_daemon.commands import models
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware.profiles import applied
-from wernicke_daemon.models import catalog, hub
+from wernicke_daemon.models import catalog, hub, presence
 from wernicke_daemon.models.catalog import Model
 
 
@@ -104,7 +103,7 @@ def test_a_directory_of_ones_own(tmp_path: Path) -> None:
         hub.fetch(whisper)
     (tmp_path / "vocabulary.txt").write_text("a")
     assert hub.lacking(whisper) == []
-    assert hub.verify(whisper) == hub.Verdict([], 0)
+    assert hub.verify(whisper) == hub.Verification([], 0)
 
 
 def test_what_keeps_the_daemon_from_starting(tmp_path: Path) -> None:
@@ -115,11 +114,11 @@ def test_what_keeps_the_daemon_from_starting(tmp_path: Path) -> None:
         alignment=replace(config.alignment, engine="whisper"),
         diarization=replace(config.diarization, engine="spectral"),
     )
-    [missing] = models.missing(config)
+    [missing] = presence.missing(config)
     assert (missing.model.purpose, missing.model.instead) == ("recognition", "") and "lacks model.bin" in missing.how
     for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.json"):
         (tmp_path / name).write_text("{}")
-    assert models.missing(config) == []
+    assert presence.missing(config) == []
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
 from ipc.messages import Boundary, OpenSpeech
 from ipc.settings import VadSettings
-from stages.ingest.endpointing import WINDOW, Endpointing, begin, finish, hear, rules_from, so_far, wait
+from stages.ingest.endpointing import Endpointing, begin, finish, hear, rules_from, so_far, wait
 
 RULES = rules_from(VadSettings())
 SHORT = rules_from(VadSettings(max_utterance_s=5.0, cut_search_s=2.0))
@@ -16,7 +16,7 @@ PAUSE = [0.0] * 16
 
 
 def listen(probabilities: list[float], state: Endpointing | None = None) -> Endpointing:
-    return hear(state or begin(0), RULES, len(probabilities) * WINDOW, probabilities)[0]
+    return hear(state or begin(0), RULES, len(probabilities) * VAD_WINDOW, probabilities)[0]
 
 
 def heard(probabilities: list[float], state: Endpointing | None = None) -> OpenSpeech:
@@ -38,24 +38,24 @@ def test_a_phrase_goes_on_through_a_short_pause() -> None:
 
 def test_a_pause_ends_a_phrase_where_the_utterance_would_end() -> None:
     speech = heard([0.9] * 10 + PAUSE)
-    assert speech == OpenSpeech(0, 0, 10 * WINDOW, 10 * WINDOW + ROLL, 16 * WINDOW, True)
+    assert speech == OpenSpeech(0, 0, 10 * VAD_WINDOW, 10 * VAD_WINDOW + ROLL, 16 * VAD_WINDOW, True)
 
 
 def test_the_next_phrase_begins_with_its_pre_roll() -> None:
     speech = heard([0.9] * 10 + [0.0] * 40 + [0.9])
-    assert speech.phrase_start == 50 * WINDOW - ROLL
+    assert speech.phrase_start == 50 * VAD_WINDOW - ROLL
 
 
 def test_rolls_of_two_phrases_do_not_overlap() -> None:
     speech = heard([0.9] * 10 + PAUSE + [0.9])
-    assert speech.phrase_start == 10 * WINDOW + ROLL
+    assert speech.phrase_start == 10 * VAD_WINDOW + ROLL
 
 
 def test_a_pause_without_audio_ends_a_phrase_too() -> None:
     state, _ = wait(listen([0.9] * 10), RULES, 0.6)
     paused = so_far(state, RULES)
-    assert paused is not None and paused.paused and paused.end == 10 * WINDOW
-    assert heard([0.9], state).phrase_start == 10 * WINDOW
+    assert paused is not None and paused.paused and paused.end == 10 * VAD_WINDOW
+    assert heard([0.9], state).phrase_start == 10 * VAD_WINDOW
 
 
 def test_a_phrase_ends_no_sooner_than_its_post_roll() -> None:
@@ -67,13 +67,13 @@ def test_a_phrase_ends_no_sooner_than_its_post_roll() -> None:
 @given(st.lists(st.sampled_from([0.0, 0.0, 0.4, 0.9]), max_size=400), st.booleans())
 def test_what_is_said_of_a_pause_is_what_the_boundary_says_then(probabilities: list[float], to_silence: bool) -> None:
     """The range of early work is that of the utterance, if nothing more is said: however the silence ends it."""
-    state = hear(begin(0), SHORT, len(probabilities) * WINDOW, probabilities)[0]
+    state = hear(begin(0), SHORT, len(probabilities) * VAD_WINDOW, probabilities)[0]
     speech = so_far(state, SHORT)
     if speech is None or not speech.paused:
         return
     boundary: Boundary
     if to_silence:
-        state, [boundary] = hear(state, SHORT, 62 * WINDOW, [0.0] * 62)
+        state, [boundary] = hear(state, SHORT, 62 * VAD_WINDOW, [0.0] * 62)
         if boundary.trigger == "max_duration":
             return
     else:
@@ -90,7 +90,7 @@ def test_phrases_follow_on_one_another_within_the_utterance(probabilities: list[
     """A phrase begins in its utterance, after the end of the one before; with the cut of a full utterance, too."""
     state, before = begin(0), None
     for probability in probabilities:
-        state = hear(state, SHORT, WINDOW, [probability])[0]
+        state = hear(state, SHORT, VAD_WINDOW, [probability])[0]
         speech = so_far(state, SHORT)
         if speech is not None:
             assert speech.start <= speech.phrase_start < speech.last_speech_end <= speech.end <= state.position

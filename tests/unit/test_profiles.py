@@ -1,15 +1,17 @@
 """Which profile a machine gets, what a profile changes, and what it all needs on the card."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
 
 from ipc import gpu, vram
 from tests.ollama_server import OllamaServer
-from wernicke_daemon.config.schema import Config, ConfigError, Profile, parse
+from wernicke_daemon.config.load import parse
+from wernicke_daemon.config.schema import Config, Profile
+from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.hardware import budget, machine
-from wernicke_daemon.hardware.profiles import PROFILES, applied, choose
+from wernicke_daemon.hardware.profiles import OF_CARDS, PROFILES, applied, choose
 
 
 def card(total_mib: int, free_mib: int | None = None) -> dict[str, Any]:
@@ -23,6 +25,12 @@ def with_profile(profile: Profile, text: str = "") -> Config:
 
 
 RTX3090 = card(24_576)
+
+
+def test_every_profile_that_may_be_named_says_what_it_sets() -> None:
+    """`auto` is none of them: it chooses one."""
+    assert {*PROFILES, "auto"} == set(get_args(Profile))
+    assert set(PROFILES) > OF_CARDS
 
 
 @pytest.mark.parametrize(
@@ -160,13 +168,13 @@ def test_the_budget_counts_each_model_where_it_runs() -> None:
     found = {need.what: (need.stage, need.mib) for need in budget.needs(config)}
     assert found == {
         "qwen2.5:14b-instruct-q4_0": ("correction", vram.llm("qwen2.5:14b-instruct-q4_0")),
-        "Whisper large-v3 in float16": ("asr", whisper + vram.CONTEXT),
+        "Whisper large-v3 in float16": ("asr", whisper + vram.CUDA_CONTEXT),
         "alignment": ("asr", vram.ALIGNMENT),
-        "pyannote": ("diarization", vram.PYANNOTE + vram.CONTEXT),
+        "pyannote": ("diarization", vram.PYANNOTE + vram.CUDA_CONTEXT),
     }
     assert [need.mib for need in budget.needs(config)] == sorted((mib for _, mib in found.values()), reverse=True)
     spare = replace(config, runtime=replace(config.runtime, standby=("diarization",)))
-    assert budget.total(spare) - budget.total(config) == vram.PYANNOTE + vram.CONTEXT
+    assert budget.total(spare) - budget.total(config) == vram.PYANNOTE + vram.CUDA_CONTEXT
 
 
 def test_what_is_elsewhere_needs_nothing_here() -> None:

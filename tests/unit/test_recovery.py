@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ipc.messages import Trigger
 from wernicke_daemon.records.journal import Journal
-from wernicke_daemon.records.journal_files import SEGMENT_SAMPLES, Leftover, SessionMeta
+from wernicke_daemon.records.journal_files import FILE_SAMPLES, Leftover, SessionMeta
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.utterances.context import Remembered
 
 NOTHING = Remembered()
 META = SessionMeta(language="en", next_sequence=3)
-LENGTH = 2 * SEGMENT_SAMPLES + 100
+LENGTH = 2 * FILE_SAMPLES + 100
 
 
 def ramp(start: int, end: int) -> NDArray[np.float32]:
@@ -115,9 +115,9 @@ async def test_nothing_is_joined_across_a_hole(tmp_path: Path) -> None:
     """The utterance before it ends there; silence, in pieces, keeps what follows in its place."""
     journal = crashed(tmp_path, "s")
     journal.close()
-    hole = 3 * SEGMENT_SAMPLES - 70
-    last = tmp_path / "s" / f"{2 * SEGMENT_SAMPLES:015d}.f32"
-    last.rename(last.with_stem(f"{2 * SEGMENT_SAMPLES + hole:015d}"))
+    hole = 3 * FILE_SAMPLES - 70
+    last = tmp_path / "s" / f"{2 * FILE_SAMPLES:015d}.f32"
+    last.rename(last.with_stem(f"{2 * FILE_SAMPLES + hole:015d}"))
     journal = Journal(tmp_path, 100)
     house = House()
     with structlog.testing.capture_logs() as lines:
@@ -126,11 +126,11 @@ async def test_nothing_is_joined_across_a_hole(tmp_path: Path) -> None:
     [session] = house.opened
     assert session.ended == ["flush", "disconnect"]
     before = sum(map(len, session.pieces[: session.ended_after[0]]))
-    assert before == 2 * SEGMENT_SAMPLES - 1000
+    assert before == 2 * FILE_SAMPLES - 1000
     fed = np.concatenate(session.pieces)
     assert not fed[before : before + hole].any()
-    np.testing.assert_array_equal(fed[before + hole :], ramp(2 * SEGMENT_SAMPLES, LENGTH))
-    assert max(map(len, session.pieces)) == SEGMENT_SAMPLES
+    np.testing.assert_array_equal(fed[before + hole :], ramp(2 * FILE_SAMPLES, LENGTH))
+    assert max(map(len, session.pieces)) == FILE_SAMPLES
     assert [line["missing_s"] for line in lines] == [round(hole / 16_000, 2)]
     assert sessions_in(tmp_path) == []
 

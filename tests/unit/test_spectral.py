@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 import soxr
 
-from ipc.audio_handle import AudioHandle
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.messages import DiarizationResult, DiarizationWork, IngestWork
 from ipc.settings import DiarizationSettings, StageSettings
 from stages.diarization.none import NoDiarization
 from stages.diarization.spectral import SAME_VOICE, Spectral
-from stages.engine import Audio
 from wernicke_daemon.utterances.voices import Voices
 
 ROOT = Path(__file__).resolve().parents[2]

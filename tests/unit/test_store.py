@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import structlog
 
-from wernicke_daemon.records import store, transcripts
+from wernicke_daemon.records import store, transcript_file
 from wernicke_daemon.records.store import NoStore, ResultStore, Store, StoreUnusable
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Final, SegmentOut, Suppressed, TimestampRange
@@ -87,13 +87,13 @@ async def keep(kept: ResultStore, *messages: Final, session: str = "s") -> None:
 
 
 def sequences(file: Path, session: str = "s") -> list[int]:
-    with transcripts.reading(file) as database:
-        return [result["sequence"] for result in transcripts.results(database, session)]
+    with transcript_file.reading(file) as database:
+        return [result["sequence"] for result in transcript_file.results(database, session)]
 
 
-def summaries(file: Path) -> list[transcripts.SessionSummary]:
-    with transcripts.reading(file) as database:
-        return transcripts.sessions(database)
+def summaries(file: Path) -> list[transcript_file.SessionSummary]:
+    with transcript_file.reading(file) as database:
+        return transcript_file.sessions(database)
 
 
 # --- keeping ---------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ async def test_a_session_is_described(file: Path) -> None:
         await keep(kept, final(1, speaker="Speaker_00"), final(2, speaker="Speaker_01"), final(3, speaker="Speaker_00"))
         kept.keep("s", 4, Suppressed(4, "b", "nothing"), lambda: None)
         kept.session_ended("s", 1090.5)
-    assert summaries(file) == [transcripts.SessionSummary("s", 1000.0, 90.5, 3, "en", 2)]
+    assert summaries(file) == [transcript_file.SessionSummary("s", 1000.0, 90.5, 3, "en", 2)]
 
 
 async def test_a_session_that_nobody_saw_end_is_as_long_as_its_results(file: Path) -> None:
@@ -187,12 +187,12 @@ async def test_a_reader_and_the_writer_do_not_wait_for_each_other(file: Path) ->
     """A reader in the middle of its work sees its own moment, while results go on being kept."""
     async with opened(file) as kept:
         await keep(kept, final(1))
-        with transcripts.reading(file) as database:
+        with transcript_file.reading(file) as database:
             database.execute("BEGIN")
-            assert transcripts.last_sequence(database, "s") == 1
+            assert transcript_file.last_sequence(database, "s") == 1
             await keep(kept, final(2))
             assert kept.healthy
-            assert transcripts.last_sequence(database, "s") == 1
+            assert transcript_file.last_sequence(database, "s") == 1
         assert sequences(file) == [1, 2]
 
 
@@ -284,7 +284,7 @@ def test_everything_delivered_survives_a_kill(file: Path) -> None:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a human's patience."""
     monkeypatch.setattr(store, "RETRY_EVERY_S", 0.02)
-    monkeypatch.setattr(transcripts, "LOCK_WAIT_S", 0.02)
+    monkeypatch.setattr(transcript_file, "LOCK_WAIT_S", 0.02)
 
 
 async def recovery(kept: Store) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from wernicke_daemon import cli
-from wernicke_daemon.records import transcripts
+from wernicke_daemon.records import transcript_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,14 +48,16 @@ def settings(tmp_path: Path) -> list[str]:
     file = tmp_path / "mine.toml"
     file.write_text('[runtime]\ndata_dir = "there"\n', encoding="utf-8")
     (tmp_path / "there").mkdir()
-    transcripts.open_for_writing(tmp_path / "there" / transcripts.FILE_NAME).close()
+    transcript_file.open_for_writing(tmp_path / "there" / transcript_file.FILE_NAME).close()
     return ["--config", str(file)]
 
 
 @pytest.fixture
 def writer(settings: list[str], tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A daemon's connection to that file, open as long as the test, with all ROWS committed."""
-    with contextlib.closing(transcripts.open_for_writing(tmp_path / "there" / transcripts.FILE_NAME)) as database:
+    with contextlib.closing(
+        transcript_file.open_for_writing(tmp_path / "there" / transcript_file.FILE_NAME)
+    ) as database:
         with database:
             for number, (session, rows) in enumerate(ROWS.items()):
                 begun = 1_700_000_000.0 + 3600 * number
@@ -216,7 +218,7 @@ def test_no_store_says_how_one_comes_to_be(
     file.write_text('[runtime]\ndata_dir = "there"\n', encoding="utf-8")
     assert cli.main([*command, "--config", str(file)]) == 6
     said = capsys.readouterr().err
-    assert transcripts.FILE_NAME in said and "store.enabled" in said and said.count("\n") == 1
+    assert transcript_file.FILE_NAME in said and "store.enabled" in said and said.count("\n") == 1
     assert not (tmp_path / "there").exists()
 
 
@@ -224,7 +226,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
     settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No traceback, and the file is left as it is."""
-    file = tmp_path / "there" / transcripts.FILE_NAME
+    file = tmp_path / "there" / transcript_file.FILE_NAME
     file.write_bytes(b"garbage" * 1000)
     assert cli.main(["sessions", *settings]) == 6
     said = capsys.readouterr().err

@@ -1,32 +1,27 @@
 """`wernicke doctor`: a table of what must be right before the first run, with what to do where it is not."""
 
-import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wernicke_daemon.commands import options
+from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.config.schema import Config
 
 if TYPE_CHECKING:
     from wernicke_daemon.doctor.checks import Check
 
-Settings = Callable[[argparse.Namespace], Config]
 
-
-def add_commands(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    options: argparse.ArgumentParser,
-    settings: Settings,
-) -> None:
-    """Register `doctor`. options: those that choose the settings, which `settings` reads; it applies no profile."""
-    parser = commands.add_parser(
-        "doctor", help="look whether all is right for the first run, and say what to do", parents=[options]
-    )
+def add_commands(commands: Subparsers) -> None:
+    parser = commands.add_parser("doctor", help="look whether all is right for the first run, and say what to do")
+    options.add_config(parser)
+    options.add_profile(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(command=lambda args: _doctor(settings(args), args.json))
+    parser.set_defaults(command=lambda args: _doctor(options.profile_settings(args), args.json))
 
 
 def _doctor(config: Config, as_json: bool) -> int:
+    """config: its profile is named, not applied."""
     from wernicke_daemon.doctor.examination import examine
 
     checks = list(examine(config))

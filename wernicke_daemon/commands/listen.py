@@ -1,5 +1,6 @@
 """`wernicke listen`: the microphone to the server, results to the terminal as they come."""
 
+import argparse
 import asyncio
 import signal
 import sys
@@ -8,12 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wernicke_daemon.client import Client, Exit, Message, exchange, problem
+from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, problem
+from wernicke_daemon.commands import options
+from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.formats import subtitles
 from wernicke_daemon.formats.audio_files import MediaError
 from wernicke_daemon.wire.audio import AudioFormat
 
 _CHUNK_S = 0.1
+
+
+def add_commands(commands: Subparsers) -> None:
+    parser = commands.add_parser("listen", help="transcribe the microphone until Ctrl-C")
+    parser.add_argument("--live-file", type=Path, metavar="PATH", help="append the results to this file too")
+    options.add_server(parser)
+    options.add_language(parser)
+    parser.set_defaults(command=_listen)
+
+
+def _listen(args: argparse.Namespace) -> int:
+    live_file = args.live_file.expanduser() if args.live_file else None
+    return asyncio.run(listen(args.url, args.token, args.language, live_file, args.cafile))
 
 
 class Microphone:
@@ -90,7 +106,7 @@ async def listen(
         append(live_file, "")  # a file that can't be written shows before anything was said
     problems: list[str] = []
 
-    def receive(message: Message) -> None:
+    def receive(message: ParsedMessage) -> None:
         if message.get("type") == "final":
             _show(subtitles.cues([message]), live_file)
         elif sentence := problem(message):

@@ -1,4 +1,4 @@
-"""`wernicke models pull|list|verify|where`: the models that the config names, on this machine.
+"""`wernicke models pull|list|verify|where`: options, tables and sentences; what is known of models is in `models/`.
 
 What is heavy is imported by the action that needs it.
 """
@@ -7,37 +7,20 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ipc.errors import WernickeError
+from wernicke_daemon.commands import options
+from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.models import catalog, hub
+from wernicke_daemon.models import catalog, hub, presence
 from wernicke_daemon.models.catalog import Model
 from wernicke_daemon.models.hub import NotFetched
 
-Settings = Callable[[argparse.Namespace], Config]
 Action = Callable[[Config, argparse.Namespace], int]
 
 
-class ModelsMissing(WernickeError):
-    """The daemon never downloads; the message says what does."""
-
-    code = "MODELS_MISSING"
-
-
-class Missing(NamedTuple):
-    """how: one sentence on how to get it. model.instead: what runs without it; "" where nothing does."""
-
-    model: Model
-    how: str
-
-
-def add_commands(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    options: argparse.ArgumentParser,
-    settings: Settings,
-) -> None:
-    """Register `models`. options: those that choose the settings, which `settings` reads with their profile."""
+def add_commands(commands: Subparsers) -> None:
     parser = commands.add_parser("models", help="get and look after the models that config.toml names")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, text in (
@@ -46,65 +29,22 @@ def add_commands(
         ("verify", _verify, "compare their files with the hub's hashes"),
         ("where", _where, "print their directories, one a line, for scripts; Ollama keeps its own"),
     ):
-        one = actions.add_parser(name, help=text, parents=[options])
-        one.set_defaults(command=_command(action, settings), offline=False)
+        one = actions.add_parser(name, help=text)
+        options.add_config(one)
+        options.add_profile(one)
+        one.set_defaults(command=_command(action), offline=False)
         if name in ("pull", "verify"):
             one.add_argument("--offline", action="store_true", help="do not ask the Hugging Face hub")
         if name == "list":
             one.add_argument("--json", action="store_true", help="for programs")
 
 
-def _command(action: Action, settings: Settings) -> Callable[[argparse.Namespace], int]:
+def _command(action: Action) -> Callable[[argparse.Namespace], int]:
     def command(args: argparse.Namespace) -> int:
         hub.prepare(args.offline)
-        return action(settings(args), args)
+        return action(options.planned_settings(args), args)
 
     return command
-
-
-def missing(config: Config) -> list[Missing]:
-    """The models whose files are not on this machine. Reads no file's content but a pipeline's; asks no server, so that
-    a model in Ollama is not among them. config: with its profile applied."""
-    hub.prepare(offline=False)
-    kept = [model for model in catalog.named(config) if model.keeper == "hub"]
-    return [Missing(model, how) for model in kept if (how := _how_to_get(model, config))]
-
-
-def refuse_without(config: Config) -> None:
-    """Raises ModelsMissing where the daemon could not serve with this config. config: with its profile applied."""
-    found = [f"{model.name} for {model.purpose} ({how})" for model, how in missing(config) if not model.instead]
-    if found:
-        raise ModelsMissing(
-            f"{'This model is' if len(found) == 1 else 'These models are'} not on this machine: {'; '.join(found)}. "
-            "Or start with --profile embedded, which needs no model and serves English."
-        )
-
-
-def absence(model: Model, config: Config) -> str:
-    """Why the model can't be used, and how to get it; empty where it is there."""
-    if model.keeper == "hub":
-        return _how_to_get(model, config)
-    from wernicke_daemon.models import ollama_models
-
-    try:
-        ollama_models.check(config.llm.host, model.name)
-    except ollama_models.NotInOllama as error:
-        return str(error)
-    return ""
-
-
-def _how_to_get(model: Model, config: Config) -> str:
-    """With the profile: `auto` chooses by what is free of the card, and `pull` by the whole of it."""
-    lacking = hub.lacking(model)
-    if not lacking:
-        return ""
-    if not hub.is_cached(model):
-        return f"the directory lacks {', '.join(lacking)}: complete it"
-    pull = f"run `wernicke models pull --profile {config.runtime.profile}`"
-    if not model.gated:
-        return pull
-    page = f"{hub.HUB}/{model.name}"
-    return f"accept its licence at {page} if it asks for that, put a token from {hub.TOKENS} into HF_TOKEN, {pull}"
 
 
 # --- the four ----------------------------------------------------------------------------------------
@@ -129,7 +69,7 @@ def _pull(config: Config, args: argparse.Namespace) -> int:
 def _fetch(model: Model, config: Config) -> None:
     """Raises NotFetched, NotInOllama."""
     if hub.is_offline():
-        if absence(model, config):
+        if presence.absence(model, config):
             raise NotFetched("that takes the network: leave --offline out, and HF_HUB_OFFLINE unset")
     elif model.keeper == "hub":
         hub.fetch(model)
@@ -165,7 +105,7 @@ def _list(config: Config, args: argparse.Namespace) -> int:
 
 
 def _row(model: Model, config: Config) -> dict[str, Any]:
-    get = absence(model, config)
+    get = presence.absence(model, config)
     return {
         "for": model.purpose,
         "name": model.name,
@@ -201,7 +141,7 @@ def _verify(config: Config, args: argparse.Namespace) -> int:
 
 def _verdict(model: Model, config: Config) -> tuple[bool, list[str]]:
     """Whether all is well, and sentences."""
-    if how := absence(model, config):
+    if how := presence.absence(model, config):
         return False, [how]
     if model.keeper == "ollama":
         return True, ["good, by Ollama's word"]

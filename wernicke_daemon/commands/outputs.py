@@ -7,7 +7,7 @@ from pathlib import Path
 from ipc.errors import WernickeError
 from wernicke_daemon.client import ClientError, Exit
 from wernicke_daemon.config.typed_toml import ConfigError
-from wernicke_daemon.formats.subtitles import FORMATS, Final
+from wernicke_daemon.formats.subtitles import FORMATS, ParsedFinal
 
 ENDINGS = ", ".join(f".{name}" for name in FORMATS)
 
@@ -35,7 +35,7 @@ def check(output: Path) -> None:
         raise BadOutput(f"The directory {output.parent} does not exist; make it first.")
 
 
-def write(output: Path, finals: Sequence[Final]) -> None:
+def write(output: Path, finals: Sequence[ParsedFinal]) -> None:
     """In the format that the name of a checked `output` ends in. Raises BadOutput."""
     text = FORMATS[_extension(output)](finals)
     try:

@@ -5,9 +5,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wernicke_daemon.commands.options import Subparsers
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Register both; each sets `command`, a function from the parsed arguments to an exit code."""
+
+def add_commands(commands: Subparsers) -> None:
     token = commands.add_parser("token", help="make a token that a client must have to connect")
     token.set_defaults(command=_token)
     cert = commands.add_parser("cert", help="make a certificate, so that the daemon speaks wss:// and https://")

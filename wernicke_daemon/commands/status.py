@@ -3,16 +3,19 @@
 import argparse
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import msgspec
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
 
 from wernicke_daemon.client import ClientError, Exit, authorization, tls_context
+from wernicke_daemon.commands import options
+from wernicke_daemon.commands.options import Subparsers
+
+if TYPE_CHECKING:
+    import httpx
+    from rich.console import Group, RenderableType
+    from rich.table import Table
 
 _TIMEOUT_S = 10.0
 
@@ -72,8 +75,17 @@ class Health(msgspec.Struct, frozen=True):
     overload: int
 
 
-def status(args: argparse.Namespace) -> int:
+def add_commands(commands: Subparsers) -> None:
+    parser = commands.add_parser("status", help="show what the daemon is doing")
+    options.add_server(parser)
+    parser.add_argument("--json", action="store_true", help="for programs: the pages /health and /stats as they are")
+    parser.set_defaults(command=_status)
+
+
+def _status(args: argparse.Namespace) -> int:
     """Raises ClientError where there is no daemon or it does not tell, and TlsError."""
+    from rich.console import Console
+
     stats = fetch(args, "stats")  # the first: it is the one that wants a token
     health = fetch(args, "health")
     if args.json:
@@ -85,6 +97,8 @@ def status(args: argparse.Namespace) -> int:
 
 def fetch(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """The page of that name, whatever its HTTP status says of the daemon. Raises ClientError, TlsError."""
+    import httpx
+
     try:
         answer = httpx.get(
             page_address(args.url, name),
@@ -111,7 +125,9 @@ def page_address(url: str, name: str) -> str:
     return urlunsplit((scheme, parts.netloc, f"{prefix}/{name}", "", ""))
 
 
-def _silent(url: str, error: httpx.HTTPError) -> str:
+def _silent(url: str, error: "httpx.HTTPError") -> str:
+    import httpx
+
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return f"The certificate of {url} is not trusted; name it with --cafile."
     if isinstance(error, httpx.ConnectError):
@@ -119,7 +135,7 @@ def _silent(url: str, error: httpx.HTTPError) -> str:
     return f"{url} does not answer as a Wernicke server does ({error or type(error).__name__}); check host and port."
 
 
-def _page(url: str, answer: httpx.Response) -> dict[str, Any]:
+def _page(url: str, answer: "httpx.Response") -> dict[str, Any]:
     try:
         return msgspec.json.decode(answer.content, type=dict[str, Any])
     except ValueError:  # bytes that are no text are no DecodeError
@@ -133,7 +149,9 @@ def _foreign(url: str) -> ClientError:
 # --- for people ------------------------------------------------------------------------------------
 
 
-def _shown(url: str, health_page: dict[str, Any], stats_page: dict[str, Any]) -> Group:
+def _shown(url: str, health_page: dict[str, Any], stats_page: dict[str, Any]) -> "Group":
+    from rich.console import Group
+
     try:
         health, stats = msgspec.convert(health_page, Health), msgspec.convert(stats_page, Stats)
     except msgspec.ValidationError:
@@ -146,7 +164,7 @@ def _shown(url: str, health_page: dict[str, Any], stats_page: dict[str, Any]) ->
     return Group(*parts, *_sentences(health, stats), _sessions(stats.sessions) if stats.sessions else "No sessions.")
 
 
-def _processes(health: Health, stats: Stats) -> Table:
+def _processes(health: Health, stats: Stats) -> "Table":
     table = _table("stage", "state", "pid", "epoch", "restarts", "spare", "engine")
     for name, stage in stats.stages.items():
         engine = health.stages[name].engine if name in health.stages else None
@@ -155,15 +173,18 @@ def _processes(health: Health, stats: Stats) -> Table:
     return table
 
 
-def _work(stats: Stats) -> Table:
+def _work(stats: Stats) -> "Table":
     table = _table("stage", "jobs in queue", "queued ms p50 / p95", "at work ms p50 / p95")
     for name, stage in stats.stages.items():
         table.add_row(name, str(stage.queue), str(stage.queued_ms), str(stage.run_ms))
     return table
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str) -> "Table":
     """Narrow enough for a terminal of 80 columns."""
+    from rich import box
+    from rich.table import Table
+
     return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
 
 
@@ -179,7 +200,7 @@ def _sentences(health: Health, stats: Stats) -> Iterator[str]:
     yield from (f"last death of {name}: {stage.why_down}" for name, stage in stats.stages.items() if stage.why_down)
 
 
-def _sessions(sessions: list[SessionFigures]) -> Table:
+def _sessions(sessions: list[SessionFigures]) -> "Table":
     table = _table("session", "client", "received s", "results", "under way", "reading")
     for one in sessions:
         client, reading = "attached" if one.attached else "gone", "paused" if one.paused else "on"

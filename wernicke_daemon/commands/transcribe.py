@@ -7,16 +7,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipc.errors import WernickeError
-from wernicke_daemon.client import Client, Exit, Message, exchange, problem
-from wernicke_daemon.commands import outputs
-from wernicke_daemon.commands.outputs import BadOutput, complain, exit_code
-from wernicke_daemon.formats.subtitles import cues
+from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, problem
+from wernicke_daemon.commands import options, outputs
+from wernicke_daemon.commands.options import Subparsers
+from wernicke_daemon.commands.outputs import ENDINGS, BadOutput, complain, exit_code
+from wernicke_daemon.formats.subtitles import FORMATS, cues
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-def transcribe(args: argparse.Namespace) -> int:
+def add_commands(commands: Subparsers) -> None:
+    parser = commands.add_parser("transcribe", help="transcribe audio and video files")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}) or directory")
+    parser.add_argument("--format", choices=list(FORMATS), default="txt", help="of files in an -o directory")
+    parser.add_argument("--realtime", action="store_true", help="send as fast as it is spoken, not as it is taken")
+    options.add_server(parser)
+    options.add_language(parser)
+    parser.set_defaults(command=_transcribe)
+
+
+def _transcribe(args: argparse.Namespace) -> int:
     """All files, each in a session of its own; the exit code is that of the first that failed. Raises BadOutput."""
     first_failure = Exit.OK
     for file, output in zip(args.files, _outputs(args.files, args.output, args.format), strict=True):
@@ -48,7 +60,7 @@ def _output_file(files: list[Path], output: Path) -> Path:
 
 def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -> Exit:
     """What came before a failure, or before Ctrl-C, is written too."""
-    finals: list[Message] = []
+    finals: list[ParsedMessage] = []
     code = Exit.LOST
     try:
         problems = asyncio.run(_session(args, file, finals))
@@ -62,7 +74,7 @@ def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -
     return code
 
 
-def _write(output: Path, finals: list[Message]) -> Exit:
+def _write(output: Path, finals: list[ParsedMessage]) -> Exit:
     try:
         outputs.write(output, finals)
     except BadOutput as error:
@@ -71,14 +83,14 @@ def _write(output: Path, finals: list[Message]) -> Exit:
     return Exit.OK
 
 
-async def _session(args: argparse.Namespace, file: Path, finals: list[Message]) -> list[str]:
+async def _session(args: argparse.Namespace, file: Path, finals: list[ParsedMessage]) -> list[str]:
     """Fills `finals`, returns what did not come back. Raises ClientError, MediaError."""
     from wernicke_daemon.formats.audio_files import decode, duration, stream
 
     progress, task = _progress(file.name, duration(file))
     problems: list[str] = []
 
-    def receive(message: Message) -> None:
+    def receive(message: ParsedMessage) -> None:
         if message.get("type") == "final":
             finals.append(message)
             progress.update(task, completed=message["timestamp_range"]["end"])

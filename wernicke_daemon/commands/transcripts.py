@@ -1,23 +1,46 @@
-"""`wernicke sessions` and `wernicke export`: what the daemon has kept, whether it runs or not."""
+"""`wernicke sessions` and `wernicke export`: what the daemon has kept in its transcript file, whether it runs or not.
+
+The file itself is that of `records/transcript_file.py`. No daemon is asked: these "sessions" are past ones, or present
+ones as far as they are on disk.
+"""
 
 import argparse
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wernicke_daemon.client import Exit
-from wernicke_daemon.commands import outputs
+from wernicke_daemon.commands import options, outputs
+from wernicke_daemon.commands.options import Subparsers
+from wernicke_daemon.commands.outputs import ENDINGS
 from wernicke_daemon.formats.subtitles import to_txt
-from wernicke_daemon.records import transcripts
-from wernicke_daemon.records.transcripts import NoTranscript, SessionSummary
 from wernicke_daemon.wire.protocol import utc_text
 
+if TYPE_CHECKING:
+    from wernicke_daemon.records.transcript_file import SessionSummary
 
-def sessions(file: Path, args: argparse.Namespace) -> int:
-    """List what is in `file`, the latest last. Raises NoTranscript where there is no such file."""
-    with transcripts.reading(file) as database:
-        found = transcripts.sessions(database)
+
+def add_commands(commands: Subparsers) -> None:
+    sessions = commands.add_parser("sessions", help="list the transcripts that the daemon has kept")
+    options.add_config(sessions)
+    sessions.add_argument("--json", action="store_true", help="for programs: begun in UTC, length in seconds")
+    sessions.set_defaults(command=_sessions)
+    export = commands.add_parser("export", help="write out one of them")
+    export.add_argument("session", metavar="SESSION", help="its id, the beginning of it, or last")
+    export.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}); without it text is shown")
+    options.add_config(export)
+    export.set_defaults(command=_export)
+
+
+def _sessions(args: argparse.Namespace) -> int:
+    """List what was kept, the latest last. Raises NoTranscript where there is no file of it."""
+    from wernicke_daemon.records import transcript_file
+
+    file = _file(args)
+    with transcript_file.reading(file) as database:
+        found = transcript_file.sessions(database)
     if args.json:
         print(msgspec.json.format(msgspec.json.encode([_plain(session) for session in found]), indent=2).decode())
     elif found:
@@ -27,13 +50,16 @@ def sessions(file: Path, args: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def export(file: Path, args: argparse.Namespace) -> int:
-    """Write one session of `file`, or print it. Raises NoTranscript, BadOutput."""
+def _export(args: argparse.Namespace) -> int:
+    """Write one session to a file, or print it. Raises NoTranscript, BadOutput."""
+    from wernicke_daemon.records import transcript_file
+    from wernicke_daemon.records.transcript_file import NoTranscript
+
     if args.output:
         outputs.check(args.output)
-    with transcripts.reading(file) as database:
-        session = transcripts.find(database, args.session)
-        results = transcripts.results(database, session)
+    with transcript_file.reading(_file(args)) as database:
+        session = transcript_file.find(database, args.session)
+        results = transcript_file.results(database, session)
     finals = [result for result in results if result["type"] == "final"]
     if failed := sum(result["type"] == "error" for result in results):
         outputs.complain(f"{failed} of the utterances could not be transcribed; they are left out.")
@@ -46,7 +72,14 @@ def export(file: Path, args: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _plain(session: SessionSummary) -> dict[str, object]:
+def _file(args: argparse.Namespace) -> Path:
+    """Where the daemon with these settings keeps transcripts. Raises ConfigError."""
+    from wernicke_daemon.records import transcript_file
+
+    return options.settings(args).data_path / transcript_file.FILE_NAME
+
+
+def _plain(session: "SessionSummary") -> dict[str, object]:
     return {
         **msgspec.structs.asdict(session),
         "begun": utc_text(session.begun),
@@ -54,7 +87,7 @@ def _plain(session: SessionSummary) -> dict[str, object]:
     }
 
 
-def _print_table(found: list[SessionSummary]) -> None:
+def _print_table(found: "list[SessionSummary]") -> None:
     """Never cut to the terminal's width: an id is there to be copied."""
     rows = [("session", "begun", "length", "results", "language", "voices"), *map(_row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -62,7 +95,7 @@ def _print_table(found: list[SessionSummary]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _row(session: SessionSummary) -> tuple[str, ...]:
+def _row(session: "SessionSummary") -> tuple[str, ...]:
     return (
         session.id,
         datetime.fromtimestamp(session.begun).strftime("%Y-%m-%d %H:%M:%S"),

@@ -1,14 +1,11 @@
-"""config.toml → frozen typed settings. What is unknown, mistyped or impossible is refused by name.
-
-Order of use: `load`, then `overrides` (command line), then a profile (`profiles`).
-"""
+"""All settings of config.toml as frozen typed structs, with their defaults and ranges. `load.py` reads the file."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta
-from msgspec.structs import replace
 
+from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import StageName
 from ipc.settings import (
     AlignmentSettings,
@@ -23,14 +20,10 @@ from ipc.settings import (
     Text,
     VadSettings,
 )
-from wernicke_daemon.config import typed_toml
-from wernicke_daemon.config.typed_toml import ConfigError as ConfigError
 from wernicke_daemon.wire.audio import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioFormat, Encoding
 
-DEFAULT_FILE = Path("config.toml")
-"""Read from the working directory where no file is named; it need not be there."""
-
 Profile = Literal["auto", "rtx3090", "small-gpu", "cpu", "embedded"]
+"""What `runtime.profile` and `--profile` may be; `hardware/profiles.py` has what each of them sets."""
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
@@ -47,6 +40,11 @@ class AudioSettings(Section, frozen=True):
     @property
     def format(self) -> AudioFormat:
         return AudioFormat(self.sample_rate, self.channels, self.encoding)
+
+    @property
+    def ring_samples(self) -> int:
+        """Of 16 kHz mono."""
+        return round(self.ring_seconds * SAMPLE_RATE)
 
 
 class LoggingSettings(Section, frozen=True):
@@ -148,6 +146,11 @@ class Config(Section, frozen=True):
     security: SecuritySettings = SecuritySettings()
 
     @property
+    def rings(self) -> int:
+        """More than connections, as a session keeps its ring while it waits for its client to come back."""
+        return 2 * self.max_connections
+
+    @property
     def data_path(self) -> Path:
         return Path(self.runtime.data_dir)
 
@@ -164,59 +167,8 @@ class Config(Section, frozen=True):
         return self.data_path / self.logging.file
 
 
-def load(path: Path | None) -> Config:
-    """Settings from `path`; where it is None from config.toml in the working directory, or the defaults.
-
-    Raises ConfigError.
-    """
-    file = path or DEFAULT_FILE
-    config = Config() if path is None and not file.exists() else parse(_read(file), file.name)
-    base = file.resolve().parent
-    security = config.security
-    if security.certificate_file:
-        security = replace(
-            security,
-            certificate_file=_full(base, security.certificate_file),
-            key_file=_full(base, security.key_file),
-        )
-    correction = config.correction
-    if correction.prompts:
-        correction = replace(correction, prompts=_full(base, correction.prompts))
-    runtime = replace(config.runtime, data_dir=_full(base, config.runtime.data_dir))
-    return replace(config, runtime=runtime, security=security, correction=correction)
-
-
-def _full(base: Path, path: str) -> str:
-    """Raises ConfigError."""
-    try:
-        return str(base / Path(path).expanduser())
-    except RuntimeError:
-        raise ConfigError(f"{path}: there is no such home directory; write the path without ~") from None
-
-
-def parse(text: str, name: str = DEFAULT_FILE.name) -> Config:
-    """Settings from the text of a file called `name`. Raises ConfigError."""
-    try:
-        config = typed_toml.decode(text, Config)
-        _check_together(config)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from None
-    return config
-
-
-def overrides(config: Config, host: str | None = None, port: int | None = None, profile: str | None = None) -> Config:
-    """`config` with what the command line says. Raises ConfigError naming the option."""
-    if profile is not None:
-        runtime = replace(config.runtime, profile=typed_toml.convert(profile, Profile, "--profile"))
-        config = replace(config, runtime=runtime)
-    if host is not None:
-        config = replace(config, host=typed_toml.convert(host, Text, "--host"))
-    if port is not None:
-        config = replace(config, port=typed_toml.convert(port, Port, "--port"))
-    return config
-
-
 def stage_settings(config: Config) -> StageSettings:
+    """The part of config.toml that stages are sent at their start."""
     return StageSettings(
         vad=config.vad,
         asr=config.asr,
@@ -226,61 +178,3 @@ def stage_settings(config: Config) -> StageSettings:
         llm=config.llm,
         release_after_utterance=config.runtime.release_after_utterance,
     )
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
-    except FileNotFoundError:
-        raise ConfigError(f"{file}: there is no such file; name an existing one or leave --config out") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file}: not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{file}: can't be read ({error.strerror})") from None
-
-
-def _check_together(config: Config) -> None:
-    """What no value can be blamed for alone."""
-    _check_utterance(config.vad)
-    _check_ring(config)
-    runtime = config.runtime
-    if runtime.heartbeat_timeout_s <= runtime.heartbeat_s:
-        raise ConfigError(
-            f"runtime.heartbeat_timeout_s: expected more than runtime.heartbeat_s ({runtime.heartbeat_s:g}), "
-            f"got {runtime.heartbeat_timeout_s:g}"
-        )
-    if runtime.backoff_max_s < runtime.backoff_first_s:
-        raise ConfigError(
-            f"runtime.backoff_max_s: expected at least runtime.backoff_first_s ({runtime.backoff_first_s:g}), "
-            f"got {runtime.backoff_max_s:g}"
-        )
-    if config.diarization.min_speakers > config.diarization.max_speakers:
-        raise ConfigError(
-            f"diarization.min_speakers: expected at most diarization.max_speakers ({config.diarization.max_speakers}), "
-            f"got {config.diarization.min_speakers}"
-        )
-    if bool(config.security.certificate_file) != bool(config.security.key_file):
-        raise ConfigError("security.certificate_file: goes together with security.key_file; give both or neither")
-
-
-def _check_utterance(vad: VadSettings) -> None:
-    if vad.cut_search_s > vad.max_utterance_s:
-        raise ConfigError(
-            f"vad.cut_search_s: expected at most vad.max_utterance_s ({vad.max_utterance_s:g}), "
-            f"got {vad.cut_search_s:g}"
-        )
-    if vad.post_roll_s > vad.silence_s:
-        raise ConfigError(
-            f"vad.post_roll_s: expected at most vad.silence_s ({vad.silence_s:g}), got {vad.post_roll_s:g}"
-        )
-
-
-def _check_ring(config: Config) -> None:
-    """One utterance may be at work while the next, as long, is being received."""
-    vad = config.vad
-    needed = 2 * (vad.max_utterance_s + vad.pre_roll_s + vad.post_roll_s + vad.cut_search_s)
-    if config.audio.ring_seconds < needed:
-        raise ConfigError(
-            f"audio.ring_seconds: expected at least {needed:g} (twice the longest utterance with its rolls and "
-            f"vad.cut_search_s), got {config.audio.ring_seconds:g}"
-        )

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ipc.errors import WernickeError
-from wernicke_daemon.client import Client, Message, exchange, problem
-from wernicke_daemon.config.schema import Config, overrides
+from wernicke_daemon.client import Client, ParsedMessage, exchange, problem
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
 from wernicke_daemon.formats.audio_files import Samples, decode, stream
@@ -34,7 +35,7 @@ _PLAIN_EVERY_S = 5.0
 """How often progress is told where there is no terminal to draw a bar on."""
 
 
-class Turn(msgspec.Struct, frozen=True):
+class ReferenceTurn(msgspec.Struct, frozen=True):
     """What one voice says in the clip, with when, in seconds."""
 
     start: float
@@ -45,7 +46,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 class Reference(msgspec.Struct, frozen=True):
     duration: float
-    turns: tuple[Turn, ...]
+    turns: tuple[ReferenceTurn, ...]
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Run:
     arrived: clock reading of each final. Clock readings are of time.monotonic(), in seconds."""
 
     sent: list[float] = field(default_factory=list)
-    finals: list[Message] = field(default_factory=list)
+    finals: list[ParsedMessage] = field(default_factory=list)
     arrived: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -101,7 +102,7 @@ def _config() -> Config:
 async def _play(reference: Reference, config: Config, port: int, display: "Display") -> Run:
     run = Run()
 
-    def receive(message: Message) -> None:
+    def receive(message: ParsedMessage) -> None:
         if message.get("type") == "final":
             run.finals.append(message)
             run.arrived.append(time.monotonic())
@@ -178,7 +179,7 @@ class Display:
         self._console.print(text)
 
 
-def unheard(reference: Reference, finals: list[Message]) -> list[str]:
+def unheard(reference: Reference, finals: list[ParsedMessage]) -> list[str]:
     """A sentence for each turn of the clip that no result covers."""
     ranges = [(final["timestamp_range"]["start"], final["timestamp_range"]["end"]) for final in finals]
     return [
@@ -203,7 +204,7 @@ def delays(reference: Reference, run: Run) -> list[float]:
     return found
 
 
-def compared(reference: Reference, finals: list[Message]) -> Score:
+def compared(reference: Reference, finals: list[ParsedMessage]) -> Score:
     said = [Spoken(turn.speaker, turn.text) for turn in reference.turns]
     return score(said, [Spoken(cue.speaker, cue.text) for cue in cues(finals)])
 

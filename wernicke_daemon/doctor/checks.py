@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ipc import arena
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware import budget, profiles
 from wernicke_daemon.models.catalog import Model
@@ -22,11 +23,8 @@ class Check(NamedTuple):
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 """The newest is whisperx's."""
-CARD_PROFILES = {profile for profile, _ in profiles.BY_CARD}
 OLDEST_DRIVER = {"win32": (527, 41), "linux": (525, 60)}
 """Of CUDA 12 (NVIDIA's release notes, minor version compatibility)."""
-RING_BYTES_PER_S = 64_000
-"""16 kHz of float32."""
 MIB = 1024 * 1024
 COLD_LOAD_S = 300.0
 """What a large language model may take from a slow disk."""
@@ -56,7 +54,7 @@ def packages(problems: Sequence[str], checked: int, gpu: bool) -> Check:
 
 def uses_card(config: Config, device: str) -> bool:
     """Whether an engine with that device setting is meant to run on the card. config: with its profile applied."""
-    return device == "cuda" or (device == "auto" and config.runtime.profile in CARD_PROFILES)
+    return device == "cuda" or (device == "auto" and config.runtime.profile in profiles.OF_CARDS)
 
 
 def recognises_on_card(config: Config) -> bool:
@@ -212,10 +210,10 @@ def port(number: int, problem: str, ours: bool) -> Check:
 
 
 def shared_memory(config: Config, size: int | None) -> Check:
-    """size: bytes of /dev/shm; None on systems without it. Twice the connections: sessions wait for their clients."""
+    """size: bytes of /dev/shm; None on systems without it."""
     if size is None:
         return Check("shared memory", True, "not limited on this system")
-    needed = round(2 * config.max_connections * config.audio.ring_seconds * RING_BYTES_PER_S)
+    needed = arena.size_bytes(config.rings, config.audio.ring_samples)
     finding = f"/dev/shm has {size // MIB} MiB, {needed // MIB} needed"
     fix = "enlarge /dev/shm (of a container: --shm-size), or lower max_connections or audio.ring_seconds"
     return Check("shared memory", size >= needed, finding, "" if size >= needed else fix)

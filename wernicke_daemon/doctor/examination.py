@@ -5,20 +5,19 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from wernicke_daemon.commands import models
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.doctor import checks, facts
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.doctor.facts import OllamaFacts
 from wernicke_daemon.hardware import budget, machine, profiles
-from wernicke_daemon.models import catalog, hub, ollama_placement
+from wernicke_daemon.models import catalog, hub, ollama_placement, presence
 
 
 class Seen(NamedTuple):
-    """What several checks need. config: with its profile applied. probe: what `stages.process.probe` said; where it did not
-    answer it is empty, and `problem` says why. loaded: of `ollama_watch.held`. running: whether this daemon runs
-    already."""
+    """What several checks need. config: with its profile applied. probe: what `stages.process.probe` said; where it did
+    not answer it is empty, and `problem` says why. loaded: of `ollama_placement.held`. running: whether this daemon
+    runs already."""
 
     config: Config
     probe: dict[str, Any]
@@ -113,7 +112,7 @@ def _graphics(seen: Seen) -> Iterator[Check]:
 
 def _models(seen: Seen) -> Iterator[Check]:
     config = seen.config
-    absent = {model: models.absence(model, config) for model in catalog.named(config)}
+    absent = {model: presence.absence(model, config) for model in catalog.named(config)}
     for model, absence in absent.items():
         yield checks.model(model, absence)
     gated = [model.name for model, absence in absent.items() if absence and model.gated]

@@ -27,8 +27,9 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def probe(timeout_s: float = PROBE_TIMEOUT_S) -> dict[str, Any]:
-    """What `stages.process.probe` says. Raises OSError, TimeoutError or ValueError: the process can't be started, hangs, or
-    says nothing of use."""
+    """What `stages.process.probe` says.
+
+    Raises OSError, TimeoutError or ValueError: the process can't be started, hangs, or says nothing of use."""
     process = subprocess.Popen(
         [process_tree.python(), "-m", "stages.process.probe"],
         stdin=subprocess.DEVNULL,

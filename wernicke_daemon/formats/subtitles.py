@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-Final = dict[str, Any]
+ParsedFinal = dict[str, Any]
 """A `final` of the wire protocol."""
 
 
@@ -30,12 +30,12 @@ class Cue:
         return f"{self.speaker}: {self.text}" if self.speaker else self.text
 
 
-def cues(finals: Iterable[Final]) -> list[Cue]:
+def cues(finals: Iterable[ParsedFinal]) -> list[Cue]:
     """The segments that hold text, by start time. Cues of different speakers may overlap."""
     return sorted((cue for final in finals for cue in _cues(final)), key=lambda cue: cue.start)
 
 
-def _cues(final: Final) -> list[Cue]:
+def _cues(final: ParsedFinal) -> list[Cue]:
     offset = float(final["timestamp_range"]["start"])
     found = [
         # One line each: an empty line would end a subtitle.
@@ -49,12 +49,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def to_txt(finals: Sequence[Final]) -> str:
+def to_txt(finals: Sequence[ParsedFinal]) -> str:
     """One line per segment, as on the terminal."""
     return "".join(f"{cue.line}\n" for cue in cues(finals))
 
 
-def to_srt(finals: Sequence[Final]) -> str:
+def to_srt(finals: Sequence[ParsedFinal]) -> str:
     """SubRip. An arrow in the text would read as a line of times, so it is written as one character."""
     blocks = [
         f"{number}\n{_times(cue, ',')}\n{cue.spoken.replace('-->', '→')}\n"
@@ -63,7 +63,7 @@ def to_srt(finals: Sequence[Final]) -> str:
     return "\n".join(blocks)
 
 
-def to_vtt(finals: Sequence[Final]) -> str:
+def to_vtt(finals: Sequence[ParsedFinal]) -> str:
     """WebVTT (https://www.w3.org/TR/webvtt1/), the speaker in a voice span; `&`, `<` and `>` escaped."""
     blocks = [f"{_times(cue, '.')}\n{_voice(cue)}{html.escape(cue.text, quote=False)}\n" for cue in cues(finals)]
     return "\n".join(["WEBVTT\n", *blocks])
@@ -73,12 +73,12 @@ def _voice(cue: Cue) -> str:
     return f"<v {html.escape(cue.speaker, quote=False)}>" if cue.speaker else ""
 
 
-def to_json(finals: Sequence[Final]) -> str:
+def to_json(finals: Sequence[ParsedFinal]) -> str:
     """The finals as the server sent them, in one array."""
     return msgspec.json.format(msgspec.json.encode(list(finals)), indent=2).decode() + "\n"
 
 
-FORMATS: dict[str, Callable[[Sequence[Final]], str]] = {
+FORMATS: dict[str, Callable[[Sequence[ParsedFinal]], str]] = {
     "txt": to_txt,
     "srt": to_srt,
     "vtt": to_vtt,

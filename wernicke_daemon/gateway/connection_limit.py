@@ -9,15 +9,15 @@ is the oldest, and one at another address is not touched at all.
 import asyncio
 import ssl
 from asyncio.sslproto import SSLProtocol
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple, cast
 
 import structlog
 from websockets.asyncio.server import ServerConnection
 
 from wernicke_daemon.gateway.small_reads import PIECE_BYTES, SmallReads
 from wernicke_daemon.observability.log_throttle import Repeats
+from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
 
 _log = structlog.get_logger()
 
@@ -26,17 +26,6 @@ MOST_WAITING = 200
 
 TLS_PATIENCE_S = 10
 """For the TLS handshake, and for its end. The library allows as much for the WebSocket handshake."""
-
-Visitor = TypeVar("Visitor")
-
-
-def gives_way(waiting: Mapping[Visitor, str], most: int) -> Visitor | None:
-    """Which of these connections is to be cut, if they are too many. waiting: with their addresses, oldest first."""
-    if len(waiting) <= most:
-        return None
-    crowds = Counter(waiting.values())
-    busiest = max(crowds, key=crowds.__getitem__)  # of equals the first: among many addresses, the oldest goes
-    return next(visitor for visitor, address in waiting.items() if address == busiest)
 
 
 class _Arrival(NamedTuple):
@@ -58,7 +47,7 @@ class Visitors:
         self._open[visitor] = _Arrival(transport, address(transport))
         placed = self._placed()
         waiting = {visitor: each.address for visitor, each in self._open.items() if visitor not in placed}
-        unlucky = gives_way(waiting, MOST_WAITING)
+        unlucky = oldest_of_busiest_address(waiting, MOST_WAITING)
         if unlucky is not None:
             self._cut_off(self._open.pop(unlucky))
 

@@ -44,7 +44,7 @@ def least(config: Config) -> int:
 def held(config: Config, loaded: Mapping[str, int]) -> int:
     """MiB of this card that the language model has already: they are not free, and need no more room either.
 
-    loaded: of `ollama_watch.held`."""
+    loaded: of `ollama_placement.held`."""
     return sum(loaded.get(ollama_name(need.what), 0) for need in _llm(config))
 
 
@@ -53,7 +53,9 @@ def _recogniser(config: Config) -> list[Need]:
     if asr.engine != "faster_whisper" or asr.device == "cpu":
         return []
     model = vram.whisper(asr.model, asr.compute_type)
-    return [Need("asr", f"Whisper {asr.model} in {asr.compute_type}", None if model is None else model + vram.CONTEXT)]
+    return [
+        Need("asr", f"Whisper {asr.model} in {asr.compute_type}", None if model is None else model + vram.CUDA_CONTEXT)
+    ]
 
 
 def _alignment(config: Config) -> list[Need]:
@@ -65,7 +67,7 @@ def _alignment(config: Config) -> list[Need]:
 def _diarization(config: Config) -> list[Need]:
     if config.diarization.engine != "pyannote" or config.diarization.device == "cpu":
         return []
-    return [Need("diarization", "pyannote", vram.PYANNOTE + vram.CONTEXT)]
+    return [Need("diarization", "pyannote", vram.PYANNOTE + vram.CUDA_CONTEXT)]
 
 
 def _llm(config: Config) -> list[Need]:

@@ -6,11 +6,11 @@ from typing import Any
 from ipc import gpu
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware import profiles
-from wernicke_daemon.hardware.profiles import Choice
+from wernicke_daemon.hardware.profiles import ProfileChoice
 from wernicke_daemon.models import ollama_placement
 
 
-def resolved(config: Config) -> tuple[Config, Choice]:
+def resolved(config: Config) -> tuple[Config, ProfileChoice]:
     """The settings to run with, and how their profile was chosen. Raises ConfigError where the card has no room."""
     card = gpu.figures()
     choice = profiles.choose(config, card, _loaded(config, card))

@@ -55,8 +55,11 @@ longer than the speech itself."""
 BY_CARD: tuple[tuple[Profile, int], ...] = (("rtx3090", 16_000), ("small-gpu", 6_000))
 """Best first, with the memory in MiB from which a card is tried with it ("16 GB" cards have a little less)."""
 
+OF_CARDS = frozenset(profile for profile, _ in BY_CARD)
+"""The profiles that need a graphics card."""
 
-class Choice(NamedTuple):
+
+class ProfileChoice(NamedTuple):
     """why: one line for log and console."""
 
     profile: Profile
@@ -76,16 +79,16 @@ def applied(config: Config, profile: Profile) -> Config:
     return replace(config, runtime=replace(config.runtime, profile=profile))
 
 
-def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int] = NOTHING) -> Choice:
-    """The profile to run with. card: of `gpu.figures`. loaded: of `ollama_watch.held`; each profile has its own model.
+def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int] = NOTHING) -> ProfileChoice:
+    """The profile to run with. card: of `gpu.figures`. loaded: of `ollama_placement.held`; a profile has its model.
 
     Raises ConfigError where config.toml names a profile that this card has no room for.
     """
     wanted = config.runtime.profile
     if wanted != "auto":
-        return Choice(wanted, _as_configured(config, wanted, card, loaded))
+        return ProfileChoice(wanted, _as_configured(config, wanted, card, loaded))
     if card is None:
-        return Choice("cpu", "no NVIDIA card was found")
+        return ProfileChoice("cpu", "no NVIDIA card was found")
     refused: list[str] = []
     for profile, least_mib in BY_CARD:
         if card["total_mib"] < least_mib:
@@ -93,12 +96,12 @@ def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int
         elif problem := _shortage(applied(config, profile), card, loaded):
             refused.append(f"{profile} needs {problem}")
         else:
-            return Choice(profile, _why(card, refused))
-    return Choice("cpu", _why(card, refused))
+            return ProfileChoice(profile, _why(card, refused))
+    return ProfileChoice("cpu", _why(card, refused))
 
 
 def _as_configured(config: Config, profile: Profile, card: dict[str, Any] | None, loaded: Mapping[str, int]) -> str:
-    if profile not in ("rtx3090", "small-gpu"):
+    if profile not in OF_CARDS:
         return "as configured"
     if card is None:
         raise ConfigError(

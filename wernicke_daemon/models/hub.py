@@ -38,7 +38,7 @@ class NotFetched(WernickeError):
     """A model can't be had from the hub."""
 
 
-class Verdict(NamedTuple):
+class Verification(NamedTuple):
     """problems: sentences. compared: of how many of the files the hash is known, and right."""
 
     problems: list[str]
@@ -203,7 +203,7 @@ def _licence(repository: str, token: bool) -> str:
 # --- comparing -------------------------------------------------------------------------------------
 
 
-def verify(model: Model) -> Verdict:
+def verify(model: Model) -> Verification:
     """Whether all files are here, can be read, and are what the hub's hashes say. Reads them whole."""
     files = located(model)
     problems = [f"{name} is missing" for name in lacking(model)]
@@ -213,7 +213,7 @@ def verify(model: Model) -> Verdict:
     problems += [f"{name} is not what the hub has" for name in wrong]
     if problems and is_cached(model):
         problems.append(f"delete {_repository_folder(model.name)} and run `wernicke models pull`")
-    return Verdict(problems, len(hashes) - len(wrong))
+    return Verification(problems, len(hashes) - len(wrong))
 
 
 def _hashes(model: Model, files: Files) -> dict[str, str]:

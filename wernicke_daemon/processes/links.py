@@ -21,14 +21,13 @@ import zmq
 import zmq.utils.z85
 
 from ipc import channels, codec
-from ipc.channels import KeyPair
+from ipc.channels import KeyPair, Socket
 from ipc.messages import FromStage, Incoming, Message
 
 LinkId = tuple[str, int]
 """(stage, epoch)"""
 
 Deliver = Callable[[LinkId, Incoming | FromStage], None]
-Socket = zmq.Socket[bytes]
 
 _log = structlog.get_logger()
 

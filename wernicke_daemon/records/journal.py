@@ -8,11 +8,11 @@ One thread writes; whoever hands something over only copies it. What survives:
 
 - The daemon is killed: all that reached `write()`. Between receiving and that lies one turn of the writer:
   milliseconds, or as long as the disk takes for an fsync.
-- The power is cut: all closed segments and every state. A segment is synchronised when it is full, so up to the
+- The power is cut: all closed files and every state. A file is synchronised when it is full, so up to the
   last 10 s of each session may be missing.
 - The disk fails or is full, or can't keep up: the session is journalled up to there, `problem` says so, and serving
-  goes on. Every RETRY_EVERY_S the disk is tried; once it takes a segment, the session is journalled again from its next
-  audio on. Between the two is a hole. Audio keeps its numbers on both sides, and recovery joins nothing across it.
+  goes on. Every RETRY_EVERY_S the disk is tried; once it takes a whole file, the session is journalled again from its
+  next audio on. Between the two is a hole. Audio keeps its numbers on both sides; recovery joins nothing across it.
 
 Pauses and flushes between samples are not journalled: utterances are found anew in the audio itself.
 """
@@ -30,13 +30,13 @@ from numpy.typing import NDArray
 
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records.journal_files import (
+    FILE_SAMPLES,
     SAMPLE_BYTES,
-    SEGMENT_SAMPLES,
     Leftover,
     Released,
+    SavedState,
     SessionFiles,
     SessionMeta,
-    State,
     leftovers,
     lock,
     probe,
@@ -103,8 +103,8 @@ class Journal:
         self._hold()
         for left in leftovers(self._directory):
             self._leftovers.append(left)
-            state = State(left.meta, left.start)
-            self._files[left.session_id] = SessionFiles(self._directory / left.session_id, state, left.segments)
+            state = SavedState(left.meta, left.start)
+            self._files[left.session_id] = SessionFiles(self._directory / left.session_id, state, left.files)
 
     def _hold(self) -> None:
         if self._held is not None:
@@ -226,7 +226,7 @@ class Journal:
                 files.remove()
             return
         if news.meta is not None:
-            self._files[session_id] = SessionFiles(self._directory / session_id, State(news.meta))
+            self._files[session_id] = SessionFiles(self._directory / session_id, SavedState(news.meta))
         if files := self._files.get(session_id):
             self._update(session_id, files, news)
             if news.left:
@@ -289,14 +289,14 @@ class Journal:
         _log.info("journal_recovered")
 
     def _try_disk(self) -> None:
-        """Also with nobody connected. A whole segment, as a nearly full disk takes a little for ever."""
+        """Also with nobody connected. A whole file, as a nearly full disk takes a little for ever."""
         if self._held is None:
             self._take_over()
         elif not self._lock_file.exists():  # somebody deleted the directory
             self._hold()
         for session_id in self._failed & self._files.keys():
             self._files[session_id].create()
-        self._check_bound(SEGMENT_SAMPLES * SAMPLE_BYTES)
+        self._check_bound(FILE_SAMPLES * SAMPLE_BYTES)
         probe(self._directory)
 
 

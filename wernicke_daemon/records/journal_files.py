@@ -53,8 +53,8 @@ else:
             os.close(descriptor)
 
 
-SEGMENT_SAMPLES = 10 * SAMPLE_RATE
-"""Length of a full segment file; what a power cut can cost, and how coarsely final audio is deleted."""
+FILE_SAMPLES = 10 * SAMPLE_RATE
+"""Length of a full file; what a power cut can cost, and how coarsely final audio is deleted."""
 
 SAMPLE_BYTES = 4
 
@@ -81,7 +81,7 @@ class SessionMeta(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Segment:
+class SampleFile:
     """A file with samples [start, start + count) of its session."""
 
     path: Path
@@ -95,23 +95,23 @@ class Segment:
 
 @dataclass(frozen=True)
 class Leftover:
-    """What a dead daemon left of a session: samples [start, end) have no result yet. segments: in order; between two
+    """What a dead daemon left of a session: samples [start, end) have no result yet. files: in order; between two
     there is a hole where the disk took nothing. wall_start: seconds since 1970 of sample number `start`."""
 
     session_id: str
     meta: SessionMeta
     start: int
     wall_start: float
-    segments: tuple[Segment, ...]
+    files: tuple[SampleFile, ...]
 
     @property
     def end(self) -> int:
-        return self.segments[-1].end
+        return self.files[-1].end
 
     @property
     def seconds(self) -> float:
         """Of audio, without the holes."""
-        return sum(segment.end - max(self.start, segment.start) for segment in self.segments) / SAMPLE_RATE
+        return sum(file.end - max(self.start, file.start) for file in self.files) / SAMPLE_RATE
 
     @property
     def missing_s(self) -> float:
@@ -119,15 +119,15 @@ class Leftover:
         return (self.end - self.start) / SAMPLE_RATE - self.seconds
 
     def pieces(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Samples from `start` on with the number of the first: 16 kHz mono float32, [n], n <= SEGMENT_SAMPLES. Each
+        """Samples from `start` on with the number of the first: 16 kHz mono float32, [n], n <= FILE_SAMPLES. Each
         file is read when it is due; what was fed before may be released meanwhile. Raises OSError."""
-        for segment in self.segments:
-            samples = np.fromfile(segment.path, "<f4", segment.count).astype(np.float32, copy=False)
-            start = max(self.start, segment.start)
-            yield start, samples[start - segment.start :]
+        for file in self.files:
+            samples = np.fromfile(file.path, "<f4", file.count).astype(np.float32, copy=False)
+            start = max(self.start, file.start)
+            yield start, samples[start - file.start :]
 
 
-class State(msgspec.Struct, frozen=True):
+class SavedState(msgspec.Struct, frozen=True):
     """state.json. floor: samples before it have their results."""
 
     meta: SessionMeta
@@ -138,11 +138,11 @@ class SessionFiles:
     """One session's directory. Every method but `note` blocks and raises OSError; where one did, `create` is called
     before the next `append`."""
 
-    def __init__(self, directory: Path, state: State, segments: tuple[Segment, ...] = ()) -> None:
+    def __init__(self, directory: Path, state: SavedState, files: tuple[SampleFile, ...] = ()) -> None:
         self._directory = directory
         self._state = state
         self._released: Released = (state.floor, state.meta.next_sequence, state.meta.remembered)
-        self._sizes = {segment.start: segment.count * SAMPLE_BYTES for segment in segments}
+        self._sizes = {file.start: file.count * SAMPLE_BYTES for file in files}
         self._file: IO[bytes] | None = None
 
     @property
@@ -164,20 +164,20 @@ class SessionFiles:
         view = memoryview(data)
         at = 0
         while at < len(view):
-            file = self._file or self._begin_segment(start + at // SAMPLE_BYTES)
+            file = self._file or self._begin_file(start + at // SAMPLE_BYTES)
             begun = next(reversed(self._sizes))
-            written = file.write(view[at : at + SEGMENT_SAMPLES * SAMPLE_BYTES - self._sizes[begun]])
+            written = file.write(view[at : at + FILE_SAMPLES * SAMPLE_BYTES - self._sizes[begun]])
             at += written  # unbuffered: a disk that fills up takes less than it is given, and then raises
             self._sizes[begun] += written
-            if self._sizes[begun] == SEGMENT_SAMPLES * SAMPLE_BYTES:
+            if self._sizes[begun] == FILE_SAMPLES * SAMPLE_BYTES:
                 self.close()
 
     def _end(self) -> int:
         start, size = next(reversed(self._sizes.items()))
         return start + size // SAMPLE_BYTES
 
-    def _begin_segment(self, start: int) -> IO[bytes]:
-        self._file = _segment_path(self._directory, start).open("xb", buffering=0)
+    def _begin_file(self, start: int) -> IO[bytes]:
+        self._file = _file_path(self._directory, start).open("xb", buffering=0)
         self._sizes[start] = 0
         return self._file
 
@@ -196,23 +196,25 @@ class SessionFiles:
     def settle(self) -> None:
         """Keep what was noted. A floor that only rose a little, in silence, is not worth a write."""
         floor, next_sequence, _ = self._released
-        if next_sequence != self._state.meta.next_sequence or floor >= self._state.floor + SEGMENT_SAMPLES:
+        if next_sequence != self._state.meta.next_sequence or floor >= self._state.floor + FILE_SAMPLES:
             self._save()
         self._delete_final()
 
     def _save(self) -> None:
         floor, next_sequence, remembered = self._released
-        self._write_state(State(replace(self._state.meta, next_sequence=next_sequence, remembered=remembered), floor))
+        self._write_state(
+            SavedState(replace(self._state.meta, next_sequence=next_sequence, remembered=remembered), floor)
+        )
 
     def _delete_final(self) -> None:
         """Only what the state on disk says is: audio whose numbers nobody knows would become results twice."""
-        for start in [start for start in self._sizes if start + SEGMENT_SAMPLES <= self._state.floor]:
+        for start in [start for start in self._sizes if start + FILE_SAMPLES <= self._state.floor]:
             if len(self._sizes) == 1:
                 self.close()  # open still, where what came after it was not kept
-            _segment_path(self._directory, start).unlink(missing_ok=True)
+            _file_path(self._directory, start).unlink(missing_ok=True)
             del self._sizes[start]
 
-    def _write_state(self, state: State) -> None:
+    def _write_state(self, state: SavedState) -> None:
         temporary = self._directory / f"{_STATE}.new"
         with temporary.open("wb") as file:
             file.write(msgspec.json.encode(state))
@@ -233,14 +235,14 @@ class SessionFiles:
         shutil.rmtree(done)
 
 
-def _segment_path(directory: Path, start: int) -> Path:
+def _file_path(directory: Path, start: int) -> Path:
     return directory / f"{start:0{_DIGITS}d}{_SUFFIX}"
 
 
 def probe(directory: Path) -> None:
-    """Whether the disk takes a whole segment. Leaves nothing. Raises OSError."""
+    """Whether the disk takes a whole file of samples. Leaves nothing. Raises OSError."""
     with tempfile.TemporaryFile(dir=directory) as file:
-        file.write(bytes(SEGMENT_SAMPLES * SAMPLE_BYTES))
+        file.write(bytes(FILE_SAMPLES * SAMPLE_BYTES))
         file.flush()
         os.fsync(file.fileno())
 
@@ -266,26 +268,26 @@ def _is_ours(directory: Path) -> bool:
 
 def _left_in(directory: Path) -> Leftover | None:
     state = _read_state(directory / _STATE)
-    segments = tuple(_segments(directory, state.floor))
-    if not segments:
+    files = tuple(_sample_files(directory, state.floor))
+    if not files:
         return None
-    first = segments[0]
+    first = files[0]
     start = max(state.floor, first.start)
     written = first.path.stat().st_mtime  # when its last sample came
-    return Leftover(directory.name, state.meta, start, written - (first.end - start) / SAMPLE_RATE, segments)
+    return Leftover(directory.name, state.meta, start, written - (first.end - start) / SAMPLE_RATE, files)
 
 
-def _read_state(path: Path) -> State:
+def _read_state(path: Path) -> SavedState:
     """It is written before any audio; damage to the disk may have taken it all the same."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=State)
+        return msgspec.json.decode(path.read_bytes(), type=SavedState)
     except (FileNotFoundError, ValueError):  # bytes that are no text are no DecodeError
-        return State(SessionMeta())
+        return SavedState(SessionMeta())
 
 
-def _segments(directory: Path, floor: int) -> Iterator[Segment]:
-    """Segments with samples from `floor` on. A sample that was being written when the daemon died is left out."""
+def _sample_files(directory: Path, floor: int) -> Iterator[SampleFile]:
+    """Those with samples from `floor` on. A sample that was being written when the daemon died is left out."""
     for path in sorted(directory.glob(f"{'[0-9]' * _DIGITS}{_SUFFIX}")):
-        segment = Segment(path, int(path.stem), path.stat().st_size // SAMPLE_BYTES)
-        if segment.end > floor and segment.count:
-            yield segment
+        file = SampleFile(path, int(path.stem), path.stat().st_size // SAMPLE_BYTES)
+        if file.end > floor and file.count:
+            yield file

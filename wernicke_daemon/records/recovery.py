@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ipc.messages import Trigger
 from wernicke_daemon.records.journal import Journal
-from wernicke_daemon.records.journal_files import SEGMENT_SAMPLES, Leftover
+from wernicke_daemon.records.journal_files import FILE_SAMPLES, Leftover
 
 _log = structlog.get_logger()
 
@@ -77,5 +77,5 @@ async def _feed(leftover: Leftover, session: RecoveredSession) -> None:
 async def _pass_hole(session: RecoveredSession, count: int) -> None:
     """The utterance ends at the hole, whatever follows; silence keeps the numbers of what does."""
     await session.end_utterance("flush")
-    for at in range(0, count, SEGMENT_SAMPLES):
-        await session.feed_recovered(np.zeros(min(SEGMENT_SAMPLES, count - at), np.float32))
+    for at in range(0, count, FILE_SAMPLES):
+        await session.feed_recovered(np.zeros(min(FILE_SAMPLES, count - at), np.float32))

@@ -28,7 +28,7 @@ import structlog
 
 from ipc.errors import WernickeError
 from wernicke_daemon.hardware import descriptors
-from wernicke_daemon.records import transcripts
+from wernicke_daemon.records import transcript_file
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import ServerMessage
 
@@ -219,16 +219,16 @@ class Store:
     # --- what is there ---
 
     def last_sequence(self, session_id: str) -> int:
-        return self._read(lambda database: transcripts.last_sequence(database, session_id), 0)
+        return self._read(lambda database: transcript_file.last_sequence(database, session_id), 0)
 
     def results_after(self, session_id: str, sequence: int) -> list[dict[str, Any]]:
-        return self._read(lambda database: transcripts.results(database, session_id, sequence), [])
+        return self._read(lambda database: transcript_file.results(database, session_id, sequence), [])
 
     def _read(self, query: Callable[[sqlite3.Connection], T], nothing: T) -> T:
         try:
-            with transcripts.reading(self._path) as database:
+            with transcript_file.reading(self._path) as database:
                 return query(database)
-        except transcripts.NoTranscript as error:
+        except transcript_file.NoTranscript as error:
             _log.error("store_unreadable", reason=str(error))
             return nothing
 
@@ -281,7 +281,7 @@ class Store:
             self._disconnect()  # somebody deleted the file: what is written to it would be lost
         if self._database is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = transcripts.open_for_writing(self._path)
+            self._database = transcript_file.open_for_writing(self._path)
         return self._database
 
     def _disconnect(self) -> None:
@@ -294,10 +294,10 @@ class Store:
         if self.problem is None:
             _log.error("store_failed", reason=reason)
         self.problem = f"Transcripts can't be stored ({reason}); results are sent all the same. {_advice(error)}"
-        if transcripts.is_damage(error):
+        if transcript_file.is_damage(error):
             self._disconnect()
             with contextlib.suppress(OSError):
-                transcripts.set_aside(self._path)
+                transcript_file.set_aside(self._path)
         while len(self._unwritten) > MOST_UNWRITTEN:
             self._given_up += self._unwritten.popleft().delivered is not None
 

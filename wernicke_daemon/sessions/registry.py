@@ -16,8 +16,8 @@ import structlog
 
 from ipc.arena import Arena
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.gateway.connection_limit import gives_way
 from wernicke_daemon.records.journal_files import Leftover
+from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
 from wernicke_daemon.sessions.ingest_tick import IngestFeed
 from wernicke_daemon.sessions.intake import Left
 from wernicke_daemon.sessions.recorder import Reporter
@@ -68,8 +68,8 @@ class Sessions:
             session.tell(event, message)
 
     def new(self, options: Options, peer: str) -> Session | None:
-        """For a client. None if there is no place; of the sessions that wait for a client of the address that has most
-        of them, the one that waits longest then waits no more."""
+        """For a client. None if all rings are taken; also ends the longest-waiting detached session of the busiest
+        address."""
         session = self._make(secrets.token_hex(8), options, None)
         if session is not None:
             self._reporter.began(session, peer)
@@ -78,10 +78,11 @@ class Sessions:
         return session
 
     def _make_room(self) -> None:
-        unlucky = gives_way({waiting: window.address for waiting, window in self._windows.items()}, 0)
-        if unlucky is not None:
-            self._windows[unlucky].end.cancel()
-            self._run(self._give_up(self._sessions[unlucky]))
+        addresses = {waiting: window.address for waiting, window in self._windows.items()}
+        ended = oldest_of_busiest_address(addresses, 0)
+        if ended is not None:
+            self._windows[ended].end.cancel()
+            self._run(self._give_up(self._sessions[ended]))
 
     @asynccontextmanager
     async def take_up(self, leftover: Leftover) -> AsyncIterator[Session]:

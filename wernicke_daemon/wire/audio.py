@@ -8,12 +8,10 @@ import soxr
 from numpy.typing import NDArray
 
 from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import Audio as Audio
 from ipc.errors import WernickeError
 
-Audio = NDArray[np.float32]
-"""Samples of 16 kHz mono audio, shape [n], nominally in [-1, 1]."""
-
-Samples = NDArray[np.float32] | NDArray[np.int16]
+_Pcm = NDArray[np.float32] | NDArray[np.int16]
 """A client's samples, interleaved."""
 
 Encoding = Literal["f32le", "s16le"]
@@ -112,14 +110,14 @@ class PcmDecoder:
         self.bytes_received -= len(self._carry)
         self._carry = b""
 
-    def _whole_frames(self, data: bytes | memoryview) -> Samples:
+    def _whole_frames(self, data: bytes | memoryview) -> _Pcm:
         """Interleaved samples, a view of the bytes; what follows the last whole frame is carried over."""
         stream = self._carry + data if self._carry else data
         whole = len(stream) - len(stream) % self.format.frame_bytes
         self._carry = bytes(stream[whole:])
         return np.frombuffer(stream, self._dtype, count=whole // self._dtype.itemsize)
 
-    def _downmix(self, samples: Samples) -> Audio:
+    def _downmix(self, samples: _Pcm) -> Audio:
         """Mean of the channels, scaled to full scale 1. A loop over channels because numpy's reductions over a short
         last axis are ten times slower and its matrix products start threads; the result is aligned and our own."""
         channels = samples.reshape(-1, self.format.channels)
@@ -153,13 +151,13 @@ def _fit(tail: Audio, length: int) -> Audio:
     return np.concatenate([tail, np.zeros(length - len(tail), np.float32)])
 
 
-def _check(samples: Samples) -> None:
+def _check(samples: _Pcm) -> None:
     peak = float(np.abs(samples).max())
     if not peak <= PEAK_LIMIT:  # written so that NaN fails too
         raise InvalidAudio(_likely_cause(samples, peak))
 
 
-def _likely_cause(samples: Samples, peak: float) -> str:
+def _likely_cause(samples: _Pcm, peak: float) -> str:
     if _look_like_integers(samples):
         return "the values look like s16le samples sent as f32le; declare encoding=s16le or send 32-bit floats"
     if not np.isfinite(peak):
@@ -169,7 +167,7 @@ def _likely_cause(samples: Samples, peak: float) -> str:
     return f"samples reach {peak:.3g} but should lie in [-1, 1]; check that they are little-endian 32-bit floats"
 
 
-def _look_like_integers(samples: Samples) -> bool:
+def _look_like_integers(samples: _Pcm) -> bool:
     """Read as f32le, two 16-bit integers show a small number where a float of audible size (above 1e-9) has its
     exponent, which as a 16-bit number is at least 0x3000 away from zero."""
     upper_halves = samples[samples != 0].view("<i2")[1::2].astype(np.int32)

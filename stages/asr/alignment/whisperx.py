@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import structlog
 
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import GpuMemory, Segment
 from ipc.settings import StageSettings
@@ -25,7 +25,6 @@ from stages import offline
 from stages.asr.alignment import characters, model_files
 from stages.asr.alignment.model_files import ELSE
 from stages.asr.alignment.words import into_words
-from stages.engine import Audio
 from stages.gpu import torch_device
 from stages.gpu.errors import is_out_of_memory
 
@@ -43,7 +42,7 @@ class Alignment(NamedTuple):
     segments: tuple[Segment | None, ...]
 
 
-class Loaded(NamedTuple):
+class AlignmentModel(NamedTuple):
     """A wav2vec2 model and whisperx's notes on it."""
 
     network: Any
@@ -57,7 +56,7 @@ class WhisperxAligner:
         self._settings = settings
         self._device = "cpu"
         self._whisperx: Any = None
-        self._models: dict[str, Loaded] = {}  # the one used last is last
+        self._models: dict[str, AlignmentModel] = {}  # the one used last is last
 
     def load(self) -> None:
         """Raises EngineUnavailable where whisperx, the device or the model of the configured language is missing, or
@@ -112,7 +111,7 @@ class WhisperxAligner:
         self._models.clear()
         self.release()
 
-    def _model(self, name: str) -> Loaded:
+    def _model(self, name: str) -> AlignmentModel:
         """Loaded where it is not yet, in place of the one unused for longest. Raises EngineUnavailable."""
         model = self._models.pop(name, None)
         if model is None:
@@ -127,7 +126,7 @@ class WhisperxAligner:
         self._models[name] = model
         return model
 
-    def _attempt(self, segment: Segment, audio: Audio, model: Loaded, language: str) -> Segment | None:
+    def _attempt(self, segment: Segment, audio: Audio, model: AlignmentModel, language: str) -> Segment | None:
         try:
             return self._aligned(segment, audio, model, language)
         except Exception as error:
@@ -138,7 +137,7 @@ class WhisperxAligner:
             log.warning("alignment_failed", language=language, reason=reason)
             return None
 
-    def _aligned(self, segment: Segment, audio: Audio, model: Loaded, language: str) -> Segment:
+    def _aligned(self, segment: Segment, audio: Audio, model: AlignmentModel, language: str) -> Segment:
         """Raises EngineFailed or any exception."""
         duration = len(audio) / SAMPLE_RATE
         start, end = (min(max(moment, 0.0), duration) for moment in (segment.start, segment.end))
@@ -189,7 +188,7 @@ def refuse_download(*arguments: Any, **options: Any) -> NoReturn:
     raise EngineFailed("whisperx wants to download tables of NLTK")
 
 
-def open_model(whisperx: Any, directory: Path, device: str) -> Loaded:
+def open_model(whisperx: Any, directory: Path, device: str) -> AlignmentModel:
     """Raises EngineUnavailable; PyTorch's error where GPU memory does not suffice."""
     try:
         with redirect_stdout(io.StringIO()):  # it prints what it raises
@@ -201,7 +200,7 @@ def open_model(whisperx: Any, directory: Path, device: str) -> Loaded:
             f"the alignment model in '{directory}' can't be loaded ({one_line(error.__context__ or error)}): "
             f"run `wernicke models pull` to have it whole, {ELSE}"
         ) from error
-    return Loaded(network, notes)
+    return AlignmentModel(network, notes)
 
 
 def no_model_known(language: str) -> EngineUnavailable:

@@ -25,7 +25,7 @@ _UNITS = ("", "十", "百", "千")
 _MYRIADS = ("", "万", "億", "兆")
 
 
-class Word(NamedTuple):
+class ReadWord(NamedTuple):
     """readings: normalised katakana, the likeliest first. number: what a number stands for, in digits,
     else ""."""
 
@@ -46,8 +46,8 @@ class Reader:
         self._tokenizer = self._dictionary.tokenizer()
         self._entries = functools.lru_cache(maxsize=10_000)(self._look_up)
 
-    def __call__(self, text: str) -> list[Word]:
-        words: list[Word] = []
+    def __call__(self, text: str) -> list[ReadWord]:
+        words: list[ReadWord] = []
         for morpheme in filter(_is_spoken, self._tokenizer.tokenize(text)):
             words.append(self._word(morpheme, words[-1].readings[0] if words else ""))
         return words
@@ -60,10 +60,10 @@ class Reader:
         ]
         return normalised("".join(names)) if all(names) else ""
 
-    def _word(self, morpheme: sudachipy.Morpheme, before: str) -> Word:
+    def _word(self, morpheme: sudachipy.Morpheme, before: str) -> ReadWord:
         number = _number(morpheme)
         readings = [normalised(reading, before) for reading in self._readings(morpheme, number) if reading]
-        return Word(morpheme.surface(), tuple(dict.fromkeys(readings)), number)
+        return ReadWord(morpheme.surface(), tuple(dict.fromkeys(readings)), number)
 
     def _readings(self, morpheme: sudachipy.Morpheme, number: str) -> Iterator[str]:
         """In this context, then what else the dictionary has for the spelling."""

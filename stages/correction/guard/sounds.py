@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 from rapidfuzz.distance import Levenshtein
 
-from stages.correction.guard.readings import Word
+from stages.correction.guard.readings import ReadWord
 
 TERM_TOLERANCE = 1 / 3
 """Share of a term's kana that may be others. Chosen on the examples of tests/unit/test_guard.py, not on a corpus."""
@@ -36,15 +36,15 @@ _PUNCTUATION = re.compile(r"[\s、。!?・「」『』]|[,.](?!\d)")
 class Read(Protocol):
     """See `readings.Reader`."""
 
-    def __call__(self, text: str) -> list[Word]: ...
+    def __call__(self, text: str) -> list[ReadWord]: ...
 
     def spelled(self, letters: str) -> str: ...
 
 
 class Piece(NamedTuple):
-    """A word or glossary term. readings: as in Word. tolerance: share of its kana that may be others.
+    """A word or glossary term. readings: as in ReadWord. tolerance: share of its kana that may be others.
     replaces: it may stand for words that sound otherwise; kana: how many of theirs, whatever they are.
-    number: as in Word."""
+    number: as in ReadWord."""
 
     readings: Sequence[str]
     tolerance: float = 0.0

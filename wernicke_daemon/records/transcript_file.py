@@ -1,7 +1,8 @@
 """The file that results are kept in (SQLite): how it is laid out, opened, set aside when damaged, and read.
 
-One row a session and one a result, which holds the message as its client got it. `Store` writes it; whoever reads does
-so through a connection of their own, while a daemon writes and when none runs.
+One row a session and one a result, which holds the message as its client got it. Only the daemon's `Store` (`store.py`)
+writes it, in a thread. `wernicke sessions` and `wernicke export` (`commands/transcripts.py`) read it through a
+connection of their own, while a daemon writes and when none runs.
 """
 
 import contextlib

@@ -1,0 +1,155 @@
+"""`wernicke serve`, and `run_daemon.py`: the daemon until Ctrl-C, its settings shown, or the demo."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from ipc.errors import WernickeError
+from wernicke_daemon.client import Exit
+from wernicke_daemon.commands import options
+from wernicke_daemon.commands.options import Subparsers
+from wernicke_daemon.commands.outputs import complain
+from wernicke_daemon.config.load import overrides
+from wernicke_daemon.config.schema import Config
+from wernicke_daemon.config.typed_toml import ConfigError
+from wernicke_daemon.hardware.profiles import ProfileChoice
+
+NOT_STARTED = 1
+"""The exit code where the daemon can't start; `Exit.USAGE` where it is the settings."""
+
+
+def add_commands(commands: Subparsers) -> None:
+    add_options(commands.add_parser("serve", help="run the daemon"))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    options.add_config(parser)
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
+    options.add_profile(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check-config", action="store_true", help="show the settings in force and end")
+    what.add_argument("--demo", action="store_true", help="transcribe a bundled clip, with settings of its own")
+    parser.set_defaults(command=_serve)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    if args.demo:
+        return _demo(args)
+    config = overrides(options.settings(args), args.host, args.port, args.profile)
+    return _show_settings(config) if args.check_config else _start(config)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from wernicke_daemon.demo.run import demo
+
+    if any(option is not None for option in (args.config, args.host, args.port, args.profile)):
+        complain("--demo has settings of its own; leave the other options out.")
+        return Exit.USAGE
+    return demo()
+
+
+# --- the daemon ------------------------------------------------------------------------------------
+
+
+def _start(wanted: Config) -> int:
+    """wanted: without its profile."""
+    from wernicke_daemon.hardware.machine import resolved
+    from wernicke_daemon.models.presence import refuse_without
+
+    try:
+        config, choice = resolved(wanted)
+        refuse_without(config)
+        run_until_signal(config, choice, announce=lambda line: print(line, flush=True))
+    except WernickeError as error:
+        complain(error)
+        _leave_in_log(wanted, error)
+        return Exit.USAGE if isinstance(error, ConfigError) else NOT_STARTED
+    return Exit.OK
+
+
+def _leave_in_log(config: Config, error: WernickeError) -> None:
+    """Without a console (pythonw.exe, a service) nobody has seen the complaint."""
+    import structlog
+    from msgspec.structs import replace
+
+    from wernicke_daemon.observability import logs
+
+    with contextlib.suppress(OSError):  # it may be what the complaint is about
+        listener = logs.start(replace(config.logging, console=False), config.log_path)
+        log = structlog.get_logger()
+        log.error("not_started", code=error.code, reason=str(error))
+        listener.stop()
+
+
+def run_until_signal(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
+    """The daemon, until Ctrl-C or a signal to end. choice: how config's profile was chosen. announce: told one line at
+    a time what it does. Raises WernickeError where it can't start."""
+    asyncio.run(_run_until_signal(config, choice, announce))
+
+
+async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Callable[[str], None]) -> None:
+    from wernicke_daemon.daemon import running
+
+    announce(f"Profile {choice.profile}: {choice.why}")
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    stopped = asyncio.create_task(stop.wait())
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(running(config, announce, choice=choice)))
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():  # models may take minutes to load: nobody waits for that to stop
+            starting.cancel()
+            await asyncio.wait({starting})
+            return
+        _announce_ready(config, starting.result().port, announce)
+        await stopped
+        announce("Stopping: sending what is under way...")
+
+
+def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
+    if config.runtime.profile == "embedded":
+        announce("The embedded engines are in use: English only.")
+    scheme = "wss" if config.tls_files else "ws"
+    announce(f"Ready: {scheme}://{config.host}:{port}/transcribe (Ctrl-C ends it)")
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """`loop.add_signal_handler` does not exist on Windows; `signal.signal` does everywhere."""
+    loop = asyncio.get_running_loop()
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+# --- --check-config --------------------------------------------------------------------------------
+
+
+def _show_settings(wanted: Config) -> int:
+    """wanted: without its profile."""
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    from wernicke_daemon.hardware.machine import resolved
+
+    config, choice = resolved(wanted)
+    table = Table("setting", "value")
+    for name, value in _leaves(msgspec.to_builtins(config), ""):
+        table.add_row(name, value)
+    console = Console(markup=False, highlight=False)
+    console.print("config OK")
+    console.print(f"Profile {choice.profile}: {choice.why}")
+    console.print(table)
+    return Exit.OK
+
+
+def _leaves(settings: dict[str, Any], path: str) -> list[tuple[str, str]]:
+    """Each setting by its dotted path, with its value."""
+    rows: list[tuple[str, str]] = []
+    for name, value in settings.items():
+        rows += _leaves(value, f"{path}{name}.") if isinstance(value, dict) else [(f"{path}{name}", str(value))]
+    return rows
