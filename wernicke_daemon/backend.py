@@ -10,15 +10,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from ipc.arena import Arena
-from ipc.messages import STAGES, StageName
+from ipc.messages import STAGES, JobKind, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
-from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner, Policy
+from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner
+from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy
 from wernicke_daemon.processes.supervisor import Supervisor
-from wernicke_daemon.utterances.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.pieces import StageTiming
+from wernicke_daemon.utterances.utterance import Utterance
 
 _log = structlog.get_logger()
 
@@ -35,7 +37,7 @@ class Pipeline:
         config: Config,
         settings: StageSettings,
         on_line: Callable[[StageName, bytes], None],
-        on_job: Callable[[StageName, StageTiming], None] = lambda stage, timing: None,
+        on_job: Callable[[StageName, JobKind, StageTiming], None] = lambda stage, kind, timing: None,
         on_status: Callable[[StageName, bool], None] = lambda stage, up: None,
         on_shed: Callable[[int], None] = lambda level: None,
         names: tuple[StageName, ...] = STAGES,
@@ -43,7 +45,7 @@ class Pipeline:
         """Raises OSError where shared memory is too small. names: the stages to run."""
         runtime = config.runtime
         self.arena = Arena(config.rings, config.audio.ring_samples)
-        self.dispatcher = Dispatcher(_policy(config), on_job, on_status, on_shed)
+        self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, time.monotonic(), on_shed)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
         self.supervisor = Supervisor(
             setup,
@@ -83,21 +85,6 @@ class Pipeline:
             self._deadlines.cancel()
         await self.supervisor.stop()
         self.arena.close()
-
-
-def _policy(config: Config) -> Policy:
-    return Policy(
-        diarization_s=config.diarization.deadline_s,
-        correction_s=config.correction.deadline_s,
-        restart_grace_s=config.runtime.restart_grace_s,
-        asr_down_limit_s=config.runtime.asr_down_limit_s,
-        shed_after_s=config.runtime.shed_after_s,
-        job_s=config.runtime.job_timeout_s,
-        job_per_audio_s=config.runtime.job_timeout_per_audio_s,
-        credit=config.runtime.credit,
-        max_attempts=config.runtime.max_attempts,
-        asr_context_chars=config.asr.context_chars,
-    )
 
 
 def _limits(runtime: RuntimeSettings) -> Limits:

@@ -15,15 +15,16 @@ class StagePort(Protocol):
 
 
 class StageListener(Protocol):
-    """What comes out, on the event loop's thread, in the order in which it happened."""
+    """What comes out, on the event loop's thread, in the order in which it happened. now: seconds of the front's monotonic
+    clock."""
 
-    def stage_up(self, stage: StageName, engine: str) -> None:
-        """A fresh process is ready with that engine; it knows of no job. Without a `stage_down` before it where it took
+    def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
+        """A fresh process is ready with that engine, which takes live jobs or not; it knows of no job. Without a `stage_down` before it where it took
         over at once from one that is gone."""
 
-    def stage_down(self, stage: StageName, failed: bool) -> None:
+    def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         """The process is gone and its jobs with it. failed: it is not expected back soon."""
 
     def job_started(self, stage: StageName, job_id: int) -> None: ...
 
-    def job_answered(self, stage: StageName, answer: Done | Failed) -> None: ...
+    def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None: ...

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ipc.messages import STAGES, StageName
-from wernicke_daemon.utterances.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.pieces import StageTiming
+from wernicke_daemon.utterances.utterance import Utterance
 
 WINDOW = 1000
 """Latest values that percentiles are taken over."""

@@ -224,7 +224,7 @@ class SupervisedStage:
     def _is_down(self) -> None:
         self.state = State.FAILED if self._policy.failed else State.BACKOFF
         self._give_up_first_start()
-        self._listener.stage_down(self.stage, self.state is State.FAILED)
+        self._listener.stage_down(self.stage, self.state is State.FAILED, time.monotonic())
 
     def _after(self, delay_s: float, start: Callable[[], None]) -> None:
         """Instead of any start that was planned before: two would be two processes that work."""
@@ -338,7 +338,7 @@ class SupervisedStage:
                 incarnation.liveness.job_finished(job_id, now)
                 if isinstance(message, Failed) and message.code == OutOfGpuMemory.code:
                     incarnation.replace(message.reason)
-                self._listener.job_answered(self.stage, message)
+                self._listener.job_answered(self.stage, message, now)
             case _:
                 incarnation.heard(message, now)
                 self._heard_of_engine(incarnation, message)
@@ -369,7 +369,7 @@ class SupervisedStage:
         self.state = State.READY
         self._choosing = None
         self.decided.set()
-        self._listener.stage_up(self.stage, self.ready.engine)
+        self._listener.stage_up(self.stage, self.ready.engine, self.ready.live, time.monotonic())
         if self._standby:
             self._after(spare_in_s, self._start_spare)
 

@@ -6,21 +6,29 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
-from ipc.messages import AsrResult, JobKind, Segment, Word
+from ipc.messages import AsrResult, AsrWork, JobKind, Segment, Word
+
+
+@dataclass
+class StageTiming:
+    """Milliseconds; attempts: times a stage began it."""
+
+    queued_ms: float
+    run_ms: float
+    attempts: int
 
 
 @dataclass(eq=False)
 class Piece:
-    """A stretch of audio that is recognised at once. kind: how much it matters by now. job_id: of the recognition that
-    is under way, None before and after. result: None as long as there is none. run_s: seconds it took. failed: there
-    will be no result, unless it is asked for again."""
+    """A stretch of audio that is recognised at once. kind: how much it matters by now. work, job_id: of the recognition
+    that was asked for last; job_id is None before and after. result: None as long as there is none."""
 
     audio: AudioHandle
     kind: JobKind
+    work: AsrWork | None = None
     job_id: int | None = None
     result: AsrResult | None = None
-    run_s: float = 0.0
-    failed: bool = False
+    timing: StageTiming | None = None
 
 
 def joined(pieces: Sequence[Piece]) -> AsrResult:
@@ -39,6 +47,14 @@ def joined(pieces: Sequence[Piece]) -> AsrResult:
             for segment in result.segments
         ),
         warnings=tuple(dict.fromkeys(warning for result in results for warning in result.warnings)),
+    )
+
+
+def together(pieces: Sequence[Piece]) -> StageTiming:
+    """What their recognition took in all; how long the last of them waited, as the others did so before."""
+    timings = [piece.timing for piece in pieces if piece.timing is not None]
+    return StageTiming(
+        timings[-1].queued_ms, sum(timing.run_ms for timing in timings), max(timing.attempts for timing in timings)
     )
 
 

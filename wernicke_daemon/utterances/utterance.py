@@ -1,9 +1,20 @@
 """One utterance on its way from its boundary to its final: what is known of it so far. Pure data."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
-from ipc.messages import AsrResult, Boundary, CorrectionResult, DiarizationResult, Segment, StageName
+from ipc.messages import (
+    AsrResult,
+    Boundary,
+    CorrectionResult,
+    CorrectionWork,
+    DiarizationResult,
+    Segment,
+    StageName,
+)
+from wernicke_daemon.utterances.caption import Caption
+from wernicke_daemon.utterances.pieces import Piece, StageTiming
 
 
 @dataclass(frozen=True)
@@ -16,20 +27,8 @@ class SpokenLine:
 
 
 @dataclass
-class StageTiming:
-    """Milliseconds; attempts: times a stage began it."""
-
-    queued_ms: float
-    run_ms: float
-    attempts: int
-
-
-@dataclass
 class Utterance:
-    """triggered, settled: seconds of the front's monotonic clock at which the boundary was committed and the result
-    complete; served_from: the service clock at its trigger. wall_start: seconds since 1970 of its first sample.
-    failure, failure_code: why there is no text, for the client. open_jobs: job ids by stage. models: what ran in each
-    stage when it was submitted."""
+    """From its boundary to its final; one whose end is not certain yet as if that were its boundary."""
 
     session: str
     sequence: int
@@ -38,24 +37,44 @@ class Utterance:
     boundary: Boundary
     language: str
     glossary: tuple[str, ...]
-    triggered: float
-    wall_start: float
-    served_from: float = 0.0
+    wall_start: float  # seconds since 1970 of its first sample
+    caption: Caption  # what its client has been shown of it
+    pieces: tuple[Piece, ...]  # its audio, as it is recognised; in order
+    certain: bool = True  # its end is: what is there of it goes into the final
+    text_before: str = ""  # the last thing said before it that was recognised when it was begun, for the recogniser
+    context: tuple[str, ...] = ()  # what was said before it, oldest first, as of when its text was there: for the LLM
+    triggered: float = 0.0  # seconds of the front's monotonic clock at which its boundary was committed
+    served_from: float = 0.0  # the service clock at that time
+    settled: float = 0.0  # seconds of the front's monotonic clock at which its result was complete
     asr: AsrResult | None = None
     diarization: DiarizationResult | None = None
     correction: CorrectionResult | None = None
-    lines: tuple[SpokenLine, ...] = ()
-    failure: str | None = None
+    correction_work: CorrectionWork | None = None  # what that is (to be) an answer to
+    lines: tuple[SpokenLine, ...] = ()  # once it is recognised and its speakers are there, or left out
+    left_out: set[StageName] = field(default_factory=set)  # stages it goes without
+    open_jobs: dict[StageName, int] = field(default_factory=dict)  # job ids; those of recognition are the pieces'
+    audio_released: bool = False  # no stage will read its audio any more
+    failure: str | None = None  # why there is no text, for the client
     failure_code: str = "TRANSCRIPTION_FAILED"
-    settled: float = 0.0
-    open_jobs: dict[StageName, int] = field(default_factory=dict)
     timings: dict[StageName, StageTiming] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    models: dict[StageName, str] = field(default_factory=dict)
+    models: dict[StageName, str] = field(default_factory=dict)  # what ran in each stage when it was begun
 
     def warn(self, code: str) -> None:
         if code not in self.warnings:
             self.warnings.append(code)
+
+    def leave_out(self, stage: StageName, code: str) -> None:
+        self.left_out.add(stage)
+        self.warn(code)
+
+    def lacks(self, stage: Literal["diarization", "correction"]) -> bool:
+        """Neither there, nor under way, nor left out."""
+        return getattr(self, stage) is None and stage not in self.left_out and stage not in self.open_jobs
+
+    @property
+    def has_text(self) -> bool:
+        return self.asr is not None and any(segment.text for segment in self.asr.segments)
 
     @property
     def start_s(self) -> float:

@@ -1,0 +1,43 @@
+"""The limits and waits of dispatching, as config.toml has them."""
+
+import msgspec
+
+from wernicke_daemon.config.schema import Config
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Seconds: how long an utterance waits for its speakers after its text; when after its trigger it goes out
+    uncorrected; how much of an outage of an optional stage counts against neither; how long a required one may be
+    down; from when on results are behind; what a job may take, and that for each second of its audio.
+    asr_context_chars: how much of the text before the recogniser is given. early, live: whether there is such work."""
+
+    diarization_s: float
+    correction_s: float
+    restart_grace_s: float
+    asr_down_limit_s: float
+    shed_after_s: float
+    job_s: float
+    job_per_audio_s: float
+    credit: int
+    max_attempts: int
+    asr_context_chars: int = 0
+    early: bool = True
+    live: bool = True
+
+    @classmethod
+    def of(cls, config: Config) -> "Policy":
+        runtime = config.runtime
+        return cls(
+            diarization_s=config.diarization.deadline_s,
+            correction_s=config.correction.deadline_s,
+            restart_grace_s=runtime.restart_grace_s,
+            asr_down_limit_s=runtime.asr_down_limit_s,
+            shed_after_s=runtime.shed_after_s,
+            job_s=runtime.job_timeout_s,
+            job_per_audio_s=runtime.job_timeout_per_audio_s,
+            credit=runtime.credit,
+            max_attempts=runtime.max_attempts,
+            asr_context_chars=config.asr.context_chars,
+            early=config.asr.early,
+            live=config.asr.live,
+        )
