@@ -8,14 +8,12 @@ from ipc.messages import StageName
 from wernicke_daemon.dispatch.availability import (
     OPTIONAL,
     OVERLOADED,
-    PROBE_EVERY_S,
     REQUIRED,
-    TRIPS_AFTER,
     UNAVAILABLE,
     Availability,
-    Breaker,
-    Shedding,
 )
+from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER, Breaker
+from wernicke_daemon.dispatch.overload import Shedding
 
 AFTER_S = 20.0
 DOWN_LIMIT_S = 120.0

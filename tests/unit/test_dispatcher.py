@@ -1,8 +1,5 @@
 """Which job goes to which stage when, and that every utterance is settled exactly once whatever stages do."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,16 +22,19 @@ from ipc.messages import (
     IngestTask,
     IngestWork,
     Job,
+    JobKind,
     Result,
     Segment,
     StageName,
     Turn,
     Work,
 )
-from wernicke_daemon.dispatch import dispatcher as module
-from wernicke_daemon.dispatch.availability import PROBE_EVERY_S, TRIPS_AFTER
-from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher, Policy
-from wernicke_daemon.utterances.utterance import StageTiming, Utterance
+from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher
+from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
+from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.utterances.caption import Caption
+from wernicke_daemon.utterances.pieces import Piece, StageTiming
+from wernicke_daemon.utterances.utterance import Utterance
 
 POLICY = Policy(
     diarization_s=10.0,
@@ -54,17 +54,20 @@ INGEST = IngestWork((IngestTask("s", AudioHandle("arena", 0, 1, 0, 512), b"", No
 FOUND = IngestResult((IngestOutcome("s", 512, 0, b"", (), False),))
 
 
-def utterance(sequence: int, session: str = "s") -> Utterance:
+def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = ()) -> Utterance:
+    audio = AudioHandle("arena", 0, 1, sequence * 32_000, 16_000)
     return Utterance(
         session=session,
         sequence=sequence,
         buffer_id=f"buff_{sequence}",
-        audio=AudioHandle("arena", 0, 1, sequence * 32_000, 16_000),
+        audio=audio,
         boundary=Boundary(sequence * 32_000, sequence * 32_000 + 16_000, "silence", 16_000, 16_000),
         language="en",
         glossary=("Broca",),
-        triggered=0.0,
         wall_start=0.0,
+        caption=Caption(lambda one, two: one + two),
+        pieces=pieces or (Piece(audio, "firm"),),
+        text_before=f"what was said before {sequence}",
     )
 
 
@@ -92,44 +95,48 @@ class Client:
 
     def __init__(self) -> None:
         self.texts: list[int] = []
+        self.improved_: list[int] = []
+        self.live: list[Piece] = []
         self.released: list[int] = []
         self.results: list[Utterance] = []
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         assert utterance.asr is not None
+        utterance.context = (f"before {utterance.sequence}",)
         if not shed:
             self.texts.append(utterance.sequence)
 
+    def heard(self, piece: Piece) -> None:
+        self.live.append(piece)
+
+    def improved(self, utterance: Utterance, shed: bool) -> None:
+        self.improved_.append(utterance.sequence)
+
     def audio_released(self, utterance: Utterance) -> None:
+        assert utterance.certain and utterance.sequence not in self.released
         self.released.append(utterance.sequence)
-
-    def context(self, utterance: Utterance) -> tuple[str, ...]:
-        return (f"before {utterance.sequence}",)
-
-    def text_before(self, utterance: Utterance) -> str:
-        return f"what was said before {utterance.sequence}"
 
     def settled(self, utterance: Utterance) -> None:
         assert not utterance.open_jobs
-        assert utterance.sequence in self.released
+        assert utterance.certain and utterance.sequence in self.released
         self.results.append(utterance)
 
 
 class World:
     """A dispatcher with four stages, an owner, and a clock that stands unless it is moved."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.now = 1000.0
-        patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.ports: dict[StageName, Port] = {stage: Port() for stage in STAGES}
         self.client = Client()
-        self.jobs: list[tuple[StageName, StageTiming]] = []
+        self.jobs: list[tuple[StageName, JobKind, StageTiming]] = []
         self.status: list[tuple[StageName, bool]] = []
         self.shed: list[int] = []
         self.dispatcher = Dispatcher(
             POLICY,
-            on_job=lambda stage, timing: self.jobs.append((stage, timing)),
+            on_job=lambda stage, kind, timing: self.jobs.append((stage, kind, timing)),
             on_status=lambda stage, up: self.status.append((stage, up)),
+            now=self.now,
             on_shed=self.shed.append,
         )
         self.dispatcher.connect(self.ports)
@@ -137,18 +144,36 @@ class World:
 
     def up(self, stage: StageName, engine: str = "real") -> None:
         self.ports[stage].up = True
-        self.dispatcher.stage_up(stage, engine)
+        self.dispatcher.stage_up(stage, engine, stage == "asr", self.now)
 
     def down(self, stage: StageName, failed: bool = False) -> None:
         self.ports[stage].up = False
         self.ports[stage].inside.clear()
-        self.dispatcher.stage_down(stage, failed)
+        self.dispatcher.stage_down(stage, failed, self.now)
 
     def submit(self, session: str = "s") -> Utterance:
         self.served += 1
         submitted = utterance(self.served, session)
-        self.dispatcher.submit(submitted, self.client)
+        self.dispatcher.submit(submitted, self.client, self.now)
         return submitted
+
+    def begin_early(self, *pieces: Piece, session: str = "s") -> Utterance:
+        """Work on one whose end is not certain yet."""
+        self.served += 1
+        begun = utterance(self.served, session, pieces)
+        self.dispatcher.begin_early(begun, self.client, self.now)
+        return begun
+
+    def confirm(self, begun: Utterance) -> None:
+        self.dispatcher.confirm(begun, self.client, self.now)
+
+    def do_all(self) -> None:
+        """Every stage answers everything."""
+        results: dict[StageName, Result] = {"asr": HELLO, "diarization": TURNS}
+        while any(self.ports[stage].inside for stage in ("asr", "diarization", "correction")):
+            for stage, port in self.ports.items():
+                if port.inside:
+                    self.answer(stage, results.get(stage, CorrectionResult(("Hello.",))))
 
     def work(self, stage: StageName) -> list[Work]:
         return [job.work for job in self.ports[stage].inside]
@@ -159,12 +184,12 @@ class World:
     def answer(self, stage: StageName, result: Result, run_ms: float = 1.0) -> Done:
         """The stage's oldest job is done."""
         done = Done(self.ports[stage].inside.pop(0).job_id, result, run_ms)
-        self.dispatcher.job_answered(stage, done)
+        self.dispatcher.job_answered(stage, done, self.now)
         return done
 
     def fail(self, stage: StageName, code: str = "ENGINE_FAILED") -> None:
         job = self.ports[stage].inside.pop(0)
-        self.dispatcher.job_answered(stage, Failed(job.job_id, code, "it did not work", 1.0))
+        self.dispatcher.job_answered(stage, Failed(job.job_id, code, "it did not work", 1.0), self.now)
 
     def kill_at_work(self, stage: StageName) -> None:
         """The stage dies under its oldest job, and is back at once."""
@@ -185,11 +210,11 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World(monkeypatch)
+def world() -> World:
+    made = World()
     for stage in STAGES:
         made.up(stage)
-    yield made
+    return made
 
 
 # --- the way of an utterance ---
@@ -206,7 +231,7 @@ def test_asr_and_diarization_side_by_side(world: World) -> None:
 def test_a_job_may_take_longer_the_more_audio_it_has(world: World) -> None:
     """Its limit goes along: so much for any job, and so much for each second of its utterance."""
     world.submit()
-    world.dispatcher.examine(INGEST, lambda result: None)
+    world.dispatcher.examine(INGEST, lambda result: None, world.now)
     world.answer("asr", HELLO)
     world.answer("diarization", TURNS)
     limits = {stage: port.sent[0].limit_s for stage, port in world.ports.items()}
@@ -304,7 +329,7 @@ def test_timings(world: World) -> None:
     world.now += 2.0
     world.answer("asr", HELLO, run_ms=1500.0)
     assert submitted.timings["asr"] == StageTiming(queued_ms=500.0, run_ms=1500.0, attempts=1)
-    assert world.jobs == [("asr", submitted.timings["asr"])]
+    assert world.jobs == [("asr", "firm", submitted.timings["asr"])]
 
 
 # --- what is left out ---
@@ -454,7 +479,7 @@ def test_a_wrong_answer_is_a_failure(world: World, stage: StageName) -> None:
     """A result that can't be one to its job is not taken for one; the job is tried again, and then given up."""
     got: list[IngestResult | None] = []
     submitted = world.submit()
-    world.dispatcher.examine(INGEST, got.append)
+    world.dispatcher.examine(INGEST, got.append, world.now)
     if stage == "correction":
         world.answer("asr", HELLO)
         world.answer("diarization", TURNS)
@@ -560,7 +585,7 @@ def test_a_second_answer_is_nothing(world: World) -> None:
     """A job is answered once; the same answer again changes nothing."""
     world.submit()
     done = world.answer("asr", HELLO)
-    world.dispatcher.job_answered("asr", done)
+    world.dispatcher.job_answered("asr", done, world.now)
     assert world.client.texts == [1]
 
 
@@ -731,7 +756,7 @@ def test_time_without_recognition_does_not_count(world: World) -> None:
 def test_an_ingest_job_is_answered(world: World) -> None:
     """Its result goes to whoever asked."""
     got: list[IngestResult | None] = []
-    world.dispatcher.examine(INGEST, got.append)
+    world.dispatcher.examine(INGEST, got.append, world.now)
     assert world.work("ingest") == [INGEST]
     world.answer("ingest", FOUND)
     assert got == [FOUND]
@@ -740,7 +765,7 @@ def test_an_ingest_job_is_answered(world: World) -> None:
 def test_an_ingest_job_is_done_again_after_a_death(world: World) -> None:
     """The same job goes out again, and is answered once."""
     got: list[IngestResult | None] = []
-    world.dispatcher.examine(INGEST, got.append)
+    world.dispatcher.examine(INGEST, got.append, world.now)
     world.kill_at_work("ingest")
     assert world.work("ingest") == [INGEST]
     world.answer("ingest", FOUND)
@@ -750,11 +775,11 @@ def test_an_ingest_job_is_done_again_after_a_death(world: World) -> None:
 def test_ingest_poison_and_failure_say_that_there_is_no_result(world: World) -> None:
     """A job that can't be done is answered with None, so that the next one can be made."""
     got: list[IngestResult | None] = []
-    world.dispatcher.examine(INGEST, got.append)
+    world.dispatcher.examine(INGEST, got.append, world.now)
     world.kill_at_work("ingest")
     world.kill_at_work("ingest")
     assert got == [None]
-    world.dispatcher.examine(INGEST, got.append)
+    world.dispatcher.examine(INGEST, got.append, world.now)
     world.fail("ingest")
     assert got == [None, None]
 
@@ -763,12 +788,12 @@ def test_ingest_that_stays_down_says_that_there_is_no_result(world: World) -> No
     """Audio that can't be examined becomes a gap in the end, at once where ingest is given up already."""
     got: list[IngestResult | None] = []
     world.down("ingest")
-    world.dispatcher.examine(INGEST, got.append)
+    world.dispatcher.examine(INGEST, got.append, world.now)
     world.wait(POLICY.asr_down_limit_s)
     assert got == []
     world.wait(0.5)
     assert got == [None]
-    world.dispatcher.examine(INGEST, got.append)
+    world.dispatcher.examine(INGEST, got.append, world.now)
     assert got == [None, None]
     world.up("ingest")
     assert world.work("ingest") == []
@@ -871,6 +896,179 @@ def test_an_llm_that_says_that_it_was_too_slow_has_timed_out(world: World) -> No
     assert time_out(world).warnings == ["LLM_UNAVAILABLE"]
 
 
+# --- before it is certain that it has ended ---
+
+
+def test_early_work_goes_as_far_as_it_can_and_rests(world: World) -> None:
+    """All stages do their part at the pause; nothing is settled, and its audio is kept."""
+    begun = world.begin_early()
+    world.do_all()
+    assert (begun.asr, begun.correction) == (HELLO, CorrectionResult(("Hello.",)))
+    assert [job.work.kind for job in world.ports["asr"].sent if isinstance(job.work, AsrWork)] == ["early"]
+    assert world.client.texts == [1] and world.client.improved_ == [1, 1]
+    assert (world.settled, world.client.released) == ([], [])
+
+
+def test_what_is_complete_is_settled_the_moment_it_is_certain(world: World) -> None:
+    """Nothing is done again."""
+    begun = world.begin_early()
+    world.do_all()
+    sent = {stage: len(port.sent) for stage, port in world.ports.items()}
+    world.confirm(begun)
+    assert (world.settled, world.client.released, begun.warnings) == ([1], [1], [])
+    assert {stage: len(port.sent) for stage, port in world.ports.items()} == sent
+
+
+def test_what_is_under_way_goes_on_as_firm(world: World) -> None:
+    """It is done again if its stage dies from now on."""
+    begun = world.begin_early()
+    world.confirm(begun)
+    world.down("asr")
+    assert world.dispatcher.depth("asr") == 1
+    world.up("asr")
+    world.do_all()
+    assert (world.settled, begun.asr) == ([1], HELLO)
+
+
+@pytest.mark.parametrize("stage", ["asr", "diarization", "correction"])
+def test_a_stage_that_dies_at_early_work_costs_the_utterance_nothing(world: World, stage: StageName) -> None:
+    """The early job is not done again; the firm one has all its attempts."""
+    begun = world.begin_early()
+    if stage == "correction":
+        world.answer("asr", HELLO)
+        world.answer("diarization", TURNS)
+    world.kill_at_work(stage)
+    assert world.work(stage) == []
+    world.confirm(begun)
+    world.kill_at_work(stage)
+    assert (begun.failure, begun.warnings) == (None, [])
+    world.do_all()
+    assert (world.settled, begun.failure, begun.warnings) == ([1], None, [])
+
+
+@pytest.mark.parametrize("code", ["ENGINE_FAILED", "INTERNAL_ERROR"])
+@pytest.mark.parametrize("stage", ["asr", "diarization", "correction"])
+def test_what_fails_early_is_tried_again_when_it_counts(world: World, stage: StageName, code: str) -> None:
+    begun = world.begin_early()
+    if stage == "correction":
+        world.answer("asr", HELLO)
+        world.answer("diarization", TURNS)
+    world.fail(stage, code)
+    world.confirm(begun)
+    world.do_all()
+    assert (world.settled, begun.failure, begun.warnings) == ([1], None, [])
+    assert begun.correction is not None and begun.diarization is not None
+
+
+def test_an_llm_that_could_not_answer_early_is_asked_again(world: World) -> None:
+    begun = world.begin_early()
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    world.answer("correction", CorrectionResult((None,), 0, ("LLM_UNAVAILABLE",)))
+    world.confirm(begun)
+    world.answer("correction", CorrectionResult(("Hello.",)))
+    assert (begun.correction, begun.warnings) == (CorrectionResult(("Hello.",)), [])
+
+
+def test_an_answer_to_other_words_is_not_used(world: World) -> None:
+    """What was said before is known only now: the LLM is asked again, as it would be without early work."""
+    begun = world.begin_early()
+    world.do_all()
+    begun.correction_work = CorrectionWork(("hello",), "en", ("Broca",), ())
+    world.confirm(begun)
+    assert world.work("correction") == [CorrectionWork(("hello",), "en", ("Broca",), ("before 1",))]
+
+
+def test_withdrawn_work_is_called_off_and_never_heard_of_again(world: World) -> None:
+    begun = world.begin_early()
+    jobs = {stage: port.sent[0].job_id for stage, port in world.ports.items() if port.sent}
+    world.dispatcher.withdraw(begun)
+    assert {stage: port.cancelled[0] for stage, port in world.ports.items() if port.cancelled} == jobs
+    world.do_all()
+    assert (world.client.texts, world.settled, begun.asr) == ([], [], None)
+
+
+def test_a_phrase_that_is_kept_becomes_part_of_the_final(world: World) -> None:
+    """Recognised once, though the work that it was begun for is no more; times are the utterance's."""
+    first = Piece(AudioHandle("arena", 0, 1, 32_000, 16_000), "early")
+    begun = world.begin_early(first)
+    world.dispatcher.withdraw(begun, kept=first)
+    second = Piece(AudioHandle("arena", 0, 1, 64_000, 16_000), "firm")
+    whole = utterance(2, pieces=(first, second))
+    world.dispatcher.submit(whole, world.client, world.now)
+    world.do_all()
+    assert whole.asr is not None
+    assert [segment.start for segment in whole.asr.segments] == [0.0, 2.0]
+    assert len(world.ports["asr"].sent) == 2
+
+
+def test_early_work_waits_for_a_free_stage(world: World) -> None:
+    """A firm job that comes finds at most one before it."""
+    world.submit()
+    world.begin_early()
+    world.begin_early(session="t")
+    assert len(world.work("asr")) == 1
+    world.answer("asr", HELLO)
+    assert len(world.work("asr")) == 1
+    firm = world.submit()
+    assert len(world.work("asr")) == 2
+    world.answer("asr", HELLO)
+    world.answer("asr", HELLO)
+    assert firm.asr == HELLO
+
+
+def test_no_deadline_runs_before_it_is_certain(world: World) -> None:
+    begun = world.begin_early()
+    world.answer("asr", HELLO)
+    world.wait(POLICY.diarization_s * 3)
+    assert begun.warnings == [] and world.shed == []
+    world.confirm(begun)
+    world.wait(POLICY.diarization_s)
+    assert begun.warnings == ["DIARIZATION_TIMEOUT", "LLM_TIMEOUT"]
+
+
+def test_a_live_pass_is_heard_and_is_part_of_nothing(world: World) -> None:
+    piece = Piece(AudioHandle("arena", 0, 1, 0, 16_000), "live")
+    world.dispatcher.listen(piece, utterance(1), world.client, world.now)
+    world.answer("asr", HELLO)
+    assert (world.client.live, piece.result, world.client.texts) == ([piece], HELLO, [])
+
+
+@pytest.mark.parametrize("fault", ["fails", "dies"])
+def test_a_live_pass_that_goes_wrong_is_over(world: World, fault: str) -> None:
+    """It is not tried again: the next pass hears more."""
+    piece = Piece(AudioHandle("arena", 0, 1, 0, 16_000), "live")
+    world.dispatcher.listen(piece, utterance(1), world.client, world.now)
+    world.fail("asr", "INTERNAL_ERROR") if fault == "fails" else world.kill_at_work("asr")
+    assert (world.client.live, piece.result, world.work("asr")) == ([piece], None, [])
+
+
+def test_a_live_pass_that_waits_hears_the_newest_audio(world: World) -> None:
+    world.submit()
+    piece = Piece(AudioHandle("arena", 0, 1, 0, 16_000), "live")
+    world.dispatcher.listen(piece, utterance(2), world.client, world.now)
+    longer = AudioHandle("arena", 0, 1, 0, 24_000)
+    world.dispatcher.listen_to_more(piece, longer)
+    world.answer("asr", HELLO)
+    assert world.work("asr") == [AsrWork(longer, "en", ("Broca",), "", "live")]
+    world.dispatcher.listen_to_more(piece, AudioHandle("arena", 0, 1, 0, 32_000))
+    assert piece.audio == longer
+
+
+def test_live_and_early_work_are_the_first_to_go(world: World) -> None:
+    """No live pass while a firm job waits; neither while results are behind, or the recogniser is down."""
+    assert world.dispatcher.takes_live_work and world.dispatcher.takes_early_work
+    for _ in range(POLICY.credit + 1):
+        world.submit()
+    assert not world.dispatcher.takes_live_work and world.dispatcher.takes_early_work
+    world.wait(POLICY.shed_after_s)
+    assert not world.dispatcher.takes_early_work
+    world.do_all()
+    world.wait(0.5)
+    world.down("asr")
+    assert not world.dispatcher.takes_live_work and not world.dispatcher.takes_early_work
+
+
 # --- anything at all ---
 
 
@@ -881,12 +1079,14 @@ class Days(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.world = World(self.patch)
+        self.world = World()
         for stage in STAGES:
             self.world.up(stage)
         self.ingest: list[IngestResult | None] = []
         self.examined = 0
+        self.early: list[Utterance] = []
+        self.withdrawn: set[int] = set()
+        self.listened = 0
 
     def result_of(self, stage: StageName, silent: bool) -> Result:
         job = self.world.ports[stage].inside[0]
@@ -904,11 +1104,40 @@ class Days(RuleBasedStateMachine):
     def submit(self, session: str) -> None:
         self.world.submit(session)
 
+    @rule(session=st.sampled_from("ab"))
+    def begin_early(self, session: str) -> None:
+        if self.world.dispatcher.takes_early_work:
+            self.early.append(self.world.begin_early(session=session))
+
+    @precondition(lambda self: self.early)
+    @rule()
+    def confirm(self) -> None:
+        self.world.confirm(self.early.pop())
+
+    @precondition(lambda self: self.early)
+    @rule(keep=st.booleans())
+    def withdraw(self, keep: bool) -> None:
+        """It is no utterance, or goes on: then what was kept of it is part of another."""
+        begun = self.early.pop()
+        self.world.dispatcher.withdraw(begun, begun.pieces[0] if keep else None)
+        self.withdrawn.add(begun.sequence)
+        if keep:
+            self.world.served += 1
+            whole = utterance(self.world.served, begun.session, (*begun.pieces, Piece(begun.audio, "firm")))
+            self.world.dispatcher.submit(whole, self.world.client, self.world.now)
+
+    @rule()
+    def listen(self) -> None:
+        if self.world.dispatcher.takes_live_work:
+            piece = Piece(AudioHandle("arena", 0, 1, 0, 16_000), "live")
+            self.world.dispatcher.listen(piece, utterance(0), self.world.client, self.world.now)
+            self.listened += 1
+
     @precondition(lambda self: len(self.ingest) == self.examined)
     @rule()
     def examine(self) -> None:
         self.examined += 1
-        self.world.dispatcher.examine(INGEST, self.ingest.append)
+        self.world.dispatcher.examine(INGEST, self.ingest.append, self.world.now)
 
     @rule(stage=st.sampled_from(STAGES), engine=st.sampled_from(["real", "real", "none"]))
     def up(self, stage: StageName, engine: str) -> None:
@@ -929,7 +1158,7 @@ class Days(RuleBasedStateMachine):
         if self.world.ports[stage].inside:
             done = self.world.answer(stage, self.result_of(stage, silent))
             if twice:
-                self.world.dispatcher.job_answered(stage, done)
+                self.world.dispatcher.job_answered(stage, done, self.world.now)
 
     @rule(stage=st.sampled_from(STAGES), code=st.sampled_from(["ENGINE_FAILED", "INTERNAL_ERROR"]))
     def fail(self, stage: StageName, code: str) -> None:
@@ -956,19 +1185,15 @@ class Days(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """When all stages live again and answer, everything is settled and nothing is left anywhere."""
-        try:
-            self.recover()
-        finally:
-            self.patch.undo()
-
-    def recover(self) -> None:
         world = self.world
         for stage in STAGES:
             self.up(stage, "real")
         while any(port.inside for port in world.ports.values()):
             for stage in STAGES:
                 self.answer(stage, silent=False, twice=False)
-        assert sorted(world.settled) == list(range(1, world.served + 1))
+        uncertain = {begun.sequence for begun in self.early} | self.withdrawn
+        assert sorted(world.settled) == [number for number in range(1, world.served + 1) if number not in uncertain]
+        assert len(world.client.live) == self.listened
         assert len(self.ingest) == self.examined
         assert all(world.dispatcher.depth(stage) == 0 for stage in STAGES)
 

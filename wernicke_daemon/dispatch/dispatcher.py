@@ -459,11 +459,11 @@ class Dispatcher:
             return False
         if not utterance.lacks("correction"):
             return True
+        if not self._usable("correction", utterance, now):
+            return not utterance.lacks("correction")
         if utterance.certain and self._clock.read(now) >= utterance.served_from + self._policy.correction_s:
             utterance.leave_out("correction", TOO_LATE["correction"])
             return True
-        if not self._usable("correction", utterance, now):
-            return not utterance.lacks("correction")
         utterance.correction_work = self._correction_work(utterance)
         kind: JobKind = "firm" if utterance.certain else "early"
         self._add_for(utterance, owner, "correction", utterance.correction_work, kind, now)
