@@ -45,8 +45,9 @@ from wernicke_daemon.processes import process_tree
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import Store
+from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.session import Options, Session
+from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire.protocol import Error, Final, ServerMessage, Suppressed
 

@@ -228,8 +228,8 @@ def test_every_field_of_the_utterance_line() -> None:
     )
     with structlog.testing.capture_logs() as lines:
         final = results.final(utterance, [], words=True, now=1.0)
-        session = cast(Session, SimpleNamespace(id="s", attached=True))
-        Reporter(Stats(), NoStore(), None, log_text=True).outcome(session, utterance, final, kept=lambda: None)
+        session = cast(Session, SimpleNamespace(id="s", attached=True, kept=lambda utterance, message: None))
+        Reporter(Stats(), NoStore(), None, log_text=True).outcome(session, utterance, final)
     [line] = [line for line in lines if line["event"] == "utterance"]
     assert set(line) - {"event", "log_level"} == set(rows(section(LOGGING, "The `utterance` line")))
 

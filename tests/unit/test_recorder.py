@@ -10,8 +10,8 @@ import pytest
 from wernicke_daemon.observability.figures import Stats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import NoStore
+from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.session import Options
 
 
 class FailingStore(NoStore):

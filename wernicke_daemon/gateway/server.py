@@ -19,9 +19,10 @@ from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.admission import SMALL_FRAME, Door
 from wernicke_daemon.gateway.connection import Connection, options_from
 from wernicke_daemon.gateway.connection_limit import Visitors, address, connection_class
+from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.recorder import Reporter
 from wernicke_daemon.sessions.registry import Sessions
-from wernicke_daemon.sessions.session import Options, Session
+from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Start
 from wernicke_daemon.wire.redaction import public
@@ -244,7 +245,7 @@ class Gateway:
                 del self._connections[session]
                 session.detach()
                 if session.ended is None:
-                    await self._sessions.left(session, address(socket.transport))
+                    await self._sessions.client_left(session, address(socket.transport))
 
 
 async def _closed(server: Server, within_s: float) -> bool:
