@@ -91,8 +91,8 @@ class Daemon:
                 "audio.ring_seconds or max_connections."
             ) from None
         reporter = Reporter(self._stats, self.store, self._journal, config.logging.log_text)
-        feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
-        self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline.submit, reporter)
+        feed = IngestFeed(self.pipeline.examine, config.vad.tick_ms / 1000)
+        self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline, reporter)
         self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines, self.lacking)
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None

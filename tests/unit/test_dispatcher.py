@@ -65,7 +65,7 @@ def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = ())
         language="en",
         glossary=("Broca",),
         wall_start=0.0,
-        caption=Caption(lambda one, two: one + two),
+        caption=Caption("en"),
         pieces=pieces or (Piece(audio, "firm"),),
         text_before=f"what was said before {sequence}",
     )

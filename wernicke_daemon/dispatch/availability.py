@@ -15,6 +15,7 @@ UNAVAILABLE: dict[StageName, str] = {"diarization": "DIARIZATION_UNAVAILABLE", "
 TOO_LATE: dict[StageName, str] = {"diarization": "DIARIZATION_TIMEOUT", "correction": "LLM_TIMEOUT"}
 OVERLOADED = "OVERLOADED"
 
+
 class Availability:
     """`shedding`, `breaker`: told of how it goes by whoever asks `reason_to_skip`."""
 

@@ -38,6 +38,7 @@ from ipc.messages import (
 from wernicke_daemon.dispatch.answer_check import fits
 from wernicke_daemon.dispatch.availability import OPTIONAL, REQUIRED, TOO_LATE, UNAVAILABLE, Availability
 from wernicke_daemon.dispatch.ledger import Entry, Ledger
+from wernicke_daemon.dispatch.pace import Pace
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.service_clock import ServiceClock
 from wernicke_daemon.dispatch.stage_port import StagePort
@@ -85,7 +86,7 @@ _Entry = Entry[_Request]
 
 
 class Dispatcher:
-    """A StageListener. late_answers: that nobody waited for any more."""
+    """A StageListener. late_answers: that nobody waited for any more. pace: what the recogniser is fast enough for."""
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class Dispatcher:
         """on_job: told of every answered job. on_status: told when a stage comes up (True) or goes down. on_shed: told
         the level of what is left out, when it changes (see Shedding)."""
         self.late_answers = 0
+        self.pace = Pace(policy.final, policy.early_window_s)
         self._policy = policy
         self._on_job = on_job
         self._on_status = on_status
@@ -106,7 +108,7 @@ class Dispatcher:
         self._ledger: Ledger[_Request] = Ledger(policy.credit, policy.max_attempts)
         self._under_way: dict[tuple[str, int], Utterance] = {}  # certain ones, oldest first: how far results are behind
         self._waiting: dict[Piece, tuple[Utterance, Owner]] = {}  # whose text a piece under way is part of
-        self._live: set[StageName] = set()  # stages whose engine takes live jobs
+        self._takes_live = False  # the recogniser's engine does live jobs
         self._ingest_answer: Callable[[IngestResult | None], None] | None = None
         self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)
         self._clock = ServiceClock(policy.restart_grace_s, frozenset(REQUIRED), now)
@@ -140,7 +142,7 @@ class Dispatcher:
     @property
     def takes_live_work(self) -> bool:
         """None while a firm job waits."""
-        able = self._policy.live and "asr" in self._live and self._available.is_up("asr")
+        able = self._policy.live and self._takes_live and self._available.is_up("asr") and self.pace.live_s > 0
         return able and self._available.shedding.level == 0 and not self._ledger.firm_waits("asr")
 
     def begin_early(self, utterance: Utterance, owner: Owner, now: float) -> None:
@@ -186,6 +188,10 @@ class Dispatcher:
         if self._ledger.replace(piece.job_id, work, self._limit_s(audio.seconds)):
             piece.audio, piece.work = audio, work
 
+    def drop(self, piece: Piece) -> None:
+        """A live pass that nobody wants to hear of any more."""
+        self._withdraw_piece(piece)
+
     def depth(self, stage: StageName) -> int:
         return self._ledger.depth(stage)
 
@@ -199,7 +205,9 @@ class Dispatcher:
     def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
         self._take_back(stage, now)
         self._available.up(stage, engine)
-        (self._live.add if live else self._live.discard)(stage)
+        if stage == "asr":
+            self._takes_live = live
+            self.pace.forget()
         self._clock.up(stage, now)
         self._on_status(stage, True)
         self._pump(stage, now)
@@ -309,6 +317,7 @@ class Dispatcher:
         self._on_job(entry.stage, row.kind, timing)
         if request.piece is not None:
             request.piece.timing = timing
+            self.pace.took(row.kind == "live", request.piece.audio.seconds, answer.run_ms / 1000)
         elif request.utterance is not None:
             request.utterance.timings[entry.stage] = timing
 

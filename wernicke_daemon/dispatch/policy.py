@@ -1,5 +1,7 @@
 """The limits and waits of dispatching, as config.toml has them."""
 
+from typing import Literal
+
 import msgspec
 
 from wernicke_daemon.config.schema import Config
@@ -9,7 +11,8 @@ class Policy(msgspec.Struct, frozen=True):
     """Seconds: how long an utterance waits for its speakers after its text; when after its trigger it goes out
     uncorrected; how much of an outage of an optional stage counts against neither; how long a required one may be
     down; from when on results are behind; what a job may take, and that for each second of its audio.
-    asr_context_chars: how much of the text before the recogniser is given. early, live: whether there is such work."""
+    asr_context_chars: how much of the text before the recogniser is given. early, live: whether there is such work. final: what an utterance's early text is made of. early_window_s: from the
+    pause at which early work begins to the end of the utterance."""
 
     diarization_s: float
     correction_s: float
@@ -23,6 +26,8 @@ class Policy(msgspec.Struct, frozen=True):
     asr_context_chars: int = 0
     early: bool = True
     live: bool = True
+    final: Literal["auto", "whole", "phrases"] = "auto"
+    early_window_s: float = 1.5
 
     @classmethod
     def of(cls, config: Config) -> "Policy":
@@ -40,4 +45,6 @@ class Policy(msgspec.Struct, frozen=True):
             asr_context_chars=config.asr.context_chars,
             early=config.asr.early,
             live=config.asr.live,
+            final=config.asr.final,
+            early_window_s=max(0.0, config.vad.silence_s - config.vad.phrase_pause_s),
         )

@@ -23,9 +23,13 @@ class Speed:
             KEEPS * old + new for old, new in zip(sums, news, strict=True)
         )
 
+    @property
+    def known(self) -> bool:
+        return self._x > 0.0
+
     def seconds(self, audio_s: float) -> float:
         """What a job over so much audio needs."""
-        if not self._x:
+        if not self.known:
             return UNKNOWN_S * audio_s
         spread = self._weight * self._xx - self._x * self._x
         if spread < 0.01 * self._xx * self._weight:  # all of about one length

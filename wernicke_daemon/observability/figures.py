@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ipc.messages import STAGES, StageName
+from ipc.messages import STAGES, JobKind, StageName
 from wernicke_daemon.utterances.pieces import StageTiming
 from wernicke_daemon.utterances.utterance import Utterance
 
@@ -55,7 +55,7 @@ class Stats:
         self.warnings.update(utterance.warnings)
         self._latency.add(latency_ms)
 
-    def job(self, stage: StageName, timing: StageTiming) -> None:
+    def job(self, stage: StageName, kind: JobKind, timing: StageTiming) -> None:
         """One answered job of any stage."""
         self._queued[stage].add(timing.queued_ms)
         self._run[stage].add(timing.run_ms)

@@ -8,7 +8,7 @@ results as long, without a place, unless the client is known to have them.
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from wernicke_daemon.sessions.ingest_tick import IngestFeed
 from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.recorder import Reporter
 from wernicke_daemon.sessions.session import Session
-from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.sessions.speculation import Workbench
 from wernicke_daemon.wire.protocol import ServerMessage
 
 _log = structlog.get_logger()
@@ -36,20 +36,20 @@ class _Window(NamedTuple):
 
 
 class Sessions:
-    """Iterates over those that are not over yet. submit: gives an utterance to the dispatcher."""
+    """Iterates over those that are not over yet. bench: who works on their utterances."""
 
     def __init__(
         self,
         config: Config,
         arena: Arena,
         feed: IngestFeed,
-        submit: Callable[[Utterance, Session], None],
+        bench: Workbench,
         reporter: Reporter,
     ) -> None:
         self._config = config
         self._arena = arena
         self._feed = feed
-        self._submit = submit
+        self._bench = bench
         self._reporter = reporter
         self._sessions: dict[str, Session] = {}  # that are not over, by id
         self._windows: dict[str, _Window] = {}  # of those that wait for their client, the longest-waiting first
@@ -105,7 +105,7 @@ class Sessions:
         if ring is None:
             return None
         lines = self._config.correction.context_lines
-        session = Session(session_id, ring, options, lines, self._submit, self._reporter, start)
+        session = Session(session_id, ring, options, lines, self._bench, self._reporter, start)
         self._sessions[session.id] = session
         self._feed.add(session)
         self._run(self._outlive(session))

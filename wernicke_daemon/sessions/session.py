@@ -9,7 +9,7 @@ client is sent (`delivery.py`), and sent again when it comes back (`history.py`)
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ import structlog
 
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
+from ipc.messages import Boundary, IngestOutcome, IngestTask, OpenSpeech, Trigger
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.delivery import Delivery, Send
 from wernicke_daemon.sessions.gaps import UntoldGap
@@ -28,14 +28,17 @@ from wernicke_daemon.sessions.leases import Leases
 from wernicke_daemon.sessions.lifecycle import Lifecycle, SessionState
 from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.sample_account import SampleAccount
+from wernicke_daemon.sessions.speculation import Speculation, Workbench
 from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.caption import Caption
 from wernicke_daemon.utterances.context import Context, Remembered
 from wernicke_daemon.utterances.ordering import InOrder
+from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.results import Outcome
-from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
-from wernicke_daemon.wire.protocol import ServerMessage
+from wernicke_daemon.wire.protocol import PartialStage, ServerMessage
 
 _log = structlog.get_logger()
 
@@ -66,12 +69,12 @@ class Session:
         ring: RingWriter,
         options: Options,
         context_lines: int,
-        submit: Callable[[Utterance, "Session"], None],
+        bench: Workbench,
         records: Records,
         start: StartingPoint | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """submit: gives an utterance to the dispatcher. start: what it goes on from, None for a new session."""
+        """bench: who works on its utterances. start: what it goes on from, None for a new session."""
         start = start or StartingPoint()
         self.id = session_id
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
@@ -81,7 +84,7 @@ class Session:
         self.audio_lock = asyncio.Lock()  # held while audio is taken in, which waits while the ring is full
         self._life = Lifecycle()
         self._clock = clock
-        self._submit = submit
+        self._bench = bench
         self._records = records
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
         self._leases = Leases(start.sample)  # which samples are still needed
@@ -91,6 +94,8 @@ class Session:
         self._history = History()  # what is sent again to a client that comes back
         self._next_sequence = start.sequence  # of its next utterance
         self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
+        self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
+        self._captions: dict[int, Utterance] = {}  # by sequence: those that a client is shown and has no final of
         self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
 
     # --- its client ---
@@ -234,6 +239,8 @@ class Session:
         now: seconds of its clock, monotonic."""
         self._delivery.acknowledge(self.received(), now, last=not self._life.takes_audio)
         self._tell_gap_in_time(now)
+        for utterance in self._captions.values():
+            self._show(utterance)
         return self._intake.take_news(now, listening=self.attached)
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
@@ -245,6 +252,7 @@ class Session:
             for boundary in self._intake.found(outcome):
                 self._begin(boundary)
             self._leases.retain_from = outcome.retain_from
+            self._follow(outcome.open, outcome.examined_to)
             if outcome.dropped_samples:
                 self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
         self._free()
@@ -256,6 +264,7 @@ class Session:
         self._tell_gap_in_time(self._clock.monotonic())
         self._intake.lost(task)
         self._leases.retain_from = end
+        self._follow(None, end)
 
     def _tell_gap_in_time(self, now: float) -> None:
         if self._gap.due(now):
@@ -269,29 +278,58 @@ class Session:
             self._delivery.outcome(gap)
 
     def _begin(self, boundary: Boundary) -> None:
-        sequence = self._next_sequence
-        self._next_sequence += 1
+        now = self._clock.monotonic()
+        utterance, begun_early = self._speculation.end(boundary, now)
         self._account.utterance(boundary.start, boundary.end)
-        self._leases.begin(sequence, boundary.start)
-        utterance = Utterance(
+        self._leases.begin(utterance.sequence, boundary.start)
+        self._captions[utterance.sequence] = utterance
+        utterance.triggered = now
+        (self._bench.confirm if begun_early else self._bench.submit)(utterance, self)
+
+    def _utterance(self, boundary: Boundary, pieces: tuple[Piece, ...], like: Utterance | None) -> Utterance:
+        """like: what it takes the place of, None for a new one."""
+        sequence = like.sequence if like else self._take_sequence()
+        said_s = (self.ring.written - boundary.start) / SAMPLE_RATE
+        return Utterance(
             session=self.id,
             sequence=sequence,
-            buffer_id=_buffer_id(sequence, self._clock.wall()),
+            buffer_id=like.buffer_id if like else _buffer_id(sequence, self._clock.wall()),
             audio=self.ring.handle(boundary.start, boundary.end),
             boundary=boundary,
             language=self.options.language,
             glossary=self.options.glossary,
-            triggered=self._clock.monotonic(),
             wall_start=self._intake.time_of_day(boundary.start),
+            began=like.began if like else self._clock.monotonic() - said_s,
+            caption=like.caption if like else Caption(self.options.language),
+            pieces=pieces,
+            text_before=self._context.text_before(sequence),
         )
-        self._submit(utterance, self)
+
+    def _take_sequence(self) -> int:
+        self._next_sequence += 1
+        return self._next_sequence - 1
+
+    def _follow(self, speech: OpenSpeech | None, heard_to: int) -> None:
+        """Work on what is being said, and take back what turned out to be no utterance."""
+        shows = self.attached and "partial" in self.options.events
+        now = self._clock.monotonic()
+        dropped = self._speculation.follow(speech, heard_to, self.ring.written, shows, now)
+        opened = self._speculation.opened
+        if opened is not None:
+            self._captions[opened.named.sequence] = opened.named
+        if dropped is not None:
+            self._leases.begin(dropped.sequence, self._leases.retain_from)
+            self.audio_released(dropped)
+            self.settled(dropped)
 
     def _free(self) -> None:
         """Give up what nobody needs any more; is the session over?"""
         if self.done.is_set():
             return
         self._intake.free(self._leases.ring_floor())
-        next_sequence = self._leases.first_not_final(self._next_sequence)
+        opened = self._speculation.opened
+        to_come = self._next_sequence if opened is None else opened.named.sequence
+        next_sequence = self._leases.first_not_final(to_come)
         self._records.final_before(self, self._leases.final_before(), next_sequence)
         if self.state is SessionState.ENDED and self._intake.settled and not len(self._leases):
             self._tell_gap()
@@ -303,20 +341,47 @@ class Session:
 
     # --- results: the dispatcher's Owner ---
 
+    def heard(self, piece: Piece) -> None:
+        opened = self._speculation.heard(piece, self._clock.monotonic())
+        if opened is not None:
+            self._show(opened.named)
+
     def recognised(self, utterance: Utterance, shed: bool) -> None:
-        self._context.recognised(utterance.sequence, results.recognised_text(utterance))
+        if utterance.certain:
+            self._context.recognised(utterance.sequence, results.recognised_text(utterance))
+        utterance.context = self._context.texts_before(utterance.sequence)
         if not shed:
-            self.tell("partial", results.recognised(utterance, self.options.words, self._clock.monotonic()))
+            self._caption(utterance, results.recognition_stage(utterance), results.recognised_lines(utterance), [])
+
+    def improved(self, utterance: Utterance, shed: bool) -> None:
+        if not shed:
+            stage: PartialStage = "corrected" if utterance.correction is not None else "diarized"
+            named = self._finals.next == utterance.sequence  # else voices before it have no names yet
+            names = self._context.preview_names(utterance) if named else []
+            self._caption(utterance, stage, utterance.lines, names)
+
+    def _caption(
+        self, utterance: Utterance, stage: PartialStage, lines: Sequence[SpokenLine], names: Sequence[str | None]
+    ) -> None:
+        assert utterance.asr is not None
+        parts = results.segments(lines, results.corrected_texts(utterance, len(lines)), names, self.options.words)
+        if utterance.caption.recognised(stage, parts, utterance.asr.language, utterance.start_s, utterance.end_s):
+            self._speculation.shown_up_to(utterance)
+        self._show(utterance)
+
+    def _show(self, utterance: Utterance) -> None:
+        """The newest state of its text, where there is one to show and somebody to see it."""
+        if not (self.attached and "partial" in self.options.events):
+            return
+        shown = utterance.caption.take(self._clock.monotonic())
+        if shown is not None:
+            heard = self._intake.time_of_day(round(shown.end * SAMPLE_RATE))
+            latency_ms = round((self._clock.wall() - heard) * 1000)
+            self.send(results.partial(utterance, shown, max(0, latency_ms)))
 
     def audio_released(self, utterance: Utterance) -> None:
         self._leases.release_audio(utterance.sequence)
         self._free()
-
-    def context(self, utterance: Utterance) -> tuple[str, ...]:
-        return self._context.texts_before(utterance.sequence)
-
-    def text_before(self, utterance: Utterance) -> str:
-        return self._context.text_before(utterance.sequence)
 
     def settled(self, utterance: Utterance) -> None:
         if self.done.is_set():
@@ -333,6 +398,10 @@ class Session:
         except Exception:  # whatever it is: every sequence ends in something, and the next ones wait for it
             _log.exception("result_failed", session=self.id, sequence=utterance.sequence)
             message = results.failed(utterance)
+        if isinstance(message, protocol.Suppressed):
+            utterance.caption.withdraw()
+            self._show(utterance)
+        del self._captions[utterance.sequence]
         self._records.outcome(self, utterance, message)
 
     def kept(self, utterance: Utterance, message: Outcome) -> None:

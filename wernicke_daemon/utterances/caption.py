@@ -6,11 +6,12 @@ Some of its first characters are *stable*: their phrase has been recognised, or 
 them. What was shown as stable stays as it is until the final, even where a later recognition words it otherwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from rapidfuzz.distance import Levenshtein
 
+from wernicke_daemon.utterances.joining import joined
 from wernicke_daemon.wire.protocol import PartialStage, SegmentOut
 
 SHOWN_EVERY_S = 0.5
@@ -33,10 +34,10 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Caption:
-    """join: puts two texts of the utterance's language together."""
+    """language: of the text, as far as it is known."""
 
-    def __init__(self, join: Callable[[str, str], str]) -> None:
-        self._join = join
+    def __init__(self, language: str) -> None:
+        self.language = language
         self._settled = ""  # text of the recognised phrases; begins with what is stable
         self._live = ""  # text of the open phrase by the last live pass
         self._live_end = 0.0  # seconds of the session's audio up to which that pass heard
@@ -59,12 +60,14 @@ class Caption:
         self._now = Shown("live", whole, len(self._stable), (), start, end)
 
     def recognised(
-        self, stage: PartialStage, text: str, segments: tuple[SegmentOut, ...], start: float, end: float
+        self, stage: PartialStage, segments: tuple[SegmentOut, ...], language: str, start: float, end: float
     ) -> bool:
         """All from the utterance's beginning to `end` has been recognised. False where more than that has been heard
         live already: its text stays, and recognition of the next phrases will replace it."""
         if end < self._live_end:
             return False
+        self.language = language
+        text = joined((segment.text for segment in segments), language)
         self._live = ""
         self._settled = self._stable = self._whole(text)
         self._now = Shown(stage, self._settled, len(self._settled), segments, start, end)
@@ -95,6 +98,9 @@ class Caption:
         self.first_shown = now if self.first_shown is None else self.first_shown
         self.revision += 1
         return shown
+
+    def _join(self, one: str, two: str) -> str:
+        return joined((one, two), self.language)
 
     def _whole(self, text: str) -> str:
         """`text` with the stable text, as it was shown, in place of its own wording of that."""

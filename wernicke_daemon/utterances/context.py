@@ -49,6 +49,14 @@ class Context:
         seconds = seconds_by_speaker(found.turns, len(found.embeddings))
         return self._voices.assign(found.embeddings, seconds, found.same_voice)
 
+    def preview_names(self, utterance: Utterance) -> list[str | None]:
+        """As `names` would give them now; nothing is remembered."""
+        found = utterance.diarization
+        if found is None:
+            return []
+        seconds = seconds_by_speaker(found.turns, len(found.embeddings))
+        return Voices(self._voices.known()).assign(found.embeddings, seconds, found.same_voice)
+
     def kept(self, sequence: int) -> None:
         """That utterance has its result: what is known by it is remembered, and what nobody will ask for forgotten."""
         lines = max(1, self._lines)

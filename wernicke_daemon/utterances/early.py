@@ -18,11 +18,8 @@ SHORTEST_KEPT = SAMPLE_RATE
 FIRST_LIVE = round(0.8 * SAMPLE_RATE)
 """Samples of an utterance (pre-roll included) that the first live pass needs: less is a syllable."""
 
-LONGEST_LIVE = 10 * SAMPLE_RATE
-"""Samples in one live pass, which must be short: it holds up firm work."""
-
-FREEZE_LIVE = 8 * SAMPLE_RATE
-"""Samples of a live pass from which its text is not recognised again: the next one begins after it."""
+FREEZE_LIVE = 0.7
+"""Of the longest live pass there may be: from there on its text is not recognised again, the next one begins after it."""
 
 LIVE_EVERY_S = 0.7
 LIVE_SHARE = 2.0
@@ -65,9 +62,11 @@ class EarlyWork:
         return Resumed(worked_on, kept)
 
     def wanted(self, speech: OpenSpeech) -> Stretch | None:
-        """What is to be recognised now, and is not yet."""
+        """What is to be recognised now, and is not yet; `kept` may be one less after it."""
         if not speech.paused or self.worked_on is not None:
             return None
+        if self.kept and speech.end - self.tail_start < SHORTEST_KEPT:
+            self.tail_start = self.kept.pop().start  # it is recognised with the phrase before it
         self.worked_on = Stretch(self.tail_start, speech.end)
         return self.worked_on
 
@@ -87,14 +86,14 @@ class LivePasses:
     shown_to: int
     phrase_end: int = 0
 
-    def wanted(self, speech: OpenSpeech, heard_to: int) -> Stretch | None:
-        """The next pass, over all up to `heard_to` that is not recognised; None where there is too little, or a pause,
-        which early work is for."""
+    def wanted(self, speech: OpenSpeech, heard_to: int, longest: int) -> Stretch | None:
+        """The next pass, over all up to `heard_to` that is not recognised, or the last `longest` samples of that; None
+        where there is too little, or a pause, which early work is for."""
         if speech.paused:
             self.phrase_end = speech.end
             return None
         start = speech.phrase_start if self.shown_to >= self.phrase_end else self.shown_to
-        start = max(start, heard_to - LONGEST_LIVE)
+        start = max(start, heard_to - longest)
         return Stretch(start, heard_to) if heard_to - speech.start >= FIRST_LIVE and heard_to > start else None
 
 

@@ -9,14 +9,14 @@ class InOrder(Generic[T]):
     """Numbers count from `first` without holes; each is put once."""
 
     def __init__(self, first: int = 1) -> None:
-        self._next = first
+        self.next = first  # the number that leaves next
         self._waiting: dict[int, T] = {}
 
     def put(self, sequence: int, item: T) -> list[T]:
         """The items that may leave now, oldest first."""
         self._waiting[sequence] = item
         released = []
-        while self._next in self._waiting:
-            released.append(self._waiting.pop(self._next))
-            self._next += 1
+        while self.next in self._waiting:
+            released.append(self._waiting.pop(self.next))
+            self.next += 1
         return released

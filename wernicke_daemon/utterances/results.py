@@ -6,12 +6,14 @@ import msgspec
 
 from ipc.messages import Word
 from wernicke_daemon.utterances.caption import Shown
+from wernicke_daemon.utterances.joining import joined
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import (
     Error,
     Final,
     Partial,
+    PartialStage,
     SegmentOut,
     Suppressed,
     TimestampRange,
@@ -22,14 +24,10 @@ from wernicke_daemon.wire.protocol import (
 Outcome = Final | Error | Suppressed
 """What became of an utterance: each has exactly one."""
 
+RECOGNISERS_OWN = ("whisper", "pocketsphinx", "none")
+"""What `AsrResult.alignment` says where words have the times that the recogniser gave them."""
+
 UNSPEAKABLE = "This utterance could not be put into words; the daemon's log says why. The next ones are not affected."
-
-NO_BLANKS = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km", "bo"})
-"""Languages written without blanks between words: their segments are joined with nothing."""
-
-
-def joined(texts: Sequence[str], language: str) -> str:
-    return ("" if language in NO_BLANKS else " ").join(text for text in texts if text)
 
 
 def outcome(utterance: Utterance, names: Sequence[str | None], words: bool, now: float) -> Outcome:
@@ -49,7 +47,7 @@ def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: f
     """names: the session-wide name of each local voice. words: whether the client wants word times. now: seconds of
     the clock that `triggered` is of."""
     assert utterance.asr is not None
-    parts = segments(utterance.lines, corrected_texts(utterance), names, words)
+    parts = segments(utterance.lines, corrected_texts(utterance, len(utterance.lines)), names, words)
     return Final(
         session_id=utterance.session,
         buffer_id=utterance.buffer_id,
@@ -69,12 +67,13 @@ def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: f
     )
 
 
-def partial(session: str, sequence: int, buffer_id: str, revision: int, shown: Shown, latency_ms: int) -> Partial:
+def partial(utterance: Utterance, shown: Shown, latency_ms: int) -> Partial:
+    """shown: the newest state of its caption. latency_ms: since the end of the audio that it is of was received."""
     return Partial(
-        session_id=session,
-        buffer_id=buffer_id,
-        sequence=sequence,
-        revision=revision,
+        session_id=utterance.session,
+        buffer_id=utterance.buffer_id,
+        sequence=utterance.sequence,
+        revision=utterance.caption.revision,
         stage=shown.stage,
         text=shown.text,
         stable_chars=shown.stable_chars,
@@ -82,6 +81,12 @@ def partial(session: str, sequence: int, buffer_id: str, revision: int, shown: S
         timestamp_range=TimestampRange(round(shown.start, 3), round(shown.end, 3)),
         latency_ms=latency_ms,
     )
+
+
+def recognition_stage(utterance: Utterance) -> PartialStage:
+    """Whether the words of the recognised text are timed by a model of its own."""
+    assert utterance.asr is not None
+    return "asr" if utterance.asr.alignment in RECOGNISERS_OWN else "aligned"
 
 
 def recognised_lines(utterance: Utterance) -> tuple[SpokenLine, ...]:
@@ -119,10 +124,9 @@ def _revision(utterance: Utterance) -> int:
     return 1 + (utterance.diarization is not None) + (utterance.correction is not None)
 
 
-def corrected_texts(utterance: Utterance) -> Sequence[str | None]:
-    if utterance.correction is None:
-        return [None] * len(utterance.lines)
-    return utterance.correction.texts
+def corrected_texts(utterance: Utterance, lines: int) -> Sequence[str | None]:
+    """For each of its lines, None where it stands as it was recognised."""
+    return [None] * lines if utterance.correction is None else utterance.correction.texts
 
 
 def _range(utterance: Utterance) -> TimestampRange:

@@ -38,6 +38,7 @@ class Utterance:
     language: str
     glossary: tuple[str, ...]
     wall_start: float  # seconds since 1970 of its first sample
+    began: float  # seconds of the front's monotonic clock at which that was received
     caption: Caption  # what its client has been shown of it
     pieces: tuple[Piece, ...]  # its audio, as it is recognised; in order
     certain: bool = True  # its end is: what is there of it goes into the final
