@@ -1,6 +1,7 @@
 """Recognition with Whisper on CTranslate2. Models are read from this machine only, never downloaded."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,16 @@ class FasterWhisper:
             ) from error
 
     def process(self, work: Work, read_audio: ReadAudio) -> AsrResult:
-        """Raises EngineFailed where the model does not know the client's language, StaleHandle."""
+        """Raises EngineFailed where the model does not know the client's language, JobCancelled, StaleHandle."""
         return self._recognise(work, read_audio, share=1)
 
     def process_smaller(self, work: Work, read_audio: ReadAudio) -> AsrResult:
         """Half the beam, and half the texts where decoding samples: what is decoded at once is Whisper's batch."""
         return self._recognise(work, read_audio, share=2)
+
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        """Asked before each attempt at a text."""
+        self._whisper.unwanted = unwanted
 
     def release(self) -> None:
         """Nothing to do, and no way to do it: CTranslate2 gives cached memory back when its queue is empty, which is
@@ -164,10 +169,10 @@ class FasterWhisper:
         )
 
     def _open(self, directory: Path, compute_type: str) -> Any:
-        from faster_whisper import WhisperModel
+        from stages.asr.short_context import ShortContextModel
 
         try:
-            return WhisperModel(
+            return ShortContextModel(
                 str(directory),
                 device=self._device,
                 compute_type=compute_type,
