@@ -8,13 +8,13 @@ import structlog
 from msgspec.structs import replace
 
 from ipc.audio_handle import Audio
-from ipc.errors import one_line
+from ipc.errors import JobCancelled, one_line
 from ipc.messages import AsrResult, AsrWork, GpuMemory, Result, Work
 from ipc.settings import StageSettings
 from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
 from stages.asr.alignment.words import into_words
-from stages.engine import Engine, GpuEngine, ReadAudio
+from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, StoppableEngine
 from stages.gpu.errors import is_out_of_memory
 
 ALIGNMENT_UNAVAILABLE: Final = "ALIGNMENT_UNAVAILABLE"
@@ -41,9 +41,11 @@ class Aligned:
     def __init__(self, recogniser: Engine, settings: StageSettings) -> None:
         self.name = recogniser.name
         self.model = recogniser.model
+        self.live = isinstance(recogniser, LiveEngine) and recogniser.live
         self._recogniser = recogniser
         self._settings = settings
         self._aligner: WhisperxAligner | None = None
+        self._unwanted: Callable[[], bool] = lambda: False
 
     def load(self) -> None:
         """Raises EngineUnavailable, also where `alignment.engine` is "whisperx" and that is not to be had."""
@@ -66,6 +68,12 @@ class Aligned:
         recogniser = self._recogniser
         smaller = recogniser.process_smaller if isinstance(recogniser, GpuEngine) else recogniser.process
         return self._process(smaller, work, read_audio)
+
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        """Asked before words are aligned, and by the recogniser when it likes."""
+        self._unwanted = unwanted
+        if isinstance(self._recogniser, StoppableEngine):
+            self._recogniser.stop_when(unwanted)
 
     def release(self) -> None:
         if isinstance(self._recogniser, GpuEngine):
@@ -90,6 +98,10 @@ class Aligned:
         result = recognise(work, read_once)
         if not (isinstance(work, AsrWork) and isinstance(result, AsrResult)):
             raise TypeError(f"a recogniser made {type(result).__name__} of {type(work).__name__}")
+        if work.kind == "live":
+            return result
+        if self._unwanted():
+            raise JobCancelled("the job is no longer wanted")
         return self._timed(in_words(result), read_once(work.audio))
 
     def _timed(self, result: AsrResult, audio: Audio) -> AsrResult:

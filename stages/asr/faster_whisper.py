@@ -1,6 +1,7 @@
 """Recognition with Whisper on CTranslate2. Models are read from this machine only, never downloaded."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import structlog
 from ipc import gpu
 from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import EngineFailed, EngineUnavailable, one_line
-from ipc.messages import AsrResult, AsrWork, GpuMemory, StageName, Work
+from ipc.messages import AsrResult, AsrWork, GpuMemory, JobKind, StageName, Work
 from ipc.settings import AsrSettings, StageSettings
 from stages import offline
 from stages.asr import cublas
@@ -36,6 +37,7 @@ class FasterWhisper:
     """
 
     name = "faster_whisper"
+    live = True
 
     def __init__(self, stage: StageName, settings: StageSettings) -> None:
         self.model = Path(settings.asr.model).name
@@ -62,7 +64,8 @@ class FasterWhisper:
         """Raises EngineUnavailable: on a GPU, missing libraries show only when they are first needed."""
         noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
         try:
-            self._transcribe(noise * np.float32(0.001), self._settings.language, WhisperPrompt(None, None))
+            options = decoding(self._settings, share=1, kind="firm")
+            self._transcribe(noise * np.float32(0.001), self._settings.language, WhisperPrompt(None, None), options)
         except Exception as error:
             raise EngineUnavailable(
                 f"the Whisper model {self.model} does not run here ({one_line(error)}): for a GPU install "
@@ -70,12 +73,16 @@ class FasterWhisper:
             ) from error
 
     def process(self, work: Work, read_audio: ReadAudio) -> AsrResult:
-        """Raises EngineFailed where the model does not know the client's language, StaleHandle."""
+        """Raises EngineFailed where the model does not know the client's language, JobCancelled, StaleHandle."""
         return self._recognise(work, read_audio, share=1)
 
     def process_smaller(self, work: Work, read_audio: ReadAudio) -> AsrResult:
         """Half the beam, and half the texts where decoding samples: what is decoded at once is Whisper's batch."""
         return self._recognise(work, read_audio, share=2)
+
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        """Asked before each attempt at a text."""
+        self._whisper.unwanted = unwanted
 
     def release(self) -> None:
         """Nothing to do, and no way to do it: CTranslate2 gives cached memory back when its queue is empty, which is
@@ -98,19 +105,20 @@ class FasterWhisper:
         if not self._knows(work.language):
             raise EngineFailed(f"the Whisper model {self.model} does not know the language {work.language!r}")
         prompt = make_prompt(work.glossary, work.context, self._encode)
-        return self._transcribe(read_audio(work.audio), work.language, prompt, share)
+        options = decoding(self._settings, share, work.kind)
+        return self._transcribe(read_audio(work.audio), work.language, prompt, options)
 
-    def _transcribe(self, audio: Audio, language: str, prompt: WhisperPrompt, share: int = 1) -> AsrResult:
+    def _transcribe(self, audio: Audio, language: str, prompt: WhisperPrompt, options: dict[str, Any]) -> AsrResult:
         found, info = self._whisper.transcribe(
             audio,
             language=None if language == "auto" else language,
             vad_filter=False,
-            word_timestamps=True,
             **prompt._asdict(),
-            **decoding(self._settings, share),
+            **options,
         )
         segments = tuple(to_segments(found, len(audio) / SAMPLE_RATE))
-        return AsrResult(info.language, float(info.language_probability), segments, alignment="whisper")
+        alignment = "whisper" if options["word_timestamps"] else "none"
+        return AsrResult(info.language, float(info.language_probability), segments, alignment)
 
     def _encode(self, text: str) -> list[int]:
         return list(self._whisper.hf_tokenizer.encode(text, add_special_tokens=False).ids)
@@ -164,10 +172,10 @@ class FasterWhisper:
         )
 
     def _open(self, directory: Path, compute_type: str) -> Any:
-        from faster_whisper import WhisperModel
+        from stages.asr.short_context import ShortContextModel
 
         try:
-            return WhisperModel(
+            return ShortContextModel(
                 str(directory),
                 device=self._device,
                 compute_type=compute_type,
@@ -182,15 +190,18 @@ class FasterWhisper:
             ) from error
 
 
-def decoding(settings: AsrSettings, share: int) -> dict[str, Any]:
+def decoding(settings: AsrSettings, share: int, kind: JobKind) -> dict[str, Any]:
     """How a text is searched for, as options of faster-whisper's transcribe(). share: 2 keeps half as many at once.
 
-    Within an utterance the text so far is no condition of the text to come: that feeds loops of invented text.
+    A live text is the likeliest next piece after piece, looked for once and not timed. Within an utterance the text so
+    far is no condition of the text to come: that feeds loops of invented text.
     """
+    live = kind == "live"
     return {
-        "beam_size": max(1, settings.beam_size // share),
+        "beam_size": 1 if live else max(1, settings.beam_size // share),
         "best_of": max(1, SAMPLED_TEXTS // share),
-        "temperature": settings.temperatures,
+        "temperature": settings.temperatures[:1] if live else settings.temperatures,
+        "word_timestamps": not live,
         "no_speech_threshold": settings.no_speech_threshold,
         "log_prob_threshold": settings.log_prob_threshold,
         "compression_ratio_threshold": settings.compression_ratio_threshold,

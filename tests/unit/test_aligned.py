@@ -5,16 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import structlog
+from msgspec.structs import replace
 
 from ipc.audio_handle import Audio, AudioHandle
-from ipc.errors import EngineUnavailable
+from ipc.errors import EngineUnavailable, JobCancelled
 from ipc.messages import AsrResult, AsrWork, Segment, Word
 from ipc.model_names import ALIGNMENT_MODELS
 from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
-from stages.asr.aligned import choose, with_times
+from stages.asr.aligned import Aligned, choose, with_times
 from stages.asr.alignment import model_files
-from stages.asr.alignment.whisperx import Alignment
+from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
 from stages.asr.pocketsphinx import PocketSphinx
+from stages.engine import LiveEngine
 from stages.process import engine_registry
 from tests.tiny_whisper import build_tiny_whisper
 
@@ -78,6 +80,46 @@ def test_whispers_own_pieces_are_joined_to_words(tmp_path: Path, engine: str, wh
     assert (aligned.name, aligned.model, result.alignment, result.warnings) == ("faster_whisper", "tiny", "whisper", ())
     [line] = [line for line in lines if line["event"] == "alignment_chosen"]
     assert line["engine"] == "whisper" and why in line["why"]
+
+
+@pytest.fixture
+def aligned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aligned:
+    """A real recogniser; of the aligner only that it would be asked."""
+    settings = StageSettings(asr=AsrSettings(model=str(build_tiny_whisper(tmp_path / "tiny", TEXT)), language="ja"))
+    aligner = WhisperxAligner(settings)
+    monkeypatch.setattr("stages.asr.aligned.choose", lambda settings: (aligner, "for a test"))
+    monkeypatch.setattr(aligner, "align", lambda segments, audio, language: Alignment("m", (NEW,) * len(segments)))
+    engine = engine_registry.create("asr", "faster_whisper", settings)
+    engine.load()
+    assert isinstance(engine, Aligned)
+    return engine
+
+
+def test_a_live_text_is_not_aligned(aligned: Aligned) -> None:
+    """Early and firm ones are."""
+    live = aligned.process(replace(WORK, kind="live"), hear)
+    assert [(segment.text, segment.words) for segment in live.segments] == [(TEXT, ())]
+    assert live.alignment == "none"
+    assert aligned.process(replace(WORK, kind="early"), hear).segments == (NEW,)
+    assert aligned.process(WORK, hear).alignment == "m"
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_what_is_cancelled_meanwhile_is_not_aligned(aligned: Aligned, asked: int) -> None:
+    """The recogniser asks before its attempt, and whether words are to be aligned is asked after it."""
+    answers = [True] * (2 - asked) + [False] * asked
+    aligned.stop_when(lambda: answers.pop())
+    with pytest.raises(JobCancelled):
+        aligned.process(WORK, hear)
+    assert len(answers) == 1 - asked
+
+
+def test_who_takes_live_jobs() -> None:
+    """Every recogniser, behind an aligner too."""
+    for settings in (configured("auto", "en"), configured("whisperx", "en")):
+        for name in engine_registry.ENGINES["asr"]:
+            engine = engine_registry.create("asr", name, settings)
+            assert isinstance(engine, LiveEngine) and engine.live
 
 
 def test_pocketsphinx_times_its_words_itself() -> None:

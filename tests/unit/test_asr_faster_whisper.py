@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineFailed
@@ -182,6 +183,21 @@ def options_of(engine: FasterWhisper, monkeypatch: pytest.MonkeyPatch, act: Call
     notes = heard_by(engine._whisper, "transcribe", monkeypatch, lambda result: result[1].transcription_options)
     act()
     return notes
+
+
+def test_a_live_text_is_looked_for_once_and_not_timed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beam 1, the first temperature, no words; the text is that of a firm job here."""
+    engine = loaded(model)
+    results: list[AsrResult] = []
+    live = replace(job(6.0), kind="live")
+    (used,) = options_of(engine, monkeypatch, lambda: results.append(engine.process(live, read)))
+    assert (used.beam_size, tuple(used.temperatures), used.word_timestamps) == (1, (0.0,), False)
+    ((segment,), alignment) = results[0].segments, results[0].alignment
+    assert (segment.text, segment.words, alignment) == (TEXT, (), "none")
+
+
+def test_an_early_job_is_done_as_a_firm_one(engine: FasterWhisper) -> None:
+    assert engine.process(replace(job(6.0), kind="early"), read) == engine.process(job(6.0), read)
 
 
 def test_a_doubtful_text_where_nothing_may_be_said_is_left_out(model: Path) -> None:

@@ -139,6 +139,15 @@ def test_full_scale_samples_do_not_wrap_round() -> None:
     assert to_int16(np.array([-2, 1], np.float32)).tolist() == [-32767, 16384]
 
 
+def test_a_live_job_gives_the_text_alone(engine: PocketSphinx, utterances: list[tuple[Audio, str]]) -> None:
+    """The same text as a firm one, without words."""
+    audio, reference = utterances[5]
+    work = AsrWork(AudioHandle("arena", 0, 1, 0, len(audio)), "en", kind="live")
+    result = engine.process(work, lambda handle: audio)
+    assert (text(result), result.alignment) == (reference, "none")
+    assert not any(segment.words for segment in result.segments)
+
+
 def test_another_language_stops_the_start_with_the_ways_out() -> None:
     """Japanese asked of the English engine is refused before anything is loaded."""
     with pytest.raises(EngineUnavailable, match=r"English only.*faster_whisper.*asr\.language = \"en\""):

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faster_whisper import WhisperModel
 from structlog.testing import capture_logs
 
 from ipc.errors import EngineUnavailable
 from ipc.messages import GpuMemory
 from stages.asr.compute_type import gpu_needs
 from stages.asr.faster_whisper import FasterWhisper
+from stages.asr.short_context import ShortContextModel
 from stages.asr.whisper_files import model_directory
 from tests.tiny_whisper import build_tiny_whisper, whisper_engine
 
@@ -171,16 +171,16 @@ def card(monkeypatch: pytest.MonkeyPatch) -> PretendCard:
     def pretend(free_mib: int | None) -> list[dict[str, Any]]:
         opened: list[dict[str, Any]] = []
 
-        def open_model(directory: str, **options: Any) -> WhisperModel:
+        def open_model(directory: str, **options: Any) -> ShortContextModel:
             opened.append(options)
-            return WhisperModel(directory, device="cpu", compute_type="float32")
+            return ShortContextModel(directory, device="cpu", compute_type="float32")
 
         monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
         monkeypatch.setattr("ctranslate2.get_supported_compute_types", lambda device: {"float16", "int8_float16"})
         monkeypatch.setattr("ipc.gpu.figures", lambda: None if free_mib is None else {"free_mib": free_mib})
         monkeypatch.setattr("ipc.gpu.process_mib", {os.getpid(): 4321}.get)
         monkeypatch.setattr("stages.asr.cublas.make_findable", lambda: None)
-        monkeypatch.setattr("faster_whisper.WhisperModel", open_model)
+        monkeypatch.setattr("stages.asr.short_context.ShortContextModel", open_model)
         return opened
 
     return pretend

@@ -11,10 +11,11 @@ from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import AudioHandle
 from ipc.channels import Boot, new_keys
 from ipc.errors import JobCancelled
-from ipc.messages import AsrResult, AsrWork, Cancel, Done, Failed, Job, Work
+from ipc.messages import AsrResult, AsrWork, Cancel, Done, Failed, FromStage, Init, Job, Ready, StageName, Work
+from ipc.settings import DiarizationSettings, StageSettings
 from stages.engine import ReadAudio
 from stages.process.control import Control
-from stages.process.worker import Worker
+from stages.process.worker import Worker, start_engine
 from stages.testing.faults import Faults
 
 RESULT = AsrResult("en", 1.0, (), "none")
@@ -95,6 +96,18 @@ def test_a_job_cancelled_before_its_start_is_not_begun(worker: Worker, engine: I
     answer = worker.do(job(7))
     assert isinstance(answer, Failed) and answer.code == "CANCELLED"
     assert engine.parts == 0
+
+
+@pytest.mark.parametrize(("stage", "live"), [("asr", True), ("diarization", False)])
+def test_ready_says_whether_live_jobs_are_taken(
+    control: Control, monkeypatch: pytest.MonkeyPatch, stage: StageName, live: bool
+) -> None:
+    """By the engine that was chosen."""
+    said: list[FromStage] = []
+    monkeypatch.setattr(control, "report", said.append)
+    settings = StageSettings(diarization=DiarizationSettings(engine="none"), sleep_ms={"asr": 0.0})
+    assert start_engine(stage, Init("", settings), control, Faults(stage, 1, ())) is not None
+    assert isinstance(said[-1], Ready) and said[-1].live is live
 
 
 def test_another_jobs_cancel_stops_nothing(worker: Worker, engine: InTwoParts, control: Control) -> None:
