@@ -192,6 +192,10 @@ class Dispatcher:
         """A live pass that nobody wants to hear of any more."""
         self._withdraw_piece(piece)
 
+    def is_firm(self, job_id: int) -> bool:
+        """Whether that job, which is not answered, counts."""
+        return self._ledger.kind(job_id) == "firm"
+
     def depth(self, stage: StageName) -> int:
         return self._ledger.depth(stage)
 
@@ -313,7 +317,15 @@ class Dispatcher:
         row, request = entry.row, entry.subject
         queued_ms = (now - row.created) * 1000 - answer.run_ms
         timing = StageTiming(max(0.0, queued_ms), answer.run_ms, max(1, row.attempts))
-        _log.debug("job", stage=entry.stage, job=row.job_id, session=row.session, run_ms=round(answer.run_ms, 1))
+        _log.debug(
+            "job",
+            stage=entry.stage,
+            job=row.job_id,
+            session=row.session,
+            kind=row.kind,
+            audio_s=round(row.work.audio.seconds, 1) if isinstance(row.work, AsrWork | DiarizationWork) else None,
+            run_ms=round(answer.run_ms, 1),
+        )
         self._on_job(entry.stage, row.kind, timing)
         if request.piece is not None:
             request.piece.timing = timing

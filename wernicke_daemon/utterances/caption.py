@@ -6,8 +6,6 @@ Some of its first characters are *stable*: their phrase has been recognised, or 
 them. What was shown as stable stays as it is until the final, even where a later recognition words it otherwise.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 from rapidfuzz.distance import Levenshtein
 
@@ -16,6 +14,10 @@ from wernicke_daemon.wire.protocol import PartialStage, SegmentOut
 
 SHOWN_EVERY_S = 0.5
 """At least so long between two partials of an utterance: a client that prints each of them is not flooded."""
+
+LIVE_TAIL_S = 0.3
+"""A live pass may reach so far beyond the end of its phrase, into the pause: `vad.phrase_pause_s` less
+`vad.post_roll_s`, and a look at new audio."""
 
 MOST_SHIFT = 12
 """Characters by which a later wording may be longer or shorter than the stable text that it stands for."""
@@ -43,8 +45,7 @@ class Caption:
         self._live_end = 0.0  # seconds of the session's audio up to which that pass heard
         self._stable = ""  # the longest stable text so far
         self._now: Shown | None = None  # the state that is to be shown
-        self._said: tuple[str, Sequence[str | None]] | None = None  # what was shown last: text, and who said it
-        self._at = (0.0, 0.0)  # seconds of audio that was of
+        self._said: Shown | None = None  # what was shown last
         self._shown_at = 0.0
         self.revision = 0  # partials shown so far
         self.first_shown: float | None = None  # seconds, of the clock passed in
@@ -64,7 +65,7 @@ class Caption:
     ) -> bool:
         """All from the utterance's beginning to `end` has been recognised. False where more than that has been heard
         live already: its text stays, and recognition of the next phrases will replace it."""
-        if end < self._live_end:
+        if end + LIVE_TAIL_S < self._live_end:
             return False
         self.language = language
         text = joined((segment.text for segment in segments), language)
@@ -81,7 +82,7 @@ class Caption:
     def withdraw(self) -> None:
         """It turned out to be no utterance: what was shown is taken back, at once. Nothing comes after it."""
         self._stable = self._settled = self._live = ""
-        self._now = Shown("withdrawn", "", 0, (), *self._at) if self.revision else None
+        self._now = Shown("withdrawn", "", 0, (), self._said.start, self._said.end) if self._said else None
         self._shown_at = -SHOWN_EVERY_S
 
     def take(self, now: float) -> Shown | None:
@@ -90,14 +91,17 @@ class Caption:
         if shown is None or now - self._shown_at < SHOWN_EVERY_S:
             return None
         self._now = None
-        said = (shown.text, [segment.speaker for segment in shown.segments if segment.speaker])
-        if said == self._said or not (shown.text or shown.stage == "withdrawn"):
+        if self._says_the_same(shown) or not (shown.text or shown.stage == "withdrawn"):
             return None
-        self._said, self._at = said, (shown.start, shown.end)
-        self._shown_at = self.last_shown = now
+        self._said, self._shown_at, self.last_shown = shown, now, now
         self.first_shown = now if self.first_shown is None else self.first_shown
         self.revision += 1
         return shown
+
+    def _says_the_same(self, shown: Shown) -> bool:
+        """The words that were shown last, and no more of who said them."""
+        said, speakers = self._said, _speakers(shown)
+        return said is not None and said.text == shown.text and speakers in ([], _speakers(said))
 
     def _join(self, one: str, two: str) -> str:
         return joined((one, two), self.language)
@@ -110,6 +114,10 @@ class Caption:
         around = range(max(0, len(stable) - MOST_SHIFT), min(len(text), len(stable) + MOST_SHIFT) + 1)
         end = min(around, key=lambda end: (Levenshtein.distance(stable, text[:end]), abs(end - len(stable))), default=0)
         return stable + text[end:]
+
+
+def _speakers(shown: Shown) -> list[str]:
+    return [segment.speaker for segment in shown.segments if segment.speaker]
 
 
 def _common(one: str, two: str) -> int:

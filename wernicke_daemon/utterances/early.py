@@ -87,14 +87,14 @@ class LivePasses:
     phrase_end: int = 0
 
     def wanted(self, speech: OpenSpeech, heard_to: int, longest: int) -> Stretch | None:
-        """The next pass, over all up to `heard_to` that is not recognised, or the last `longest` samples of that; None
+        """The next pass, over all up to `heard_to` that is not recognised, or the first `longest` samples of that; None
         where there is too little, or a pause, which early work is for."""
         if speech.paused:
             self.phrase_end = speech.end
             return None
         start = speech.phrase_start if self.shown_to >= self.phrase_end else self.shown_to
-        start = max(start, heard_to - longest)
-        return Stretch(start, heard_to) if heard_to - speech.start >= FIRST_LIVE and heard_to > start else None
+        end = min(heard_to, start + longest)
+        return Stretch(start, end) if heard_to - speech.start >= FIRST_LIVE and end > start else None
 
 
 @dataclass

@@ -1,0 +1,313 @@
+"""A whole session in simulated time: real endpointing, session and dispatcher; stages that only take time, and may die.
+
+What a stage recognises says which audio it was given, so that results can be compared. Nothing sleeps.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from ipc.arena import Arena, ArenaReader
+from ipc.audio_handle import SAMPLE_RATE, AudioHandle
+from ipc.messages import (
+    STAGES,
+    AsrResult,
+    AsrWork,
+    CorrectionResult,
+    CorrectionWork,
+    DiarizationResult,
+    DiarizationWork,
+    Done,
+    Failed,
+    IngestWork,
+    Job,
+    JobKind,
+    Result,
+    Segment,
+    StageName,
+    Turn,
+)
+from ipc.settings import StageSettings, VadSettings
+from stages.ingest.engine import EnergyIngest
+from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner
+from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.sessions.clock import Clock
+from wernicke_daemon.sessions.options import Options
+from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.utterances.pieces import Piece
+from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.wire.audio import AudioFormat
+from wernicke_daemon.wire.protocol import Error, Final, Partial, ServerMessage, Suppressed
+
+TICK_S = 0.05
+WORD = SAMPLE_RATE // 4
+"""Samples of speech that are one word to the recogniser of the simulation."""
+
+LIVE_SHARE = 0.6
+AFTER_DEATH_S = 0.3
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds that stages take: recognition so much, and so much for each second of audio."""
+
+    asr: float = 0.6
+    asr_per_audio: float = 0.04
+    diarization: float = 0.5
+    correction: float = 1.0
+
+    def of(self, job: Job) -> float:
+        match job.work:
+            case AsrWork(audio=audio, kind=kind):
+                return (self.asr + self.asr_per_audio * audio.seconds) * (LIVE_SHARE if kind == "live" else 1.0)
+            case DiarizationWork():
+                return self.diarization
+            case CorrectionWork():
+                return self.correction
+        return 0.0
+
+
+@dataclass(order=True)
+class _Event:
+    at: float
+    number: int
+    act: Callable[[], None] = field(compare=False)
+
+
+class SimulatedStage:
+    """A StagePort: one job after another. A correction that is cancelled ends at once, recognition does not."""
+
+    def __init__(self, stage: StageName, world: "Simulation") -> None:
+        self.stage = stage
+        self.alive = True
+        self.working: Job | None = None
+        self._world = world
+        self._waiting: list[Job] = []
+        self._cancelled: set[int] = set()
+
+    def send(self, job: Job) -> None:
+        assert self.alive
+        self._waiting.append(job)
+        self._next()
+
+    def cancel(self, job_id: int) -> None:
+        self._cancelled.add(job_id)
+        if self.stage == "correction" and self.working is not None and self.working.job_id == job_id:
+            job, self.working = self.working, None
+            self._answer(Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0))
+
+    def kill(self) -> None:
+        """The process dies; another is there AFTER_DEATH_S later."""
+        if not self.alive:
+            return
+        self.alive, self.working = False, None
+        self._waiting.clear()
+        world = self._world
+        world.dispatcher.stage_down(self.stage, False, world.now)
+        world.after(AFTER_DEATH_S, self._start)
+
+    def _start(self) -> None:
+        self.alive = True
+        self._world.dispatcher.stage_up(self.stage, "simulated", True, self._world.now)
+
+    def _next(self) -> None:
+        if self.working is not None or not self._waiting:
+            return
+        job = self._waiting.pop(0)
+        if job.job_id in self._cancelled:
+            self._answer(Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0))
+            return
+        self.working = job
+        self._world.dispatcher.job_started(self.stage, job.job_id)
+        takes = self._world.times.of(job)
+        self._world.worked(job, takes)
+        self._world.after(takes, lambda: self._finish(job, takes))
+
+    def _finish(self, job: Job, took: float) -> None:
+        if self.working is job:
+            self.working = None
+            self._answer(Done(job.job_id, self._world.result(job), took * 1000))
+
+    def _answer(self, answer: Done | Failed) -> None:
+        self._world.after(0.0, lambda: self._world.dispatcher.job_answered(self.stage, answer, self._world.now))
+        self._world.after(0.0, self._next)
+
+
+@dataclass
+class Heard:
+    """What the client got. at: seconds since the beginning."""
+
+    at: float
+    message: ServerMessage
+
+
+class Simulation:
+    """One session. work_s: seconds of recognition by kind."""
+
+    def __init__(self, policy: Policy, vad: VadSettings, times: Times) -> None:
+        self.now = 0.0
+        self.times = times
+        self.heard: list[Heard] = []
+        self.work_s: dict[JobKind, float] = {"firm": 0.0, "early": 0.0, "live": 0.0}
+        self.dispatcher = Dispatcher(policy, lambda *_: None, lambda *_: None, self.now)
+        self.stages = {stage: SimulatedStage(stage, self) for stage in STAGES}
+        self.dispatcher.connect(self.stages)
+        for stage in STAGES:
+            self.dispatcher.stage_up(stage, "simulated", stage == "asr", self.now)
+        self._events: list[_Event] = []
+        self._numbers = count()
+        self._ingest = EnergyIngest("ingest", StageSettings(vad=vad))
+        self._arena = Arena(1, 120 * SAMPLE_RATE)
+        self._reader = ArenaReader(self._arena.geometry)
+        ring = self._arena.acquire()
+        assert ring is not None
+        options = Options(AudioFormat(SAMPLE_RATE, 1, "f32le"), "en", events=frozenset({"partial", "suppressed"}))
+        clock = Clock(lambda: self.now, lambda: 1e9 + self.now)
+        self.session = Session("s", ring, options, 3, self, self, clock=clock)
+        self.session.attach(lambda message: self.heard.append(Heard(self.now, message)))
+
+    def close(self) -> None:
+        self._reader.close()
+        self._arena.close()
+
+    # --- time ---
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._events, _Event(self.now + seconds, next(self._numbers), act))
+
+    def _until(self, at: float) -> None:
+        while self._events and self._events[0].at <= at:
+            event = heapq.heappop(self._events)
+            self.now = event.at
+            event.act()
+        self.now = at
+
+    async def play(self, speech: Sequence[tuple[float, float]], total_s: float, withholds: bool = False) -> None:
+        """speech: seconds [start, end) in which somebody speaks. withholds: silence is not sent. Then all results."""
+        for tick in range(round(total_s / TICK_S)):
+            at = tick * TICK_S
+            loud = any(start <= at < end for start, end in speech)
+            if loud or not withholds:
+                await self.session.feed(np.full(round(TICK_S * SAMPLE_RATE), 0.3 * loud, "<f4").tobytes())
+            self._tick(at + TICK_S)
+        await self.session.end_utterance("stop")
+        while not self.session.done.is_set():
+            self._tick(self.now + TICK_S)
+
+    def _tick(self, at: float) -> None:
+        self._until(at)
+        task = self.session.take_news(self.now)
+        if task is not None:
+            [outcome] = self._ingest.process(IngestWork((task,)), self._reader.read).outcomes
+            self.session.commit(task, outcome)
+        self.dispatcher.check_deadlines(self.now)
+
+    def kill_counting_firm(self, stage: StageName) -> int:
+        """Kill it. 1 if it was at a job that counts."""
+        job = self.stages[stage].working
+        firm = job is not None and self.dispatcher.is_firm(job.job_id)
+        self.stages[stage].kill()
+        return int(firm)
+
+    # --- what stages find ---
+
+    def worked(self, job: Job, seconds: float) -> None:
+        if isinstance(job.work, AsrWork):
+            self.work_s[job.work.kind] += seconds
+
+    def result(self, job: Job) -> Result:
+        match job.work:
+            case AsrWork(audio=audio):
+                return AsrResult("en", 1.0, tuple(self._segments(audio)), "whisper")
+            case DiarizationWork():
+                return DiarizationResult((Turn(0.0, 60.0, 0),), ((1.0, 0.0),), 0.7)
+            case CorrectionWork(texts=texts):
+                return CorrectionResult(tuple(text + "." for text in texts))
+        raise AssertionError(job)
+
+    def _segments(self, audio: AudioHandle) -> Iterator[Segment]:
+        """A word for each stretch of WORD samples of the session whose middle is speech."""
+        samples = self._reader.read(audio)
+        first = -(-(audio.start - WORD // 2) // WORD)
+        middles = range(first * WORD + WORD // 2, audio.end, WORD)
+        words = [f"w{middle // WORD}" for middle in middles if samples[middle - audio.start] > 0.1]
+        if words:
+            yield Segment(0.0, audio.seconds, " ".join(words), ())
+
+    # --- the session's Workbench, as the backend is ---
+
+    @property
+    def takes_early_work(self) -> bool:
+        return self.dispatcher.takes_early_work
+
+    @property
+    def takes_live_work(self) -> bool:
+        return self.dispatcher.takes_live_work
+
+    @property
+    def live_s(self) -> float:
+        return self.dispatcher.pace.live_s
+
+    def keeps(self, audio_s: float) -> bool:
+        return self.dispatcher.pace.keeps(audio_s)
+
+    def submit(self, utterance: Utterance, owner: Owner) -> None:
+        self.dispatcher.submit(utterance, owner, self.now)
+
+    def begin_early(self, utterance: Utterance, owner: Owner) -> None:
+        self.dispatcher.begin_early(utterance, owner, self.now)
+
+    def confirm(self, utterance: Utterance, owner: Owner) -> None:
+        self.dispatcher.confirm(utterance, owner, self.now)
+
+    def withdraw(self, utterance: Utterance, kept: Piece | None = None) -> None:
+        self.dispatcher.withdraw(utterance, kept)
+
+    def listen(self, piece: Piece, utterance: Utterance, owner: Owner) -> None:
+        self.dispatcher.listen(piece, utterance, owner, self.now)
+
+    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None:
+        self.dispatcher.listen_to_more(piece, audio)
+
+    def drop(self, piece: Piece) -> None:
+        self.dispatcher.drop(piece)
+
+    # --- its Records: everything is kept at once ---
+
+    def audio(self, session: Session, start: int, samples: object) -> None: ...
+
+    def final_before(self, session: Session, sample: int, next_sequence: int) -> None: ...
+
+    def dropped(self, seconds: float) -> None: ...
+
+    def outcome(self, session: Session, utterance: Utterance, message: Final | Error | Suppressed) -> None:
+        session.kept(utterance, message)
+
+    # --- what came of it ---
+
+    def outcomes(self) -> list[tuple[float, Final | Error | Suppressed]]:
+        """In the order in which they came, with when."""
+        return [(each.at, each.message) for each in self.heard if isinstance(each.message, Final | Error | Suppressed)]
+
+    def partials(self, sequence: int) -> list[Partial]:
+        return [h.message for h in self.heard if isinstance(h.message, Partial) and h.message.sequence == sequence]
+
+
+def policy(early: bool = True, live: bool = True, final: str = "auto") -> Policy:
+    return Policy(
+        diarization_s=10.0,
+        correction_s=5.0,
+        restart_grace_s=15.0,
+        asr_down_limit_s=120.0,
+        shed_after_s=1000.0,
+        job_s=75.0,
+        job_per_audio_s=4.0,
+        credit=2,
+        max_attempts=2,
+        early=early,
+        live=live,
+        final=final,  # type: ignore[arg-type]
+    )
