@@ -72,13 +72,13 @@ def _start(wanted: Config) -> int:
 
 
 def _leave_in_log(config: Config, error: WernickeError) -> None:
-    """Without a console (pythonw.exe, a service) nobody has seen the complaint."""
+    """The error goes into the log file, too: without a console (pythonw.exe, a service) nobody sees stderr."""
     import structlog
     from msgspec.structs import replace
 
     from wernicke_daemon.observability import logs
 
-    with contextlib.suppress(OSError):  # it may be what the complaint is about
+    with contextlib.suppress(OSError):  # the log itself may be what can't be written
         listener = logs.start(replace(config.logging, console=False), config.log_path)
         log = structlog.get_logger()
         log.error("not_started", code=error.code, reason=str(error))

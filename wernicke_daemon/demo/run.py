@@ -192,7 +192,7 @@ def unheard(reference: Reference, finals: list[ParsedMessage]) -> list[str]:
 def delays(reference: Reference, run: Run) -> list[float]:
     """Seconds from when the last speech of each utterance was sent to when its final was there.
 
-    The end of speech is the reference's, not the daemon's own opinion of it.
+    The end of speech is taken from the reference, not from where the daemon heard it end.
     """
     found = []
     for final, arrived in zip(run.finals, run.arrived, strict=True):

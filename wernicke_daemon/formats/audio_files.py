@@ -1,4 +1,4 @@
-"""Audio files of any kind, as PCM in chunks, paced by the clock where they stand in for a live source."""
+"""Audio and video files, decoded to PCM in chunks, and sent in real time where they replace a microphone."""
 
 import asyncio
 import time
