@@ -1,6 +1,7 @@
 """The documents under docs/ say what the code does: names are taken from the code and looked up, both ways."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,6 +253,7 @@ def test_every_promise_has_tests_that_exist() -> None:
         assert [f"{path}::{name}" for path, name in named if name not in functions(path)] == []
 
 
+@functools.cache
 def functions(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}

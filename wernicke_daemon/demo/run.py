@@ -22,7 +22,7 @@ from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
-from wernicke_daemon.formats.audio_files import Samples, decode, stream
+from wernicke_daemon.formats.audio_files import Chunk, decode, stream
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.wire.audio import AudioFormat
@@ -117,7 +117,7 @@ async def _play(reference: Reference, config: Config, port: int, display: "Displ
     return run
 
 
-def _clip(reference: Reference, silence_s: float) -> Iterator[Samples]:
+def _clip(reference: Reference, silence_s: float) -> Iterator[Chunk]:
     """The clip, and silence behind it until its last utterance ends by itself like the others."""
     still = silence_s + 0.5 - (reference.duration - reference.turns[-1].end)
     nothing = np.zeros((round(_MAC.sample_rate * _CHUNK_S), _MAC.channels), dtype=np.float32)
@@ -125,7 +125,7 @@ def _clip(reference: Reference, silence_s: float) -> Iterator[Samples]:
     return itertools.chain(decode(CLIP, _MAC.sample_rate, _MAC.channels, _CHUNK_S), pause)
 
 
-async def _sent(chunks: Iterable[Samples], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
+async def _sent(chunks: Iterable[Chunk], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
     async for chunk in stream(chunks, _MAC.sample_rate, realtime=True):
         run.sent.append(time.monotonic())
         display.played(min(len(run.sent) * _CHUNK_S, reference.duration), reference.duration)
