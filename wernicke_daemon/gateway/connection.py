@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import structlog
 from msgspec.structs import replace
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
+from wernicke_daemon.gateway.transport import ClientSocket
 from wernicke_daemon.sessions.session import HISTORY, Options, Session
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Flush, Keepalive, ServerMessage, Start, Stop
@@ -36,7 +36,7 @@ class Connection:
 
     def __init__(
         self,
-        socket: ServerConnection,
+        socket: ClientSocket,
         options: Callable[[Start], Options],
         greet: Callable[[], None],
         timeout_s: float,
@@ -67,7 +67,7 @@ class Connection:
             self._give_up()
 
     @property
-    def socket(self) -> ServerConnection:
+    def socket(self) -> ClientSocket:
         return self._socket
 
     async def run(self, session: Session) -> bool:

@@ -18,7 +18,7 @@ from wernicke_daemon.config.schema import Config
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.admission import SMALL_FRAME, Door
 from wernicke_daemon.gateway.connection import Connection, options_from
-from wernicke_daemon.gateway.connection_limit import Visitors, address, connection_class
+from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, address, socket_class
 from wernicke_daemon.sessions.recorder import Reporter
 from wernicke_daemon.sessions.registry import Sessions
 from wernicke_daemon.sessions.session import Options, Session
@@ -44,7 +44,7 @@ class PortTaken(WernickeError):
 
 
 class Gateway:
-    """ready: whether sessions are taken yet. port: the bound one."""
+    """ready: whether sessions are taken yet. port: the bound one. open_connections: with and without a session."""
 
     def __init__(
         self,
@@ -69,7 +69,9 @@ class Gateway:
         self._lacking = lacking
         self._connections: dict[Session, Connection] = {}
         self._door = Door(config.security, lambda start: options_from(start, self._options(Start())), reporter.refused)
-        self._visitors = Visitors(lambda: {connection.socket for connection in self._connections.values()})
+        self.open_connections = OpenConnections(
+            lambda: {connection.socket for connection in self._connections.values()}
+        )
         self._server: Server | None = None
         self.ready = False
         self.port = 0
@@ -91,7 +93,7 @@ class Gateway:
                 max_size=config.audio.max_frame_mib * 1024 * 1024,
                 max_queue=FRAMES_AHEAD,
                 ping_interval=None,
-                create_connection=connection_class(self._visitors, self._tls()),
+                create_connection=socket_class(self.open_connections, self._tls()),
             )
         except OSError as error:
             raise PortTaken(
@@ -123,7 +125,7 @@ class Gateway:
         """After `drain`: what is still to be sent, and 1001. Takes at most GOODBYE_S and CUT_S."""
         if self._server is None or await _closed(self._server, GOODBYE_S):
             return
-        self._visitors.cut_all()  # clients that do not read can't be told goodbye
+        self.open_connections.cut_all()  # clients that do not read can't be sent a close
         await _closed(self._server, CUT_S)  # what is not gone by then ends with this process
 
     # --- HTTP ---
@@ -188,6 +190,7 @@ class Gateway:
     # --- sessions ---
 
     async def _handle(self, socket: ServerConnection) -> None:
+        assert isinstance(socket, ClientSocket)
         socket.protocol.max_message_size = SMALL_FRAME  # until it is let in
         if (first := await self._door.admit(socket)) is None:
             return
@@ -218,7 +221,7 @@ class Gateway:
             return f"All {self._config.max_connections} places are taken"
         return None
 
-    async def _serve(self, socket: ServerConnection, session: Session, last_sequence: int | None) -> None:
+    async def _serve(self, socket: ClientSocket, session: Session, last_sequence: int | None) -> None:
         """last_sequence: of a client that came back, None for a new one."""
         greeter = Greeter(session, self._engines, self._lacking, resumed=last_sequence is not None)
         connection = Connection(
