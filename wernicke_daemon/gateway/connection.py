@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Callable
 
 import structlog
-from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
@@ -218,17 +217,3 @@ class Connection:
     def _ponged(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
             self._quiet_s = 0.0
-
-
-def options_from(start: Start, default: Options) -> Options:
-    """`default` with what the client said. Raises InvalidAudio or InvalidMessage."""
-    said = {
-        name: value for name in ("sample_rate", "channels", "encoding") if (value := getattr(start, name)) is not None
-    }
-    return Options(
-        audio=replace(default.audio, **said),
-        language=start.language or default.language,
-        glossary=tuple(start.glossary) if start.glossary is not None else default.glossary,
-        events=protocol.parse_events(start.events) if start.events is not None else default.events,
-        words=default.words if start.words is None else start.words,
-    )

@@ -10,6 +10,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 
 from wernicke_daemon.gateway.connection_limit import MOST_WITHOUT_SESSION, ConnectionLimit
+from wernicke_daemon.gateway.http_request import SessionRequest
 from wernicke_daemon.gateway.small_reads import PIECE_BYTES, SmallReads
 from wernicke_daemon.observability.log_throttle import Repeats
 
@@ -55,12 +56,13 @@ class ClientSocket(ServerConnection):
     TLS begins here, too. A server that is given the context itself hears of a connection only when its TLS handshake is
     over, and one that never says a word would be counted nowhere.
 
-    tcp: the transport of TCP, whatever is spoken over it.
+    tcp: the transport of TCP, whatever is spoken over it. asked: what its request for a session says, once that is read.
     """
 
     open_connections: ClassVar[OpenConnections]
     tls: ClassVar[ssl.SSLContext | None]
     tcp: asyncio.Transport
+    asked: SessionRequest
     _reads: SmallReads
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
