@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ipc.arena import Arena, ArenaReader
+from ipc.audio_handle import VAD_WINDOW
 from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Trigger, Turn
 from wernicke_daemon.sessions import intake
 from wernicke_daemon.sessions import session as module
-from wernicke_daemon.sessions.intake import LONGEST_TAIL, WINDOW, Left
+from wernicke_daemon.sessions.intake import LONGEST_TAIL, Left
 from wernicke_daemon.sessions.session import ACK_EVERY_S, GAP_EVERY_S, Options, Outcome, Session
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
@@ -191,10 +192,10 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def test_fewer_samples_than_a_window_are_no_news(house: House) -> None:
     """There is nothing to examine in them yet."""
-    await house.session.feed(pcm(WINDOW - 1))
+    await house.session.feed(pcm(VAD_WINDOW - 1))
     assert house.news() is None
     await house.session.feed(pcm(1))
-    assert house.task().audio.count == WINDOW
+    assert house.task().audio.count == VAD_WINDOW
 
 
 async def test_what_was_examined_is_not_examined_again(house: House) -> None:
@@ -357,7 +358,7 @@ async def test_a_full_ring_makes_its_client_wait(house: House) -> None:
         await until(lambda: not house.session.paused or house.session.ring.room == 0)
     assert not house.session.paused
     rest = house.session.ring.written - sum(map(len, heard))
-    assert rest < WINDOW
+    assert rest < VAD_WINDOW
     np.testing.assert_array_equal(np.concatenate(heard), audio[: len(audio) - rest])
 
 

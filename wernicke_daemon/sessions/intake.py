@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from ipc.arena import RingWriter
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
 from wernicke_daemon.sessions.arrival_clocks import IdleClock, WallClock
 from wernicke_daemon.sessions.rate_watch import RateWatch
@@ -33,9 +33,6 @@ MOST_MARKS = 100
 
 LONGEST_TAIL = SAMPLE_RATE // 4
 """Samples; more than the resampler ever holds back (33 ms at 48 kHz)."""
-
-WINDOW = 512
-"""Samples that voice activity detection looks at together; fewer are no news."""
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -220,7 +217,7 @@ class Intake:
 
     def _is_news(self, unexamined: int) -> bool:
         if self._reached is None:
-            return unexamined >= WINDOW
+            return unexamined >= VAD_WINDOW
         if unexamined or self._speaking or self._reached.trigger:
             return True
         self._marks.popleft()  # a pause between utterances
