@@ -100,6 +100,8 @@ def _config() -> Config:
 
 
 async def _play(reference: Reference, config: Config, port: int, display: "Display") -> Run:
+    from wernicke_daemon.gateway.http_request import SESSIONS
+
     run = Run()
 
     def receive(message: ParsedMessage) -> None:
@@ -111,7 +113,7 @@ async def _play(reference: Reference, config: Config, port: int, display: "Displ
         elif sentence := problem(message):
             run.problems.append(sentence)
 
-    url = f"ws://127.0.0.1:{port}/transcribe"
+    url = f"ws://127.0.0.1:{port}{SESSIONS}"
     async with Client(url, language="en", audio=_MAC) as client:
         await exchange(client, _sent(_clip(reference, config.vad.silence_s), run, display, reference), receive)
     return run
