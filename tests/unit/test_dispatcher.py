@@ -1,8 +1,5 @@
 """Which job goes to which stage when, and that every utterance is settled exactly once whatever stages do."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -31,8 +28,8 @@ from ipc.messages import (
     Turn,
     Work,
 )
-from wernicke_daemon.dispatch import dispatcher as module
 from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher
+from wernicke_daemon.dispatch.entries import Entry
 from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
@@ -89,7 +86,9 @@ class Port:
 
 
 class Client:
-    """The Owner of all utterances here: writes down what it is told."""
+    """The Owner of all utterances here: writes down what it is told. under_way: what the ledger has."""
+
+    under_way: dict[tuple[str, int], Entry]
 
     def __init__(self) -> None:
         self.texts: list[int] = []
@@ -111,7 +110,7 @@ class Client:
         return f"what was said before {utterance.sequence}"
 
     def settled(self, utterance: Utterance) -> None:
-        assert not utterance.open_jobs
+        assert (utterance.session, utterance.sequence) not in self.under_way
         assert utterance.sequence in self.released
         self.results.append(utterance)
 
@@ -119,9 +118,8 @@ class Client:
 class World:
     """A dispatcher with four stages, an owner, and a clock that stands unless it is moved."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.now = 1000.0
-        patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.ports: dict[StageName, Port] = {stage: Port() for stage in STAGES}
         self.client = Client()
         self.jobs: list[tuple[StageName, StageTiming]] = []
@@ -129,11 +127,13 @@ class World:
         self.shed: list[int] = []
         self.dispatcher = Dispatcher(
             POLICY,
+            clock=lambda: self.now,
             on_job=lambda stage, timing: self.jobs.append((stage, timing)),
             on_status=lambda stage, up: self.status.append((stage, up)),
             on_shed=self.shed.append,
         )
         self.dispatcher.connect(self.ports)
+        self.client.under_way = self.dispatcher.ledger.under_way
         self.served = 0
 
     def up(self, stage: StageName, engine: str = "real") -> None:
@@ -178,7 +178,7 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now = min(self.now + 0.5, end)
-            self.dispatcher.check_deadlines(self.now)
+            self.dispatcher.check_deadlines()
 
     @property
     def settled(self) -> list[int]:
@@ -186,11 +186,11 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World(monkeypatch)
+def world() -> World:
+    made = World()
     for stage in STAGES:
         made.up(stage)
-    yield made
+    return made
 
 
 # --- the way of an utterance ---
@@ -882,8 +882,7 @@ class Days(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.world = World(self.patch)
+        self.world = World()
         for stage in STAGES:
             self.world.up(stage)
         self.ingest: list[IngestResult | None] = []
@@ -957,12 +956,6 @@ class Days(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """When all stages live again and answer, everything is settled and nothing is left anywhere."""
-        try:
-            self.recover()
-        finally:
-            self.patch.undo()
-
-    def recover(self) -> None:
         world = self.world
         for stage in STAGES:
             self.up(stage, "real")

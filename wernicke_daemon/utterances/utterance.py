@@ -27,9 +27,8 @@ class StageTiming:
 @dataclass
 class Utterance:
     """triggered, settled: seconds of the front's monotonic clock at which the boundary was committed and the result
-    complete; served_from: the service clock at its trigger. wall_start: seconds since 1970 of its first sample.
-    failure, failure_code: why there is no text, for the client. open_jobs: job ids by stage. models: what ran in each
-    stage when it was submitted."""
+    complete. wall_start: seconds since 1970 of its first sample. failure, failure_code: why there is no text, for the
+    client. models: what ran in each stage when it was submitted."""
 
     session: str
     sequence: int
@@ -40,7 +39,6 @@ class Utterance:
     glossary: tuple[str, ...]
     triggered: float
     wall_start: float
-    served_from: float = 0.0
     asr: AsrResult | None = None
     diarization: DiarizationResult | None = None
     correction: CorrectionResult | None = None
@@ -48,7 +46,6 @@ class Utterance:
     failure: str | None = None
     failure_code: str = "TRANSCRIPTION_FAILED"
     settled: float = 0.0
-    open_jobs: dict[StageName, int] = field(default_factory=dict)
     timings: dict[StageName, StageTiming] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     models: dict[StageName, str] = field(default_factory=dict)
