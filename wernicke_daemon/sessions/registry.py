@@ -117,7 +117,7 @@ class Sessions:
         presented = (resume_token or "").encode("utf-8", "surrogatepass")
         if session is None or not hmac.compare_digest(session.resume_token.encode(), presented):
             return None
-        return None if session.ended_by == "disconnect" else session
+        return None if session.life.ended_by == "disconnect" else session
 
     def came_back(self, session: Session) -> None:
         """It has its client again, or needs none any more."""

@@ -3,14 +3,13 @@ every stage.
 
 Audio goes through the intake, is examined by the ingest stage, and is kept until its utterance needs it no more. A
 result is kept in the transcript store before it is sent. Each part has a module: which part of its life a session is in
-(`lifecycle.py`), audio in (`intake.py`), samples that are still needed (`leases.py`) or were lost (`gaps.py`), what its
-client is sent (`delivery.py`), and sent again when it comes back (`history.py`).
+(`lifecycle.py`), audio in (`intake.py`), utterances and the samples that are still needed for them (`cutting.py`), what
+they depend on (`utterances/context.py`), what its client is sent (`delivery.py`).
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,16 +17,13 @@ import structlog
 
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
+from ipc.messages import IngestOutcome, IngestTask, Trigger
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
+from wernicke_daemon.sessions.cutting import Cutting
 from wernicke_daemon.sessions.delivery import Delivery, Send
-from wernicke_daemon.sessions.gaps import UntoldGap
-from wernicke_daemon.sessions.history import History
 from wernicke_daemon.sessions.intake import Intake
-from wernicke_daemon.sessions.leases import Leases
 from wernicke_daemon.sessions.lifecycle import Lifecycle, SessionState
 from wernicke_daemon.sessions.options import Options, StartingPoint
-from wernicke_daemon.sessions.sample_account import SampleAccount
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.context import Context, Remembered
 from wernicke_daemon.utterances.ordering import InOrder
@@ -79,17 +75,13 @@ class Session:
         self.ring = ring
         self.done = asyncio.Event()  # set when it is over
         self.audio_lock = asyncio.Lock()  # held while audio is taken in, which waits while the ring is full
-        self._life = Lifecycle()
+        self.life = Lifecycle()  # which part of it the session is in
         self._clock = clock
         self._submit = submit
         self._records = records
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
-        self._leases = Leases(start.sample)  # which samples are still needed
-        self._account = SampleAccount(start.sample)  # what became of its samples
-        self._gap = UntoldGap()  # lost audio that its client was not told of
+        self._cutting = Cutting(session_id, ring, start, clock)  # utterances, and which samples are still needed
         self._delivery = Delivery(options.events)  # what its client is sent
-        self._history = History()  # what is sent again to a client that comes back
-        self._next_sequence = start.sequence  # of its next utterance
         self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
         self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
 
@@ -102,8 +94,7 @@ class Session:
 
     def replay(self, after: int) -> None:
         """Send again what came after the last result that a client had, in order."""
-        for message in self._history.after(after):
-            self._delivery.outcome(message)
+        self._delivery.replay(after)
 
     async def go_on(self) -> None:
         """Tell a client that came back where its audio goes on. What the connection before was still taking in is in
@@ -118,8 +109,8 @@ class Session:
 
     def abandon(self) -> None:
         """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
-        self._tell_gap()
-        self._life.abandon()
+        self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
+        self.life.abandon()
         self.done.set()
         self._intake.close()
 
@@ -134,18 +125,9 @@ class Session:
     # --- what is known of it ---
 
     @property
-    def state(self) -> SessionState:
-        return self._life.state
-
-    @property
-    def ended_by(self) -> Trigger | None:
-        """The trigger that it ends or ended by; None while it is open."""
-        return self._life.ended_by
-
-    @property
     def ended(self) -> Trigger | None:
         """The trigger that it ended by; None while audio is taken in."""
-        return None if self._life.takes_audio else self._life.ended_by
+        return self.life.ended
 
     @property
     def remembered(self) -> Remembered:
@@ -155,7 +137,7 @@ class Session:
     @property
     def abandoned(self) -> bool:
         """It is over although results are missing."""
-        return self.state is SessionState.ABANDONED
+        return self.life.state is SessionState.ABANDONED
 
     @property
     def may_be_resumed(self) -> bool:
@@ -173,8 +155,7 @@ class Session:
 
     def received(self) -> protocol.AudioReceived:
         """How far audio came in; a client that comes back goes on there."""
-        decoder = self._intake.decoder
-        return protocol.AudioReceived(decoder.bytes_received, decoder.samples_received)
+        return self._intake.received
 
     def summary(self) -> dict[str, Any]:
         """For /stats."""
@@ -182,8 +163,8 @@ class Session:
             "session": self.id,
             "attached": self.attached,
             "received_s": round(self.ring.written / SAMPLE_RATE, 1),
-            "results": self._history.results,
-            "under_way": len(self._leases),
+            "results": self._delivery.history.results,
+            "under_way": len(self._cutting.leases),
             "paused": self.paused,
         }
 
@@ -194,7 +175,7 @@ class Session:
 
     def account(self) -> dict[str, float]:
         """What became of the audio of a session that is over, in seconds."""
-        return self._account.seconds(self.ring.written)
+        return self._cutting.account.seconds(self.ring.written)
 
     # --- audio in ---
 
@@ -212,11 +193,11 @@ class Session:
     async def end_utterance(self, trigger: Trigger) -> None:
         """End the open utterance after all that was received; but for `flush`, the session too."""
         if trigger != "flush":
-            self._life.ask_to_end(trigger)
+            self.life.ask_to_end(trigger)
         async with self.audio_lock:
             await self._intake.end(trigger)
             if trigger != "flush":
-                self._life.all_audio_is_in()
+                self.life.all_audio_is_in()
                 if self._intake.nothing_came:  # nothing to examine: it needs its ring no more
                     self._finish()
 
@@ -232,73 +213,44 @@ class Session:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`.
 
         now: seconds of its clock, monotonic."""
-        self._delivery.acknowledge(self.received(), now, last=not self._life.takes_audio)
-        self._tell_gap_in_time(now)
+        self._delivery.acknowledge(self.received(), now, last=not self.life.takes_audio)
+        self._tell_gap(self._cutting.gap.take_due(now))
         return self._intake.take_news(now, listening=self.attached)
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
         """What an ingest job found; None where it can't be had: that audio becomes a gap."""
+        now = self._clock.monotonic()
         if outcome is None or outcome.stale:
-            self._lose(task)
+            self._intake.lost(task)
+            self._cutting.lose(task.audio.end)
+            self._tell_gap(self._cutting.gap.take_due(now))
         else:
-            self._tell_gap()
+            self._tell_gap(self._cutting.gap.take(now))
             for boundary in self._intake.found(outcome):
-                self._begin(boundary)
-            self._leases.retain_from = outcome.retain_from
+                wall_start = self._intake.time_of_day(boundary.start)
+                self._submit(self._cutting.utterance(boundary, self.options, wall_start), self)
+            self._cutting.leases.retain_from = outcome.retain_from
             if outcome.dropped_samples:
                 self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
         self._free()
 
-    def _lose(self, task: IngestTask) -> None:
-        start, end = self._leases.retain_from, task.audio.end
-        self._account.gap(start, end)
-        self._gap.extend(start, end)
-        self._tell_gap_in_time(self._clock.monotonic())
-        self._intake.lost(task)
-        self._leases.retain_from = end
-
-    def _tell_gap_in_time(self, now: float) -> None:
-        if self._gap.due(now):
-            self._tell_gap()
-
-    def _tell_gap(self) -> None:
-        gap = self._gap.take(self._clock.monotonic())
+    def _tell_gap(self, gap: protocol.Gap | None) -> None:
         if gap is not None:
             _log.error("audio_lost", session=self.id, start_s=gap.start, end_s=gap.end)
-            self._history.add(gap)
             self._delivery.outcome(gap)
-
-    def _begin(self, boundary: Boundary) -> None:
-        sequence = self._next_sequence
-        self._next_sequence += 1
-        self._account.utterance(boundary.start, boundary.end)
-        self._leases.begin(sequence, boundary.start)
-        utterance = Utterance(
-            session=self.id,
-            sequence=sequence,
-            buffer_id=_buffer_id(sequence, self._clock.wall()),
-            audio=self.ring.handle(boundary.start, boundary.end),
-            boundary=boundary,
-            language=self.options.language,
-            glossary=self.options.glossary,
-            triggered=self._clock.monotonic(),
-            wall_start=self._intake.time_of_day(boundary.start),
-        )
-        self._submit(utterance, self)
 
     def _free(self) -> None:
         """Give up what nobody needs any more; is the session over?"""
         if self.done.is_set():
             return
-        self._intake.free(self._leases.ring_floor())
-        next_sequence = self._leases.first_not_final(self._next_sequence)
-        self._records.final_before(self, self._leases.final_before(), next_sequence)
-        if self.state is SessionState.ENDED and self._intake.settled and not len(self._leases):
-            self._tell_gap()
+        self._intake.free(self._cutting.leases.ring_floor())
+        self._records.final_before(self, *self._cutting.first_not_final())
+        if self.life.state is SessionState.ENDED and self._intake.settled and not len(self._cutting.leases):
+            self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
             self._finish()
 
     def _finish(self) -> None:
-        self._life.every_result_is_kept()
+        self.life.every_result_is_kept()
         self.done.set()
 
     # --- results: the dispatcher's Owner ---
@@ -309,7 +261,7 @@ class Session:
             self.tell("partial", results.recognised(utterance, self.options.words, self._clock.monotonic()))
 
     def audio_released(self, utterance: Utterance) -> None:
-        self._leases.release_audio(utterance.sequence)
+        self._cutting.leases.release_audio(utterance.sequence)
         self._free()
 
     def context(self, utterance: Utterance) -> tuple[str, ...]:
@@ -337,13 +289,7 @@ class Session:
 
     def kept(self, utterance: Utterance, message: Outcome) -> None:
         """The result is on disk (or nobody wants it there), so it may be sent."""
-        self._history.add(message)
         self._delivery.outcome(message)
-        self._leases.release_result(utterance.sequence)
+        self._cutting.leases.release_result(utterance.sequence)
         self._context.kept(utterance.sequence)
         self._free()
-
-
-def _buffer_id(sequence: int, wall: float) -> str:
-    """wall: seconds since 1970."""
-    return f"buff_{datetime.fromtimestamp(wall, UTC):%Y%m%d_%H%M%S}_{sequence:03d}"
