@@ -20,8 +20,8 @@ from wernicke_daemon.gateway.admission import SMALL_FRAME, Door
 from wernicke_daemon.gateway.connection import Connection, options_from
 from wernicke_daemon.gateway.connection_limit import Visitors, address, connection_class
 from wernicke_daemon.sessions.options import Options
-from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.registry import Sessions
+from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Start
@@ -50,8 +50,8 @@ class Gateway:
     def __init__(
         self,
         config: Config,
-        sessions: Sessions,
-        reporter: Reporter,
+        sessions: SessionRegistry,
+        reporter: Recorder,
         health: Callable[[], tuple[int, dict[str, Any]]],
         stats: Callable[[], dict[str, Any]],
         engines: Callable[[], tuple[dict[str, str], list[str]]],

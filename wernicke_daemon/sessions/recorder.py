@@ -26,7 +26,7 @@ IN_FULL = 5
 """Lines of one kind in a span (`repeats.SPAN_S`), of the kinds that need no more than to reach the port."""
 
 
-class Reporter:
+class Recorder:
     """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said."""
 
     def __init__(
