@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from rich.console import Console
@@ -14,10 +15,11 @@ from rich.console import Console
 from ipc import gpu
 from ipc.errors import WernickeError
 from wernicke_daemon import cli
-from wernicke_daemon.client import Exit
+from wernicke_daemon.client import DEFAULT_URL, Exit
 from wernicke_daemon.commands import serve
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import run
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import ProfileChoice
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +48,12 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
         cli.main([*command, "--help"])
     assert ended.value.code == 0
     assert "usage: wernicke" in capsys.readouterr().out
+
+
+def test_clients_ask_where_the_daemon_answers() -> None:
+    """The client knows nothing of the gateway, so both say the path."""
+    assert urlsplit(DEFAULT_URL).path == SESSIONS
+    assert urlsplit(DEFAULT_URL).port == Config().port
 
 
 def test_what_a_terminal_can_not_hold_is_shown_all_the_same(

@@ -1,6 +1,7 @@
 """The documents under docs/ say what the code does: names are taken from the code and looked up, both ways."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from wernicke_daemon.wire import protocol
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [*DOCS, ROOT / "README.md", ROOT / "CHANGELOG.md"]
 SOURCES = [path for package in ("wernicke_daemon", "stages", "ipc") for path in sorted((ROOT / package).rglob("*.py"))]
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 
@@ -30,6 +32,10 @@ PROTOCOL = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 LOGGING = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+TOP = "wernicke_daemon|stages|ipc|tests|docs|benchmarks|tools"
+"""The project's folders."""
+PATHS = [path for folder in TOP.split("|") for path in (ROOT / folder).rglob("*.*")]
 
 CODE = r"[A-Z]+(_[A-Z]+)+|OVERLOADED|UNAUTHORIZED"
 """What a code looks like. Of single words there are many, and few are codes."""
@@ -247,6 +253,7 @@ def test_every_promise_has_tests_that_exist() -> None:
         assert [f"{path}::{name}" for path, name in named if name not in functions(path)] == []
 
 
+@functools.cache
 def functions(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -279,8 +286,35 @@ def wire_paths() -> set[str]:
     return {path for message in protocol.ServerMessage.__subclasses__() for path in paths(message)}
 
 
-@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    """A link to a file of the project finds it."""
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+    """A link finds its file, and in it the heading."""
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not leads_somewhere(document, *link)] == []
+
+
+def leads_somewhere(document: Path, file: str, anchor: str) -> bool:
+    target = document.parent / file if file else document
+    return target.exists() and (not anchor or anchor in anchors(target.read_text(encoding="utf-8")))
+
+
+def anchors(text: str) -> set[str]:
+    """What headings are called in links."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_and_modules_that_are_named_exist(document: Path) -> None:
+    """Whatever stands in backticks and looks like a file, folder or module of the project. A file may be named without
+    its folders; a module may be followed by what is in it."""
+    quoted = [text.partition("::")[0] for text in re.findall(r"`([^`\s]+)`", document.read_text(encoding="utf-8"))]
+    files = [text for text in quoted if re.fullmatch(rf"[\w./-]+\.(py|toml|md)|({TOP})/.*", text)]
+    modules = [text for text in quoted if re.fullmatch(rf"({TOP})(\.\w+)+", text) and text not in files]
+    assert [file for file in files if not (ROOT / file).exists() and not any(path.match(file) for path in PATHS)] == []
+    assert [module for module in modules if not is_in_a_module(module)] == []
+
+
+def is_in_a_module(name: str) -> bool:
+    parts = name.split(".")
+    return any((ROOT / "/".join(parts[:count])).with_suffix(".py").exists() for count in range(2, len(parts) + 1))

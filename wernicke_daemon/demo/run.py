@@ -22,7 +22,7 @@ from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
-from wernicke_daemon.formats.audio_files import Samples, decode, stream
+from wernicke_daemon.formats.audio_files import Chunk, decode, stream
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.wire.audio import AudioFormat
@@ -100,6 +100,8 @@ def _config() -> Config:
 
 
 async def _play(reference: Reference, config: Config, port: int, display: "Display") -> Run:
+    from wernicke_daemon.gateway.http_request import SESSIONS
+
     run = Run()
 
     def receive(message: ParsedMessage) -> None:
@@ -111,13 +113,13 @@ async def _play(reference: Reference, config: Config, port: int, display: "Displ
         elif sentence := problem(message):
             run.problems.append(sentence)
 
-    url = f"ws://127.0.0.1:{port}/transcribe"
+    url = f"ws://127.0.0.1:{port}{SESSIONS}"
     async with Client(url, language="en", audio=_MAC) as client:
         await exchange(client, _sent(_clip(reference, config.vad.silence_s), run, display, reference), receive)
     return run
 
 
-def _clip(reference: Reference, silence_s: float) -> Iterator[Samples]:
+def _clip(reference: Reference, silence_s: float) -> Iterator[Chunk]:
     """The clip, and silence behind it until its last utterance ends by itself like the others."""
     still = silence_s + 0.5 - (reference.duration - reference.turns[-1].end)
     nothing = np.zeros((round(_MAC.sample_rate * _CHUNK_S), _MAC.channels), dtype=np.float32)
@@ -125,7 +127,7 @@ def _clip(reference: Reference, silence_s: float) -> Iterator[Samples]:
     return itertools.chain(decode(CLIP, _MAC.sample_rate, _MAC.channels, _CHUNK_S), pause)
 
 
-async def _sent(chunks: Iterable[Samples], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
+async def _sent(chunks: Iterable[Chunk], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
     async for chunk in stream(chunks, _MAC.sample_rate, realtime=True):
         run.sent.append(time.monotonic())
         display.played(min(len(run.sent) * _CHUNK_S, reference.duration), reference.duration)
@@ -192,7 +194,7 @@ def unheard(reference: Reference, finals: list[ParsedMessage]) -> list[str]:
 def delays(reference: Reference, run: Run) -> list[float]:
     """Seconds from when the last speech of each utterance was sent to when its final was there.
 
-    The end of speech is the reference's, not the daemon's own opinion of it.
+    The end of speech is taken from the reference, not from where the daemon heard it end.
     """
     found = []
     for final, arrived in zip(run.finals, run.arrived, strict=True):
