@@ -122,10 +122,10 @@ class Store:
         self.problem: str | None = None
         self._path = path
         self._retention_s = retention_days * DAY_S
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._unwritten: deque[_Write] = deque()
-        self._given_up = 0
-        self._database: sqlite3.Connection | None = None
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # for the writer; None: write that, and end
+        self._unwritten: deque[_Write] = deque()  # what the writer took and the disk did not; oldest first
+        self._given_up = 0  # results that were too many to hold in this outage
+        self._database: sqlite3.Connection | None = None  # the writer's; None where it can't be opened
         self._loop: asyncio.AbstractEventLoop
         self._purging: asyncio.TimerHandle
         self._writer = threading.Thread(target=self._run, name="store", daemon=True)
