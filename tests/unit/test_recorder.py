@@ -12,6 +12,8 @@ from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.wire.protocol import Suppressed
 
 
 class FailingStore(NoStore):
@@ -63,6 +65,18 @@ def test_it_goes_with_any_news_too(journal: mock.Mock) -> None:
     store.healthy = True
     recorder.final_before(session, 10, 1)
     assert ended(journal) == ["early"]
+
+
+def test_a_result_goes_back_to_its_session_though_it_cannot_be_counted(journal: mock.Mock) -> None:
+    """A figure that can't be taken must not hold up a result."""
+    stats = Stats()
+    stats.utterance = mock.Mock(side_effect=RuntimeError("no figure"))  # type: ignore[method-assign]
+    session: Any = mock.create_autospec(Session, instance=True, id="s", attached=True)
+    utterance: Any = SimpleNamespace(sequence=1, triggered=0.0)
+    message = Suppressed(1, "b", "nothing")
+    with pytest.raises(RuntimeError, match="no figure"):
+        Recorder(stats, NoStore(), journal, log_text=False).outcome(session, utterance, message)
+    session.kept.assert_called_once_with(utterance, message)
 
 
 def test_what_is_taken_up_again_keeps_its_time(journal: mock.Mock) -> None:

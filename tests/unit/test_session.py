@@ -473,6 +473,19 @@ async def test_the_last_acknowledgement_does_not_wait(open_house: Open) -> None:
     assert house.of(AudioReceived)[-1] == AudioReceived(12_800, 3200)
 
 
+async def test_one_that_comes_back_is_told_first_where_its_audio_goes_on(open_house: Open) -> None:
+    """An acknowledgement before that may leave out what the connection before is still taking in."""
+    house = open_house("ack")
+    await house.speak(0.5)
+    house.session.detach()
+    got = house.listen(0)
+    house.now += ACK_EVERY_S
+    house.session.take_news(house.now)
+    assert got == []
+    await house.session.go_on()
+    assert got == [AudioReceived(32_000, 8000)]
+
+
 async def test_acknowledgements_are_for_those_who_asked(house: House) -> None:
     """The original clients know nothing of them."""
     await house.speak(0.5)
@@ -616,6 +629,17 @@ async def test_a_voice_keeps_its_name(house: House) -> None:
     house.session.detach()
     house.settle(2, embedding=(1.0, 0.0))
     assert [final.segments[0].speaker for final in house.listen(1) if isinstance(final, Final)] == ["Speaker_00"]
+
+
+async def test_who_is_in_no_final_founds_no_voice(house: House) -> None:
+    """Nobody was told of the name: the next one who is heard gets it."""
+    await house.say(3)
+    house.submitted[1].diarization = DiarizationResult((Turn(0.0, 5.0, 0),), ((1.0, 0.0),), 0.7)
+    house.settle(1, text=None)
+    house.submitted[2].diarization = DiarizationResult((Turn(0.0, 5.0, 0),), ((1.0, 0.0),), 0.7)
+    house.keep_silent(2)
+    house.settle(3, embedding=(0.0, 1.0))
+    assert [final.segments[0].speaker for final in house.of(Final)] == ["Speaker_00"]
 
 
 async def test_a_session_that_is_taken_up_goes_on_with_its_numbers(open_house: Open) -> None:

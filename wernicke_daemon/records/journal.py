@@ -289,8 +289,8 @@ class Journal:
         _log.info("journal_recovered")
 
     def _try_disk(self) -> None:
-        """Raises OSError where the disk does not take audio yet; also asked while no session brings any. It is tried with
-        a whole file, as a disk that is nearly full goes on taking small ones."""
+        """Raises OSError where the disk does not take audio yet. It is tried with a whole file, also while no session
+        brings audio: a disk that is nearly full goes on taking small files."""
         if self._held is None:
             self._take_over()
         elif not self._lock_file.exists():  # somebody deleted the directory
