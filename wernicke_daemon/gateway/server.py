@@ -19,8 +19,8 @@ from wernicke_daemon.gateway.greeting import Greeter
 from wernicke_daemon.gateway.http_request import SessionRequest, options_from
 from wernicke_daemon.gateway.pages import Pages
 from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, address, socket_class
-from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.registry import Sessions
+from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.wire import protocol
 
@@ -46,8 +46,8 @@ class Gateway:
     def __init__(
         self,
         config: Config,
-        sessions: Sessions,
-        reporter: Reporter,
+        sessions: SessionRegistry,
+        recorder: Recorder,
         health: Callable[[], tuple[int, dict[str, Any]]],
         stats: Callable[[], dict[str, Any]],
         engines: Callable[[], tuple[dict[str, str], list[str]]],
@@ -57,10 +57,10 @@ class Gateway:
         still."""
         self._config = config
         self._sessions = sessions
-        self._pages = Pages(config.cors_origins, reporter.refused, health, stats)
+        self._pages = Pages(config.cors_origins, recorder.refused, health, stats)
         self._engines = engines
         self._lacking = lacking
-        self._admission = Admission(config.security, reporter.refused)
+        self._admission = Admission(config.security, recorder.refused)
         # The connection of each session that has one. Only here is it known who has a session.
         self._connections: dict[Session, Connection] = {}
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
@@ -194,7 +194,7 @@ class Gateway:
         del self._connections[session]
         session.detach()
         if session.ended is None:
-            await self._sessions.left(session, peer)
+            await self._sessions.client_left(session, peer)
 
 
 async def _closed(server: Server, within_s: float) -> bool:
