@@ -93,13 +93,13 @@ class Dispatcher:
         if self._available.given_up("asr", now):
             self._fail(entry, DOWN, now)
             return
-        self._ask(entry, "asr", self._asr_work(entry), now)
+        self._ask(entry, "asr", self._asr_work(utterance), now)
         if self._usable("diarization", utterance, now):
             self._ask(entry, "diarization", DiarizationWork(utterance.audio), now)
 
-    def _asr_work(self, entry: Entry) -> AsrWork:
-        utterance, chars = entry.utterance, self._policy.asr_context_chars
-        context = entry.owner.text_before(utterance)[-chars:] if chars else ""
+    def _asr_work(self, utterance: Utterance) -> AsrWork:
+        chars = self._policy.asr_context_chars
+        context = utterance.text_before[-chars:] if chars else ""
         return AsrWork(utterance.audio, utterance.language, utterance.glossary, context)
 
     def depth(self, stage: StageName) -> int:
@@ -257,7 +257,7 @@ class Dispatcher:
         for warning in result.warnings:
             utterance.warn(warning)
         if not any(segment.text for segment in result.segments):
-            self._settle(entry, now)
+            self._settle_without_text(entry, now)
             return
         entry.owner.recognised(utterance, shed=self._available.shedding.sheds_partials())
         if "diarization" in entry.open_jobs:
@@ -284,7 +284,7 @@ class Dispatcher:
             self._settle(entry, now)
             return
         texts = tuple(line.segment.text for line in utterance.lines)
-        work = CorrectionWork(texts, language, utterance.glossary, entry.owner.context(utterance))
+        work = CorrectionWork(texts, language, utterance.glossary, utterance.texts_before)
         self._ask(entry, "correction", work, now).due = due
 
     def _corrected(self, entry: Entry, result: CorrectionResult, now: float) -> None:
@@ -299,14 +299,23 @@ class Dispatcher:
 
     def _fail(self, entry: Entry, why: str, now: float) -> None:
         entry.utterance.failure = why
-        self._settle(entry, now)
+        self._settle_without_text(entry, now)
+
+    def _settle_without_text(self, entry: Entry, now: float) -> None:
+        """Before the join: nobody needs its audio, or to know who spoke, any more."""
+        self._end(entry, now)
+        entry.owner.audio_released(entry.utterance)
+        entry.owner.settled(entry.utterance)
 
     def _settle(self, entry: Entry, now: float) -> None:
+        """After the join."""
+        self._end(entry, now)
+        entry.owner.settled(entry.utterance)
+
+    def _end(self, entry: Entry, now: float) -> None:
         for row in self.ledger.end(entry):
             self._cancel(row)
         entry.utterance.settled = now
-        entry.owner.audio_released(entry.utterance)
-        entry.owner.settled(entry.utterance)
 
     # --- time passes ---
 

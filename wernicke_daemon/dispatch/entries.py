@@ -8,19 +8,13 @@ from wernicke_daemon.utterances.utterance import Utterance
 
 
 class Owner(Protocol):
-    """Whose utterances they are: the session."""
+    """Whose utterances they are: the session. It is told; what a job needs to know, the utterance carries."""
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         """The text is there; speakers and correction are not. shed: nobody need be told now."""
 
     def audio_released(self, utterance: Utterance) -> None:
-        """No stage will read its audio any more."""
-
-    def context(self, utterance: Utterance) -> tuple[str, ...]:
-        """What was said just before, oldest first."""
-
-    def text_before(self, utterance: Utterance) -> str:
-        """The last thing said before that is recognised by now, "" for none."""
+        """No stage will read its audio any more. Said once of each utterance, before it is settled."""
 
     def settled(self, utterance: Utterance) -> None:
         """Nothing more will change."""
