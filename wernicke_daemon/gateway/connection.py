@@ -177,13 +177,13 @@ class Connection:
     async def _take(self, frame: str | bytes, session: Session) -> None:
         try:
             if isinstance(frame, str):
-                await self._obey(frame, session)
+                await self._take_message(frame, session)
             else:
                 await session.feed(frame)
         except WernickeError as error:
             self.send(protocol.error(error.code, protocol.sentence(str(error))))
 
-    async def _obey(self, text: str, session: Session) -> None:
+    async def _take_message(self, text: str, session: Session) -> None:
         match protocol.parse(text):
             case Start() as start:
                 session.configure(self._options(start))
@@ -196,7 +196,7 @@ class Connection:
                 pass
 
     async def _pass_over(self) -> None:
-        """What a client goes on to send is not taken, but read: behind it are its pings and its answer to the close."""
+        """Read and drop what the client goes on to send: behind it come its pings and its answer to the close."""
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await self._socket.recv()
