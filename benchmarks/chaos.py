@@ -46,7 +46,7 @@ from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
-from wernicke_daemon.gateway.server import PATH
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.utterances.utterance import Utterance
 
@@ -159,7 +159,7 @@ async def _frames(client: Client, said: Session) -> AsyncIterator[bytes]:
 
 async def one_round(daemon: Daemon, said: list[Session]) -> list[Heard]:
     """Raises Stuck."""
-    url = f"ws://127.0.0.1:{daemon.port}{PATH}"
+    url = f"ws://127.0.0.1:{daemon.port}{SESSIONS}"
     try:
         async with asyncio.timeout(ROUND_LIMIT_S):
             return await asyncio.gather(*(speak(url, session) for session in said))

@@ -34,7 +34,7 @@ from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.formats.audio_files import Samples
-from wernicke_daemon.gateway.server import PATH
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.wire.audio import AudioFormat
 
 MAC = AudioFormat(48_000, channels=2, encoding="f32le")
@@ -98,7 +98,7 @@ async def measure(streaming: Streaming, directory: Path) -> Cost:
     config = configured(streaming.streams, directory)
     settings = StageSettings(vad=config.vad, sleep_ms={"asr": 1, "diarization": 1, "correction": 1})
     async with running(config, lambda line: None, settings) as daemon:
-        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{PATH}", streaming)
+        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{SESSIONS}", streaming)
         await asyncio.sleep(MARGIN_S)
         ingest = psutil.Process(daemon.pipeline.supervisor.stages["ingest"].pid)
         cores = await _cores([psutil.Process(), ingest], streaming.seconds)

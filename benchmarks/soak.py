@@ -50,7 +50,7 @@ from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
-from wernicke_daemon.gateway.server import PATH
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.processes.supervised_stage import State
 
@@ -161,7 +161,7 @@ async def soak(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     samples = directory / "samples.jsonl"
     async with running(_config(directory), _tell, _settings(directory, args.asr_ms)) as daemon:
         run = Soak(daemon, samples)
-        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{PATH}", args)
+        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{SESSIONS}", args)
         tasks = [asyncio.create_task(run.watch()), asyncio.create_task(run.kill())]
         said, _ = await clients.communicate()
         for task in tasks:

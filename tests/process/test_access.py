@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ from wernicke_daemon import cli
 from wernicke_daemon.client import Client, ClientError, Exit, ParsedMessage
 from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.daemon import Daemon
-from wernicke_daemon.gateway import access
+from wernicke_daemon.gateway import access, http_request
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.wire import tls
 
@@ -84,6 +85,34 @@ async def test_a_token_in_the_header_lets_in(closed: Daemon) -> None:
     """As programs send it."""
     async with knock(closed, **bearer(TOKEN)) as socket:
         assert await text_of(socket)
+
+
+async def test_each_request_is_read_and_judged_once(closed: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its token, or without one that has to follow in the first message; and for a page."""
+    read = count_calls(monkeypatch, http_request, "read")
+    judged = count_calls(monkeypatch, access, "request")
+    parsed = count_calls(monkeypatch, http_request, "parse_qsl")
+    async with knock(closed, **bearer(TOKEN)) as socket:
+        assert await text_of(socket)
+    async with knock(closed) as socket:
+        await socket.send(json.dumps({"type": "start", "token": TOKEN, "events": "session"}))
+        assert (await wire.receive(socket))["type"] == "connection_established"
+        assert await text_of(socket)
+    await page(closed, "/stats", bearer(TOKEN))
+    assert (len(read), len(judged), len(parsed)) == (3, 2, 3)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> list[None]:
+    """Grows by one with each call."""
+    called: list[None] = []
+    function = getattr(module, name)
+
+    def counted(*arguments: Any) -> Any:
+        called.append(None)
+        return function(*arguments)
+
+    monkeypatch.setattr(module, name, counted)
+    return called
 
 
 @pytest.mark.parametrize("credentials", [f"Bearer {WRONG}", "Bearer", f"Basic {TOKEN}", TOKEN])

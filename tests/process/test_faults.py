@@ -300,7 +300,7 @@ def disk_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def daemons_end(daemon: Daemon, client: ClientConnection) -> ServerConnection:
-    return next(each for each in daemon.gateway._visitors._open if each.remote_address == client.local_address)
+    return next(each for each in daemon.gateway.open_connections if each.remote_address == client.local_address)
 
 
 async def wedge(daemon: Daemon, client: ClientConnection) -> None:

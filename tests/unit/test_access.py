@@ -214,7 +214,7 @@ def test_pages_are_for_those_who_have_a_token() -> None:
 def test_strangers_see_the_status_only() -> None:
     """No process ids, engines or counts."""
     page = {"status": "ok", "stages": {"asr": {"pid": 1}}, "active_connections": 2}
-    assert access.health_for_strangers(page) == {"status": "ok"}
+    assert access.health_without_token(page) == {"status": "ok"}
 
 
 # --- what is told ----------------------------------------------------------------------------------

@@ -11,11 +11,10 @@ import secrets
 from collections.abc import Callable
 
 import structlog
-from msgspec.structs import replace
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
+from wernicke_daemon.gateway.transport import ClientSocket
 from wernicke_daemon.sessions.session import HISTORY, Options, Session
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Flush, Keepalive, ServerMessage, Start, Stop
@@ -36,7 +35,7 @@ class Connection:
 
     def __init__(
         self,
-        socket: ServerConnection,
+        socket: ClientSocket,
         options: Callable[[Start], Options],
         greet: Callable[[], None],
         timeout_s: float,
@@ -67,7 +66,7 @@ class Connection:
             self._give_up()
 
     @property
-    def socket(self) -> ServerConnection:
+    def socket(self) -> ClientSocket:
         return self._socket
 
     async def run(self, session: Session) -> bool:
@@ -218,17 +217,3 @@ class Connection:
     def _ponged(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
             self._quiet_s = 0.0
-
-
-def options_from(start: Start, default: Options) -> Options:
-    """`default` with what the client said. Raises InvalidAudio or InvalidMessage."""
-    said = {
-        name: value for name in ("sample_rate", "channels", "encoding") if (value := getattr(start, name)) is not None
-    }
-    return Options(
-        audio=replace(default.audio, **said),
-        language=start.language or default.language,
-        glossary=tuple(start.glossary) if start.glossary is not None else default.glossary,
-        events=protocol.parse_events(start.events) if start.events is not None else default.events,
-        words=default.words if start.words is None else start.words,
-    )
