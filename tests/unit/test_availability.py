@@ -6,16 +6,15 @@ from hypothesis import strategies as st
 
 from ipc.messages import StageName
 from wernicke_daemon.dispatch.availability import (
-    OPTIONAL,
     OVERLOADED,
     PROBE_EVERY_S,
-    REQUIRED,
     TRIPS_AFTER,
     UNAVAILABLE,
     Availability,
     Breaker,
     Shedding,
 )
+from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED
 
 AFTER_S = 20.0
 DOWN_LIMIT_S = 120.0

@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.sessions.recorder import Reporter
@@ -43,7 +43,7 @@ def test_audio_goes_once_its_results_are_stored(journal: mock.Mock) -> None:
     """Not when the session is over, as they are in memory alone while the store fails; nor only at the next start, as
     the journal is bounded. What was abandoned stays."""
     store = FailingStore()
-    reporter = Reporter(Stats(), store, journal, log_text=False)
+    reporter = Reporter(Figures(), store, journal, log_text=False)
     spoke(reporter, "early")
     spoke(reporter, "abandoned", abandoned=True)
     assert [call.args[0] for call in journal.leave.call_args_list] == ["early", "abandoned"]
@@ -56,7 +56,7 @@ def test_audio_goes_once_its_results_are_stored(journal: mock.Mock) -> None:
 def test_it_goes_with_any_news_too(journal: mock.Mock) -> None:
     """Where one session goes on for hours after an outage."""
     store = FailingStore()
-    reporter = Reporter(Stats(), store, journal, log_text=False)
+    reporter = Reporter(Figures(), store, journal, log_text=False)
     session = spoke(reporter, "early")
     reporter.final_before(session, 10, 1)
     assert ended(journal) == []
@@ -69,5 +69,5 @@ def test_what_is_taken_up_again_keeps_its_time(journal: mock.Mock) -> None:
     """Its row may have been in memory alone."""
     store = mock.create_autospec(NoStore, instance=True)
     session: Any = SimpleNamespace(id="s", options=SimpleNamespace(language="ja"))
-    Reporter(Stats(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
+    Reporter(Figures(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
     store.session_started.assert_called_once_with("s", 1_700_000_000.0, "ja", "")

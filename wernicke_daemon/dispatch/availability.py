@@ -5,9 +5,7 @@ timed out three times in a row; a required one is given up after it was down for
 """
 
 from ipc.messages import StageName
-
-OPTIONAL: tuple[StageName, ...] = ("diarization", "correction")
-REQUIRED: tuple[StageName, ...] = ("ingest", "asr")
+from wernicke_daemon.dispatch.stage_port import REQUIRED
 
 UNAVAILABLE: dict[StageName, str] = {"diarization": "DIARIZATION_UNAVAILABLE", "correction": "LLM_UNAVAILABLE"}
 TOO_LATE: dict[StageName, str] = {"diarization": "DIARIZATION_TIMEOUT", "correction": "LLM_TIMEOUT"}

@@ -10,7 +10,7 @@ import structlog
 
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import Repeats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
@@ -31,7 +31,7 @@ IN_FULL = 5
 class Reporter:
     """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said."""
 
-    def __init__(self, stats: Stats, store: ResultStore, journal: Journal | None, log_text: bool) -> None:
+    def __init__(self, stats: Figures, store: ResultStore, journal: Journal | None, log_text: bool) -> None:
         self._stats = stats
         self._store = store
         self._journal = journal

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -21,6 +21,7 @@ import structlog
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
+from wernicke_daemon.observability.pages import SessionFigures
 from wernicke_daemon.sessions.intake import Intake, Left
 from wernicke_daemon.sessions.sample_account import SampleAccount
 from wernicke_daemon.utterances import results
@@ -187,16 +188,16 @@ class Session:
         decoder = self._intake.decoder
         return protocol.AudioReceived(decoder.bytes_received, decoder.samples_received)
 
-    def summary(self) -> dict[str, Any]:
+    def figures(self) -> SessionFigures:
         """For /stats."""
-        return {
-            "session": self.id,
-            "attached": self.attached,
-            "received_s": round(self.ring.written / SAMPLE_RATE, 1),
-            "results": sum(_sequence(message) > 0 for message in self._history),
-            "under_way": len(self._not_final),
-            "paused": self.paused,
-        }
+        return SessionFigures(
+            session=self.id,
+            attached=self.attached,
+            received_s=round(self.ring.written / SAMPLE_RATE, 1),
+            results=sum(_sequence(message) > 0 for message in self._history),
+            under_way=len(self._not_final),
+            paused=self.paused,
+        )
 
     @property
     def wall_end(self) -> float:
