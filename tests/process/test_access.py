@@ -42,8 +42,8 @@ def guarded(directory: Path, **security: Any) -> Config:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def closed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
-    """A daemon that wants a token, not in the address."""
-    async with started(guarded(tmp_path_factory.mktemp("data"))) as daemon:
+    """A daemon that wants a token, not in the address, and lets one web page read its answers."""
+    async with started(replace(guarded(tmp_path_factory.mktemp("data")), cors_origins=(OURS,))) as daemon:
         yield daemon
 
 
@@ -234,6 +234,14 @@ async def test_strangers_learn_from_health_only_how_it_is(closed: Daemon) -> Non
     for headers in ({}, bearer(WRONG)):
         assert (await page(closed, "/health", headers)).json() == {"status": "ok"}
     assert (await page(closed, "/health", bearer(TOKEN))).json()["stages"]["asr"]["pid"]
+
+
+async def test_web_pages_that_are_listed_may_read_what_is_answered(closed: Daemon) -> None:
+    """Also a refusal; no other web page may read anything."""
+    for path in ("/health", "/stats", "/nothing", "/transcribe?sample_rate=x"):
+        ours = await page(closed, path, {"Origin": OURS})
+        assert (ours.headers.get("Access-Control-Allow-Origin"), ours.headers.get("Vary")) == (OURS, "Origin")
+        assert "Access-Control-Allow-Origin" not in (await page(closed, path, {"Origin": FOREIGN})).headers
 
 
 # --- TLS --------------------------------------------------------------------------------------------

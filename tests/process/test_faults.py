@@ -34,7 +34,7 @@ from tests.process.conftest import embedded, journalled, serving, started
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import server as gateway
-from wernicke_daemon.gateway.connection import MOST_WAITING
+from wernicke_daemon.gateway.connection import MOST_UNSENT
 from wernicke_daemon.processes import supervised_stage
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
@@ -311,7 +311,7 @@ async def wedge(daemon: Daemon, client: ClientConnection) -> None:
     client.transport.pause_reading()
     answering = daemons_end(daemon, client)
     answering.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    for _ in range(MOST_WAITING // 2):  # with more it would be cut off
+    for _ in range(MOST_UNSENT // 2):  # with more it would be cut off
         await client.send("an error for each of these")
     while not answering.paused:
         await asyncio.sleep(0.01)

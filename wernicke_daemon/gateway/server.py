@@ -51,14 +51,13 @@ class Gateway:
         self._config = config
         self._sessions = sessions
         self._pages = Pages(config.cors_origins, reporter.refused, status)
-        self._status = status
         self._admission = Admission(config.security, reporter.refused)
-        # The connection of each session that has one. Only here is it known who has a session.
-        self._connections: dict[Session, Connection] = {}
+        self._status = status
+        self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
-        self._server: Server | None = None  # before `open`
-        self.ready = False
-        self.port = 0
+        self._server: Server | None = None  # from `open` on
+        self.ready = False  # until the daemon says that sessions are taken, and again from `drain` on
+        self.port = 0  # until `open` has bound one
 
     @property
     def active(self) -> int:
@@ -102,7 +101,8 @@ class Gateway:
         return tls.server_context(*files)
 
     async def drain(self, timeout_s: float) -> None:
-        """Refuse new clients, end what is open, have all results; give up on those that take longer than that."""
+        """Refuse new clients, end open utterances, and wait until all have their results; after `timeout_s` the rest is
+        given up."""
         self.ready = False
         if self._server is None:
             return

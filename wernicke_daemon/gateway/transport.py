@@ -56,7 +56,7 @@ class ClientSocket(ServerConnection):
     TLS begins here, too. A server that is given the context itself hears of a connection only when its TLS handshake is
     over, and one that never says a word would be counted nowhere.
 
-    tcp: the transport of TCP, whatever is spoken over it. asked: what its request for a session says, once that is read.
+    tcp: the transport of TCP, whatever is spoken over it. asked: what its request for a session says, once it is read.
     """
 
     open_connections: ClassVar[OpenConnections]
