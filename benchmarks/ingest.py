@@ -33,7 +33,7 @@ from wernicke_daemon.config.schema import AudioSettings, Config, LoggingSettings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
-from wernicke_daemon.formats.audio_files import Samples
+from wernicke_daemon.formats.audio_files import Chunk
 from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.wire.audio import AudioFormat
 
@@ -152,7 +152,7 @@ async def stream_to(url: str, streaming: Streaming) -> None:
 class Speech:
     """One stream. late_s: how far it fell behind real time at worst; finals: its results."""
 
-    def __init__(self, twice: Samples, number: int, streaming: Streaming) -> None:
+    def __init__(self, twice: Chunk, number: int, streaming: Streaming) -> None:
         """twice: the clip two times over, so that a stream can begin anywhere in it."""
         self.late_s = 0.0
         self.finals = 0
@@ -170,7 +170,7 @@ class Speech:
             self.late_s = max(self.late_s, time.monotonic() - began - frames / MAC.sample_rate)
             yield data
 
-    def _pieces(self) -> Iterator[Samples]:
+    def _pieces(self) -> Iterator[Chunk]:
         begin = round(self._share * self._length)
         for offset in range(0, self._count, self._chunk):
             at = (begin + offset) % self._length

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 SAMPLE_RATE = 16_000
 """Hz of all audio inside the daemon (mono float32): what Whisper, Silero and pyannote take."""
 
+VAD_WINDOW = 512
+"""Samples that voice activity detection looks at together (32 ms): the window that Silero takes at 16 kHz."""
+
 Audio = NDArray[np.float32]
 """Samples of 16 kHz mono audio, shape [n], nominally in [-1, 1]."""
 

@@ -13,7 +13,8 @@ from ipc.arena import Arena
 from ipc.messages import STAGES, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
-from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner, Policy
+from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner
+from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy

@@ -36,9 +36,9 @@ from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
-from wernicke_daemon.sessions.ingest_tick import IngestFeed
-from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.registry import Sessions
+from wernicke_daemon.sessions.ingest_tick import IngestTick
+from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.status import Status
 
 _log = structlog.get_logger()
@@ -85,10 +85,10 @@ class Daemon:
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None
-        reporter = Reporter(figures, self.store, self._journal, config.logging.log_text)
-        feed = IngestFeed(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
-        self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline.submit, reporter)
-        self.gateway = Gateway(config, self.sessions, reporter, self.status)
+        recorder = Recorder(figures, self.store, self._journal, config.logging.log_text)
+        feed = IngestTick(self.pipeline.dispatcher.examine, config.vad.tick_ms / 1000)
+        self.sessions = SessionRegistry(config, self.pipeline.arena, feed, self.pipeline.submit, recorder)
+        self.gateway = Gateway(config, self.sessions, recorder, self.status)
         self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None

@@ -12,7 +12,7 @@ from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.pages import Health, StageFigures, StageHealth, Stats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import ResultStore
-from wernicke_daemon.sessions.registry import Sessions
+from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.wire import protocol
 
 SHED_IN_ORDER = ("partials", "correction", "diarization")
@@ -45,14 +45,14 @@ class Status:
         # Set by `connect`, before anything is asked or told: those who make these need this object first.
         self._ports: Mapping[StageName, StagePort]
         self._dispatcher: Dispatcher
-        self._sessions: Sessions
+        self._sessions: SessionRegistry
         self._clients: Clients
 
     def connect(
         self,
         ports: Mapping[StageName, StagePort],
         dispatcher: Dispatcher,
-        sessions: Sessions,
+        sessions: SessionRegistry,
         clients: Clients,
     ) -> None:
         """The rest of what there is to know something of."""

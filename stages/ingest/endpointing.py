@@ -12,12 +12,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
 from ipc.messages import Boundary, Trigger
 from ipc.settings import VadSettings
-
-WINDOW = 512
-"""Samples that one probability is about (32 ms): the window that Silero takes at 16 kHz."""
 
 WHISPER_SAMPLES = 480_000
 """Longest audio that Whisper takes in at once: 30 s at 16 kHz."""
@@ -45,9 +42,10 @@ class Rules(msgspec.Struct, frozen=True):
     least_speech: int
 
 
-class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """The open utterance as it was after one window. position: sample after it; score: its probability (of a
-    place to cut: the mean around it)."""
+class CutCandidate(msgspec.Struct, frozen=True, array_like=True):
+    """A window after which the open utterance may be cut for its length, with what was known of it there. position:
+    sample after the window. score: the window's speech probability; of the best place, the mean around it.
+    speech_samples, last_speech_end: as in Boundary, up to there."""
 
     position: int
     score: float
@@ -55,20 +53,20 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     last_speech_end: int
 
 
-class Utterance(msgspec.Struct, frozen=True, array_like=True):
+class OpenUtterance(msgspec.Struct, frozen=True, array_like=True):
     """What is known of the open utterance.
 
     start: first sample, pre-roll included. speech_samples, last_speech_end: as in Boundary. idle: samples' worth
-    of time since the last speech in which nothing was received. recent: the last windows, once the utterance is
-    long enough for a cut to be sought. cut: the best place so far, None before that.
+    of time since the last speech in which nothing was received. recent: the last 2 * SIDE windows, once the utterance
+    is long enough for a cut to be sought. cut: the best place to cut so far, None before that.
     """
 
     start: int
     speech_samples: int
     last_speech_end: int
     idle: int = 0
-    recent: tuple[Mark, ...] = ()
-    cut: Mark | None = None
+    recent: tuple[CutCandidate, ...] = ()
+    cut: CutCandidate | None = None
 
 
 class Endpointing(msgspec.Struct, frozen=True, array_like=True):
@@ -77,7 +75,7 @@ class Endpointing(msgspec.Struct, frozen=True, array_like=True):
 
     position: int
     floor: int
-    utterance: Utterance | None = None
+    utterance: OpenUtterance | None = None
 
 
 def rules_from(settings: VadSettings) -> Rules:
@@ -108,7 +106,7 @@ def hear(
     last = state.position + count
     boundaries: list[Boundary] = []
     for probability in probabilities:
-        end = min(state.position + WINDOW, last)
+        end = min(state.position + VAD_WINDOW, last)
         state, boundary = _hear_window(state, rules, end, probability)
         if boundary is not None:
             boundaries.append(boundary)
@@ -149,7 +147,7 @@ def _samples(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE)
 
 
-def _silence(utterance: Utterance, position: int) -> int:
+def _silence(utterance: OpenUtterance, position: int) -> int:
     """Time without speech, in samples: what was received since, and time in which nothing was."""
     return position - utterance.last_speech_end + utterance.idle
 
@@ -163,31 +161,33 @@ def _hear_window(state: Endpointing, rules: Rules, end: int, probability: float)
     if _silence(utterance, end) >= rules.silence:
         state, (boundary,) = finish(state, rules, "silence")
         return state, boundary
-    return _cut(state, utterance) if end + WINDOW > utterance.start + rules.longest else (state, None)
+    return _cut(state, utterance) if end + VAD_WINDOW > utterance.start + rules.longest else (state, None)
 
 
-def _take(state: Endpointing, rules: Rules, end: int, probability: float) -> Utterance | None:
+def _take(state: Endpointing, rules: Rules, end: int, probability: float) -> OpenUtterance | None:
     """The open utterance with one more window, one that opens with it, or None."""
     before = state.utterance
     goes_on = before is not None and before.last_speech_end == state.position
     speech = probability >= (rules.release if goes_on else rules.onset)
     if before is None:
         start = max(state.position - rules.pre_roll, state.floor)
-        return Utterance(start, end - state.position, end) if speech else None
+        return OpenUtterance(start, end - state.position, end) if speech else None
     if speech:
-        mark = Mark(end, probability, before.speech_samples + end - state.position, end)
+        candidate = CutCandidate(end, probability, before.speech_samples + end - state.position, end)
     else:
-        mark = Mark(end, probability, before.speech_samples, before.last_speech_end)
-    recent, cut = _seek_cut(before, rules, mark)
+        candidate = CutCandidate(end, probability, before.speech_samples, before.last_speech_end)
+    recent, cut = _seek_cut(before, rules, candidate)
     idle = 0 if speech else before.idle
-    return Utterance(before.start, mark.speech_samples, mark.last_speech_end, idle, recent, cut)
+    return OpenUtterance(before.start, candidate.speech_samples, candidate.last_speech_end, idle, recent, cut)
 
 
-def _seek_cut(before: Utterance, rules: Rules, mark: Mark) -> tuple[tuple[Mark, ...], Mark | None]:
-    """The last windows with `mark`, and the best place to cut up to SIDE windows before it; the later of equals."""
-    if mark.position <= before.start + rules.longest - rules.cut_search:
+def _seek_cut(
+    before: OpenUtterance, rules: Rules, candidate: CutCandidate
+) -> tuple[tuple[CutCandidate, ...], CutCandidate | None]:
+    """The last windows, and the best place to cut up to SIDE windows before `candidate`; the later of equals."""
+    if candidate.position <= before.start + rules.longest - rules.cut_search:
         return (), None
-    recent = (*before.recent[1 - 2 * SIDE :], mark)
+    recent = (*before.recent[1 - 2 * SIDE :], candidate)
     if len(recent) < 2 * SIDE:
         return recent, None
     score = sum(window.score for window in recent) / len(recent)
@@ -196,11 +196,11 @@ def _seek_cut(before: Utterance, rules: Rules, mark: Mark) -> tuple[tuple[Mark, 
     return recent, msgspec.structs.replace(recent[SIDE - 1], score=score)
 
 
-def _cut(state: Endpointing, full: Utterance) -> tuple[Endpointing, Boundary]:
+def _cut(state: Endpointing, full: OpenUtterance) -> tuple[Endpointing, Boundary]:
     """The rest stays open without pre-roll if it holds speech; its own search for a cut lies wholly ahead."""
     cut = full.cut
     assert cut is not None, "the shortest search (0.5 s) holds more windows than a place to cut needs"
     boundary = Boundary(full.start, cut.position, "max_duration", cut.speech_samples, cut.last_speech_end)
     speech = full.speech_samples - cut.speech_samples
-    rest = Utterance(cut.position, speech, full.last_speech_end, full.idle) if speech else None
+    rest = OpenUtterance(cut.position, speech, full.last_speech_end, full.idle) if speech else None
     return Endpointing(state.position, cut.position, rest), boundary

@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator
 import msgspec
 import numpy as np
 
-from ipc.audio_handle import SAMPLE_RATE, AudioHandle
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, AudioHandle
 from ipc.errors import EngineUnavailable, StaleHandle
 from ipc.messages import Boundary, IngestOutcome, IngestResult, IngestTask, IngestWork, StageName, Work
 from ipc.settings import StageSettings
 from stages.engine import ReadAudio
 from stages.ingest import endpointing
-from stages.ingest.endpointing import WINDOW, Endpointing
+from stages.ingest.endpointing import Endpointing
 from stages.ingest.vad import EnergyVad, SileroVad, Vad
 
-PIECE = 30 * SAMPLE_RATE // WINDOW * WINDOW
+PIECE = 30 * SAMPLE_RATE // VAD_WINDOW * VAD_WINDOW
 """Samples read at once: whole windows, at most 30 s, so that a whole file in one task needs little memory."""
 
 
@@ -152,7 +152,7 @@ def _pieces(task: IngestTask) -> Iterator[AudioHandle]:
     """An incomplete window waits for its other samples unless none may come."""
     audio = task.audio
     nothing_follows = task.end is not None or task.idle_s > 0
-    count = audio.count if nothing_follows else audio.count - audio.count % WINDOW
+    count = audio.count if nothing_follows else audio.count - audio.count % VAD_WINDOW
     for offset in range(0, count, PIECE):
         part = min(PIECE, count - offset)
         yield msgspec.structs.replace(audio, start=audio.start + offset, count=part)

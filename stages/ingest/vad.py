@@ -8,9 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.audio_handle import Audio
+from ipc.audio_handle import VAD_WINDOW, Audio
 from ipc.errors import EngineUnavailable
-from stages.ingest.endpointing import WINDOW
 
 CONTEXT = 64
 """Samples before a window that Silero takes along with it at 16 kHz."""
@@ -31,7 +30,7 @@ class Vad(Protocol):
         """Raises EngineUnavailable."""
 
     def probabilities(self, samples: Audio, memory: bytes) -> tuple[list[float], bytes]:
-        """One probability for each WINDOW of `samples` (shape [n], n > 0), of which the last may be incomplete.
+        """One probability for each VAD_WINDOW of `samples` (shape [n], n > 0), of which the last may be incomplete.
 
         memory: what the call for the samples before returned, b"" at the start of a stream. Both for whole windows
         are the same however the stream is split over calls.
@@ -98,7 +97,7 @@ class SileroVad:
         return np.where(loud, probabilities, 0).tolist(), self._encoder.encode(after)
 
     def _infer(self, rows: Audio, before: SileroMemory) -> tuple[Audio, bytes, bytes]:
-        """rows: float32 [windows, CONTEXT + WINDOW]. Returns float32 [windows] and the new h and c."""
+        """rows: float32 [windows, CONTEXT + VAD_WINDOW]. Returns float32 [windows] and the new h and c."""
         if not len(rows):
             return np.zeros(0, np.float32), before.h, before.c
         h, c = (np.frombuffer(state, np.float32).reshape(1, 1, 128) for state in (before.h, before.c))
@@ -139,9 +138,9 @@ def _power(db: float) -> float:
 
 def _loud(samples: Audio, power: float) -> NDArray[np.bool_]:
     """Which windows are as loud as the gate; an incomplete one is judged by the samples that it has."""
-    whole = len(samples) // WINDOW * WINDOW
-    windows = samples[:whole].reshape(-1, WINDOW)
-    squares = np.einsum("ij,ij->i", windows, windows) / WINDOW
+    whole = len(samples) // VAD_WINDOW * VAD_WINDOW
+    windows = samples[:whole].reshape(-1, VAD_WINDOW)
+    squares = np.einsum("ij,ij->i", windows, windows) / VAD_WINDOW
     if whole < len(samples):
         tail = samples[whole:]
         squares = np.append(squares, np.dot(tail, tail) / len(tail))
@@ -160,12 +159,12 @@ def _heard(loud: list[bool], quiet: int) -> tuple[NDArray[np.intp], int]:
 
 
 def _rows(samples: Audio, context: Audio) -> Audio:
-    """Windows with the context before each: float32 [windows, CONTEXT + WINDOW], the last padded with zeros."""
-    count = -(-len(samples) // WINDOW)
-    stream = np.zeros(CONTEXT + count * WINDOW, np.float32)
+    """Windows with the context before each: float32 [windows, CONTEXT + VAD_WINDOW], the last padded with zeros."""
+    count = -(-len(samples) // VAD_WINDOW)
+    stream = np.zeros(CONTEXT + count * VAD_WINDOW, np.float32)
     stream[:CONTEXT] = context
     stream[CONTEXT : CONTEXT + len(samples)] = samples
-    rows = np.empty((count, CONTEXT + WINDOW), np.float32)
-    rows[:, :CONTEXT] = stream[:-CONTEXT].reshape(-1, WINDOW)[:, :CONTEXT]
-    rows[:, CONTEXT:] = stream[CONTEXT:].reshape(-1, WINDOW)
+    rows = np.empty((count, CONTEXT + VAD_WINDOW), np.float32)
+    rows[:, :CONTEXT] = stream[:-CONTEXT].reshape(-1, VAD_WINDOW)[:, :CONTEXT]
+    rows[:, CONTEXT:] = stream[CONTEXT:].reshape(-1, VAD_WINDOW)
     return rows

@@ -30,7 +30,7 @@ from tests import wire
 from tests.cut_proxy import Cut, cut_proxy
 from tests.misbehaviour import small_window
 from tests.ollama_server import OllamaServer
-from tests.process.conftest import embedded, journalled, serving, started
+from tests.process.conftest import embedded, journalled, serving, started, stored
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import server as gateway
@@ -115,7 +115,7 @@ async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) 
         (session,) = correcting.sessions
         socket.transport.abort()
     await session.done.wait()
-    (final,) = correcting.store.results_after(session.id, 0)
+    (final,) = stored(correcting, session.id)
     assert final["trigger"] == "disconnect"
     assert final["text"] == expected["text"]
 
@@ -236,7 +236,7 @@ async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_s
     async with started(embedded(tmp_path / "data")) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
-        results = daemon.store.results_after(hello["session_id"], 0)
+        results = stored(daemon, hello["session_id"])
     with transcript_file.reading(tmp_path / "data" / transcript_file.FILE_NAME) as database:
         ((ended,),) = database.execute("SELECT ended FROM session WHERE id = ?", (hello["session_id"],)).fetchall()
     assert ended == pytest.approx(yesterday, abs=60)
@@ -508,7 +508,7 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
     async with started(embedded(tmp_path / "data")) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
-        results = daemon.store.results_after(hello["session_id"], 0)
+        results = stored(daemon, hello["session_id"])
     assert [result["sequence"] for result in results] == [1, 2, 3]
     assert [result["trigger"] for result in results] == ["silence", "silence", "disconnect"]
     for result, expected in zip(results, whole, strict=True):
@@ -540,7 +540,7 @@ async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
         assert daemon.recovery is not None
         await daemon.recovery
         for session in ("left", hello["session_id"]):
-            assert [result["type"] for result in daemon.store.results_after(session, 0)] == ["final"]
+            assert [result["type"] for result in stored(daemon, session)] == ["final"]
     with transcript_file.reading(tmp_path / transcript_file.FILE_NAME) as database:
         assert {one.id: one.begun for one in transcript_file.sessions(database)}["left"] == 1_700_000_000.0
     assert [path.name for path in (tmp_path / "journal").iterdir()] == ["lock"]
@@ -558,7 +558,7 @@ async def test_what_lies_behind_a_hole_is_recovered_in_its_place(tmp_path: Path)
     async with started(embedded(tmp_path)) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
-        first, second = daemon.store.results_after("s", 0)
+        first, second = stored(daemon, "s")
     assert [first["trigger"], second["trigger"]] == ["flush", "disconnect"]
     assert first["timestamp_range"]["end"] <= len(before) / 16_000
     assert second["timestamp_range"]["start"] >= len(before) / 16_000

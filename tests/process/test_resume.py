@@ -218,5 +218,5 @@ async def test_who_is_found_gone_while_the_daemon_stops_is_not_waited_for(tmp_pa
         stopping = asyncio.create_task(daemon.sessions.drain(300.0))
         await asyncio.sleep(0)
         session.detach()
-        await daemon.sessions.left(session, "")
+        await daemon.sessions.client_left(session, "")
         await asyncio.wait_for(stopping, 60)

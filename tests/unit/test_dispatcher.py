@@ -32,8 +32,9 @@ from ipc.messages import (
     Work,
 )
 from wernicke_daemon.dispatch import dispatcher as module
-from wernicke_daemon.dispatch.availability import PROBE_EVERY_S, TRIPS_AFTER
-from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher, Policy
+from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher
+from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
+from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 POLICY = Policy(

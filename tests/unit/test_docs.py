@@ -1,6 +1,7 @@
 """The documents under docs/ say what the code does: names are taken from the code and looked up, both ways."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from ipc.messages import AsrResult, Boundary
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.pages import Health, Percentiles, Stats
 from wernicke_daemon.records.store import NoStore
-from wernicke_daemon.sessions.recorder import Reporter
+from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
@@ -219,8 +220,8 @@ def test_every_field_of_the_utterance_line() -> None:
     )
     with structlog.testing.capture_logs() as lines:
         final = results.final(utterance, [], words=True, now=1.0)
-        session = cast(Session, SimpleNamespace(id="s", attached=True))
-        Reporter(Figures(), NoStore(), None, log_text=True).outcome(session, utterance, final, kept=lambda: None)
+        session = cast(Session, SimpleNamespace(id="s", attached=True, kept=lambda utterance, message: None))
+        Recorder(Figures(), NoStore(), None, log_text=True).outcome(session, utterance, final)
     [line] = [line for line in lines if line["event"] == "utterance"]
     assert set(line) - {"event", "log_level"} == set(rows(section(LOGGING, "The `utterance` line")))
 
@@ -238,6 +239,7 @@ def test_every_promise_has_tests_that_exist() -> None:
         assert [f"{path}::{name}" for path, name in named if name not in functions(path)] == []
 
 
+@functools.cache
 def functions(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}

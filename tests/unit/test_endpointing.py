@@ -5,12 +5,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
 from ipc.messages import Boundary
 from ipc.settings import VadSettings
 from stages.ingest.endpointing import (
     WHISPER_SAMPLES,
-    WINDOW,
     Endpointing,
     Rules,
     begin,
@@ -32,7 +31,7 @@ SECOND = 31
 def listen(
     probabilities: list[float], rules: Rules = DEFAULT, state: Endpointing | None = None
 ) -> tuple[Endpointing, list[Boundary]]:
-    return hear(state or begin(0), rules, len(probabilities) * WINDOW, probabilities)
+    return hear(state or begin(0), rules, len(probabilities) * VAD_WINDOW, probabilities)
 
 
 def test_utterance_opens_with_pre_roll_before_the_first_speech() -> None:
@@ -40,7 +39,7 @@ def test_utterance_opens_with_pre_roll_before_the_first_speech() -> None:
     state, boundaries = listen([0.0] * 20 + [0.9])
     assert boundaries == []
     assert state.utterance is not None
-    assert state.utterance.start == 20 * WINDOW - PRE_ROLL
+    assert state.utterance.start == 20 * VAD_WINDOW - PRE_ROLL
     assert retain_from(state, DEFAULT) == state.utterance.start
 
 
@@ -55,8 +54,8 @@ def test_speech_goes_on_below_the_threshold_but_does_not_begin_there() -> None:
     """0.4 is speech after speech and no speech after a pause (threshold 0.5, hysteresis 0.15)."""
     state, _ = listen([0.4, 0.6, 0.4, 0.3, 0.4])
     assert state.utterance is not None
-    assert state.utterance.speech_samples == 2 * WINDOW
-    assert state.utterance.last_speech_end == 3 * WINDOW
+    assert state.utterance.speech_samples == 2 * VAD_WINDOW
+    assert state.utterance.last_speech_end == 3 * VAD_WINDOW
 
 
 def test_received_silence_ends_an_utterance_after_the_post_roll() -> None:
@@ -64,8 +63,8 @@ def test_received_silence_ends_an_utterance_after_the_post_roll() -> None:
     state, boundaries = listen([0.0] * 20 + [0.9] * 10 + [0.0] * 62)
     assert boundaries == []
     state, boundaries = listen([0.0], state=state)
-    last = 30 * WINDOW
-    assert boundaries == [Boundary(20 * WINDOW - PRE_ROLL, last + POST_ROLL, "silence", 10 * WINDOW, last)]
+    last = 30 * VAD_WINDOW
+    assert boundaries == [Boundary(20 * VAD_WINDOW - PRE_ROLL, last + POST_ROLL, "silence", 10 * VAD_WINDOW, last)]
     assert state.utterance is None
 
 
@@ -90,7 +89,7 @@ def test_speech_makes_idle_time_begin_anew() -> None:
 def test_post_roll_is_capped_by_what_was_received() -> None:
     """Nothing received after the last speech: the utterance ends there."""
     _, boundaries = wait(listen([0.9] * 10)[0], DEFAULT, 2.0)
-    assert boundaries[0].end == 10 * WINDOW
+    assert boundaries[0].end == 10 * VAD_WINDOW
 
 
 def test_idle_time_without_an_utterance_changes_nothing() -> None:
@@ -102,7 +101,7 @@ def test_idle_time_without_an_utterance_changes_nothing() -> None:
 def test_finish_ends_the_open_utterance_with_its_trigger() -> None:
     """A flush ends what is open now; a second one finds nothing."""
     state, boundaries = finish(listen([0.9] * 10 + [0.0] * 3)[0], DEFAULT, "flush")
-    assert boundaries == [Boundary(0, 13 * WINDOW, "flush", 10 * WINDOW, 10 * WINDOW)]
+    assert boundaries == [Boundary(0, 13 * VAD_WINDOW, "flush", 10 * VAD_WINDOW, 10 * VAD_WINDOW)]
     assert finish(state, DEFAULT, "flush") == (state, [])
 
 
@@ -111,38 +110,38 @@ def test_pre_roll_stops_at_the_end_of_the_last_utterance() -> None:
     state, _ = finish(listen([0.9] * 10)[0], DEFAULT, "flush")
     state, _ = listen([0.0] * 2 + [0.9], state=state)
     assert state.utterance is not None
-    assert state.utterance.start == 10 * WINDOW
+    assert state.utterance.start == 10 * VAD_WINDOW
 
 
 def test_idle_session_keeps_the_pre_roll() -> None:
     """What a coming utterance may begin with is retained, and no more."""
     state, _ = listen([0.0] * 100)
-    assert retain_from(state, DEFAULT) == 100 * WINDOW - PRE_ROLL
+    assert retain_from(state, DEFAULT) == 100 * VAD_WINDOW - PRE_ROLL
 
 
 def test_full_utterance_is_cut_in_its_least_speech_like_place() -> None:
     """A dip four seconds before the limit is where a 30 s utterance is cut; the rest stays open from there."""
     dip = 26 * SECOND
     state, boundaries = listen([0.95] * dip + [0.6] * 6 + [0.95] * (937 - dip - 6))
-    cut = (dip + 3) * WINDOW
+    cut = (dip + 3) * VAD_WINDOW
     assert boundaries == [Boundary(0, cut, "max_duration", cut, cut)]
     assert state.utterance is not None
     assert state.utterance.start == cut
-    assert state.utterance.speech_samples == 937 * WINDOW - cut
+    assert state.utterance.speech_samples == 937 * VAD_WINDOW - cut
 
 
 def test_a_dip_before_the_search_begins_is_no_place_to_cut() -> None:
     """Only the last cut_search_s are searched; among equals the latest place is taken."""
     _, boundaries = listen([0.95] * 100 + [0.0] * 10 + [0.95] * 900)
-    assert boundaries[0].end == 934 * WINDOW
+    assert boundaries[0].end == 934 * VAD_WINDOW
 
 
 def test_a_full_utterance_is_cut_in_the_silence_after_the_last_speech() -> None:
     """Silence at the limit is the place to cut, and silence alone opens nothing."""
     state, boundaries = listen([0.95] * 900 + [0.0] * 37)
     assert [b.trigger for b in boundaries] == ["max_duration"]
-    assert 900 * WINDOW < boundaries[0].end <= 937 * WINDOW
-    assert boundaries[0].last_speech_end == 900 * WINDOW
+    assert 900 * VAD_WINDOW < boundaries[0].end <= 937 * VAD_WINDOW
+    assert boundaries[0].last_speech_end == 900 * VAD_WINDOW
     assert state.utterance is None
     assert retain_from(state, DEFAULT) >= boundaries[0].end
 
@@ -153,7 +152,7 @@ def test_endless_speech_is_cut_again_and_again_without_loss() -> None:
     boundaries += finish(state, DEFAULT, "stop")[1]
     assert [a.end for a in boundaries[:-1]] == [b.start for b in boundaries[1:]]
     assert max(b.end - b.start for b in boundaries) <= WHISPER_SAMPLES
-    assert sum(b.speech_samples for b in boundaries) == 180 * SECOND * WINDOW
+    assert sum(b.speech_samples for b in boundaries) == 180 * SECOND * VAD_WINDOW
 
 
 def test_a_blip_is_not_enough_speech() -> None:
@@ -190,7 +189,7 @@ def test_any_split_gives_the_same_boundaries(probabilities: list[float], rules: 
 
 
 news = st.lists(
-    st.tuples(runs, st.integers(1, WINDOW), st.floats(0, 3), st.sampled_from([None, None, "flush"])),
+    st.tuples(runs, st.integers(1, VAD_WINDOW), st.floats(0, 3), st.sampled_from([None, None, "flush"])),
     min_size=1,
     max_size=5,
 )
@@ -205,16 +204,16 @@ def test_boundaries_hold_all_speech_once_and_fit(
     state, found, speech = begin(0), list[Boundary](), list[tuple[int, int]]()
     for probabilities, tail, idle, end in news:
         position = state.position
-        count = (len(probabilities) - 1) * WINDOW + tail
+        count = (len(probabilities) - 1) * VAD_WINDOW + tail
         kept = retain_from(state, rules)
         state, closed = hear(state, rules, count, probabilities)
         assert state.position == position + count
         assert all(boundary.start >= kept for boundary in closed)
         found += closed
         for index, probability in enumerate(probabilities):
-            start = position + index * WINDOW
+            start = position + index * VAD_WINDOW
             if probability >= rules.onset:
-                speech.append((start, min(start + WINDOW, position + count)))
+                speech.append((start, min(start + VAD_WINDOW, position + count)))
         state, closed = wait(state, rules, idle)
         found += closed
         if end is not None:

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from ipc.audio_handle import SAMPLE_RATE, Audio, AudioHandle
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio, AudioHandle
 from ipc.errors import EngineUnavailable, StaleHandle
 from ipc.messages import Boundary, IngestOutcome, IngestTask, IngestWork, Trigger
 from ipc.settings import StageSettings, VadSettings
-from stages.ingest.endpointing import WHISPER_SAMPLES, WINDOW
+from stages.ingest.endpointing import WHISPER_SAMPLES
 from stages.ingest.engine import PIECE, EnergyIngest, SessionState, SileroIngest
 from stages.ingest.vad import SileroMemory, SileroVad
 from stages.process.engine_registry import create
@@ -88,7 +88,7 @@ def test_two_seconds_of_digital_silence_trigger() -> None:
     outcome = session.send(silence(2.1))
     assert [b.trigger for b in outcome.boundaries] == ["silence"]
     last = outcome.boundaries[0].last_speech_end
-    assert 0 <= last - 3 * SAMPLE_RATE < WINDOW
+    assert 0 <= last - 3 * SAMPLE_RATE < VAD_WINDOW
     assert outcome.boundaries[0].end == last + 4800
     assert not outcome.speaking
 
@@ -105,8 +105,8 @@ def test_two_seconds_without_audio_trigger() -> None:
 def test_an_incomplete_window_waits_for_its_samples() -> None:
     """What does not fill a window is examined with what comes next, or when nothing comes."""
     session = Session(ENERGY)
-    assert session.send(noise(0.1)).examined_to == 3 * WINDOW
-    assert session.send(noise(0.1)).examined_to == 6 * WINDOW
+    assert session.send(noise(0.1)).examined_to == 3 * VAD_WINDOW
+    assert session.send(noise(0.1)).examined_to == 6 * VAD_WINDOW
     assert session.send(silence(0), idle_s=0.05).examined_to == 3200
 
 
@@ -132,7 +132,7 @@ def test_a_click_is_dropped_and_counted() -> None:
     """Less speech than min_speech_s is no utterance; its samples are counted."""
     outcome = Session(ENERGY).send(np.concatenate([silence(1.024), noise(0.05), silence(3.0)]))
     assert outcome.boundaries == ()
-    assert outcome.dropped_samples == 4800 + 2 * WINDOW + 4800
+    assert outcome.dropped_samples == 4800 + 2 * VAD_WINDOW + 4800
 
 
 def test_a_whole_file_in_one_task_gives_all_its_utterances() -> None:
@@ -145,7 +145,7 @@ def test_a_whole_file_in_one_task_gives_all_its_utterances() -> None:
 
 def test_pieces_are_whole_windows_of_at_most_thirty_seconds() -> None:
     """A piece's end must not break the grid of windows."""
-    assert PIECE % WINDOW == 0
+    assert PIECE % VAD_WINDOW == 0
     assert PIECE <= 30 * SAMPLE_RATE
 
 
@@ -189,7 +189,7 @@ def test_after_stale_audio_the_session_begins_anew() -> None:
     session.floor = len(session.received)
     session.commit(ENERGY.process(IngestWork((task,)), session.read).outcomes[0])
     outcome = session.send(noise(1.0), end="stop")
-    assert outcome.dropped_samples == 32 * WINDOW
+    assert outcome.dropped_samples == 32 * VAD_WINDOW
     assert [(b.start, b.end) for b in outcome.boundaries] == [(task.audio.end, task.audio.end + SAMPLE_RATE)]
 
 
@@ -235,7 +235,7 @@ def test_silero_memory_travels_from_task_to_task(silero: SileroIngest) -> None:
     audio = noise(40.0)
     detector = SileroVad(-85.0)
     detector.load()
-    straight = recurrent_state(detector.probabilities(audio[: 40 * SAMPLE_RATE // WINDOW * WINDOW], b"")[1])
+    straight = recurrent_state(detector.probabilities(audio[: 40 * SAMPLE_RATE // VAD_WINDOW * VAD_WINDOW], b"")[1])
     whole, split = Session(silero), Session(silero)
     whole.send(audio)
     for part in np.array_split(audio, 37):

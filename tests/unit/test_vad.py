@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from ipc.audio_handle import SAMPLE_RATE, Audio
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio
 from ipc.errors import EngineUnavailable
 from stages.ingest import vad
-from stages.ingest.endpointing import WINDOW
 from stages.ingest.vad import SETTLING, EnergyVad, SileroMemory, SileroVad, Vad
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +46,7 @@ def in_parts(detector: Vad, samples: Audio, windows: list[int]) -> list[float]:
     """The whole stream through calls of so many windows each, over and over."""
     found, memory, start, turn = list[float](), b"", 0, 0
     while start < len(samples):
-        end = start + windows[turn % len(windows)] * WINDOW
+        end = start + windows[turn % len(windows)] * VAD_WINDOW
         part, memory = detector.probabilities(samples[start:end], memory)
         found, start, turn = found + part, end, turn + 1
     return found
@@ -62,20 +61,20 @@ def silero() -> SileroVad:
 
 def test_energy_is_speech_from_the_gate_on() -> None:
     """Windows at -84 dBFS are speech, at -86 dBFS and at zero they are not."""
-    samples = np.concatenate([tone(WINDOW, -84), tone(WINDOW, -86), np.zeros(WINDOW, np.float32)])
+    samples = np.concatenate([tone(VAD_WINDOW, -84), tone(VAD_WINDOW, -86), np.zeros(VAD_WINDOW, np.float32)])
     assert EnergyVad(-85.0).probabilities(samples, b"") == ([1.0, 0.0, 0.0], b"")
 
 
 def test_an_incomplete_window_is_judged_by_its_own_samples() -> None:
     """Ten samples over the gate are over it, whatever is missing of their window."""
-    samples = np.concatenate([np.zeros(WINDOW, np.float32), tone(10, -84)])
+    samples = np.concatenate([np.zeros(VAD_WINDOW, np.float32), tone(10, -84)])
     assert EnergyVad(-85.0).probabilities(samples, b"")[0] == [0.0, 1.0]
 
 
 def test_silero_gives_the_same_in_parts_as_whole(silero: SileroVad) -> None:
     """State carried in bytes: no split of a stream changes a probability, silence in it or not."""
-    quiet = np.zeros((SETTLING + 20) * WINDOW, np.float32)
-    samples = np.concatenate([noise(50 * WINDOW), quiet, noise(50 * WINDOW, 1), quiet[: 7 * WINDOW]])
+    quiet = np.zeros((SETTLING + 20) * VAD_WINDOW, np.float32)
+    samples = np.concatenate([noise(50 * VAD_WINDOW), quiet, noise(50 * VAD_WINDOW, 1), quiet[: 7 * VAD_WINDOW]])
     whole = in_parts(silero, samples, [1000])
     for windows in ([1], [2, 5, 1], [64], [49, 3]):
         np.testing.assert_allclose(in_parts(silero, samples, windows), whole, atol=1e-6)
@@ -83,8 +82,8 @@ def test_silero_gives_the_same_in_parts_as_whole(silero: SileroVad) -> None:
 
 def test_silero_takes_an_incomplete_window_padded_with_zeros(silero: SileroVad) -> None:
     """The verdict on 100 samples is that on the same samples and zeros; the context goes on with what was there."""
-    samples = noise(WINDOW + 100)
-    padded = np.concatenate([samples, np.zeros(WINDOW - 100, np.float32)])
+    samples = noise(VAD_WINDOW + 100)
+    padded = np.concatenate([samples, np.zeros(VAD_WINDOW - 100, np.float32)])
     found, memory = silero.probabilities(samples, b"")
     assert found == silero.probabilities(padded, b"")[0]
     assert remembered(memory).context == samples[-vad.CONTEXT :].tobytes()
@@ -92,33 +91,33 @@ def test_silero_takes_an_incomplete_window_padded_with_zeros(silero: SileroVad) 
 
 def test_context_reaches_over_short_pieces(silero: SileroVad) -> None:
     """A piece shorter than the context leaves part of the one before in it."""
-    samples = noise(WINDOW + 10)
-    _, memory = silero.probabilities(samples[:WINDOW], b"")
-    _, memory = silero.probabilities(samples[WINDOW:], memory)
+    samples = noise(VAD_WINDOW + 10)
+    _, memory = silero.probabilities(samples[:VAD_WINDOW], b"")
+    _, memory = silero.probabilities(samples[VAD_WINDOW:], memory)
     assert remembered(memory).context == samples[-vad.CONTEXT :].tobytes()
 
 
 def test_windows_under_the_gate_are_never_speech(silero: SileroVad) -> None:
     """The gate decides first: probability 0 exactly."""
-    found, _ = silero.probabilities(tone(20 * WINDOW, -86), b"")
+    found, _ = silero.probabilities(tone(20 * VAD_WINDOW, -86), b"")
     assert found == [0.0] * 20
 
 
 def test_the_network_rests_in_long_silence(silero: SileroVad, monkeypatch: pytest.MonkeyPatch) -> None:
     """After SETTLING windows under the gate the network is not run until one passes it again."""
-    _, memory = silero.probabilities(np.zeros(SETTLING * WINDOW, np.float32), b"")
+    _, memory = silero.probabilities(np.zeros(SETTLING * VAD_WINDOW, np.float32), b"")
     with monkeypatch.context() as patch:
         patch.setattr(silero, "_session", None)
-        found, resting = silero.probabilities(np.zeros(500 * WINDOW, np.float32), memory)
+        found, resting = silero.probabilities(np.zeros(500 * VAD_WINDOW, np.float32), memory)
     assert found == [0.0] * 500
     assert remembered(resting).h == remembered(memory).h
-    after, _ = silero.probabilities(noise(WINDOW), resting)
-    assert after == silero.probabilities(noise(WINDOW), memory)[0]
+    after, _ = silero.probabilities(noise(VAD_WINDOW), resting)
+    assert after == silero.probabilities(noise(VAD_WINDOW), memory)[0]
 
 
 def test_memory_is_small(silero: SileroVad) -> None:
     """What travels with every job of a session stays near 1.3 KB."""
-    _, memory = silero.probabilities(noise(5 * WINDOW), b"")
+    _, memory = silero.probabilities(noise(5 * VAD_WINDOW), b"")
     assert len(memory) < 1400
 
 

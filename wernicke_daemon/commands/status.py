@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 10.0
 
 _SHED = ("nothing", "partials", "partials and correction", "partials, correction and speakers")
-"""What is left out, by the level of overload (see `availability.Shedding`)."""
+"""What is left out, by the level of overload (see `dispatch/overload.py`)."""
 
 
 def add_commands(commands: Subparsers) -> None:

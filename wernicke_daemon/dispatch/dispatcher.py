@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import msgspec
 import structlog
 
 from ipc.errors import EngineFailed, OutOfGpuMemory
@@ -36,6 +35,7 @@ from ipc.messages import (
 from wernicke_daemon.dispatch.answer_check import fits
 from wernicke_daemon.dispatch.availability import TOO_LATE, UNAVAILABLE, Availability
 from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
+from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.service_clock import ServiceClock
 from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED, StagePort
 from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
@@ -46,24 +46,6 @@ _log = structlog.get_logger()
 GAVE_UP = "This utterance could not be transcribed; the daemon's log says why. The next ones are not affected."
 
 DOWN = "The recogniser has been down for too long; the daemon's log says why. The audio of this utterance is lost."
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """Seconds: how long an utterance waits for its speakers after its text; when after its trigger it goes out
-    uncorrected; how much of an outage of an optional stage counts against neither; how long a required one may be
-    down; from when on results are behind; what a job may take, and that for each second of its audio.
-    asr_context_chars: how much of the text before the recogniser is given."""
-
-    diarization_s: float
-    correction_s: float
-    restart_grace_s: float
-    asr_down_limit_s: float
-    shed_after_s: float
-    job_s: float
-    job_per_audio_s: float
-    credit: int
-    max_attempts: int
-    asr_context_chars: int = 0
 
 
 class Owner(Protocol):
@@ -311,7 +293,7 @@ class Dispatcher:
         if not any(segment.text for segment in result.segments):
             self._settle(utterance, owner)
             return
-        owner.recognised(utterance, shed=self._available.shedding.level > 0)
+        owner.recognised(utterance, shed=self._available.shedding.sheds_partials())
         if "diarization" in utterance.open_jobs:
             due = self._clock.read(time.monotonic()) + self._policy.diarization_s
             self._deadlines[utterance.open_jobs["diarization"]] = due

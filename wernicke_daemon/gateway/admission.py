@@ -12,7 +12,7 @@ from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.http_request import SessionRequest, options_from
 from wernicke_daemon.gateway.transport import ClientSocket
-from wernicke_daemon.sessions.session import Options
+from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Error, Start
 

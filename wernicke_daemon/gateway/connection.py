@@ -16,7 +16,9 @@ from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
 from wernicke_daemon.gateway.transport import ClientSocket
-from wernicke_daemon.sessions.session import HISTORY, Options, Session
+from wernicke_daemon.sessions.history import HISTORY
+from wernicke_daemon.sessions.options import Options
+from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Flush, Keepalive, ServerMessage, Start, Stop
 

@@ -15,7 +15,7 @@ from ipc.errors import WernickeError
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.access import Refusal, Verdict
-from wernicke_daemon.sessions.session import Options
+from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Start
 from wernicke_daemon.wire.redaction import public

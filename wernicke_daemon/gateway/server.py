@@ -17,8 +17,8 @@ from wernicke_daemon.gateway.greeting import Greeter
 from wernicke_daemon.gateway.http_request import SessionRequest, options_from
 from wernicke_daemon.gateway.pages import Pages
 from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, address, socket_class
-from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.registry import Sessions
+from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.status import Status
 
@@ -44,15 +44,15 @@ class Gateway:
     def __init__(
         self,
         config: Config,
-        sessions: Sessions,
-        reporter: Reporter,
+        sessions: SessionRegistry,
+        recorder: Recorder,
         status: Status,
     ) -> None:
         self._config = config
         self._sessions = sessions
-        self._pages = Pages(config.cors_origins, reporter.refused, status)
-        self._admission = Admission(config.security, reporter.refused)
+        self._pages = Pages(config.cors_origins, recorder.refused, status)
         self._status = status
+        self._admission = Admission(config.security, recorder.refused)
         self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
         self._server: Server | None = None  # from `open` on
@@ -186,7 +186,7 @@ class Gateway:
         del self._connections[session]
         session.detach()
         if session.ended is None:
-            await self._sessions.left(session, peer)
+            await self._sessions.client_left(session, peer)
 
 
 async def _closed(server: Server, within_s: float) -> bool:

@@ -1,6 +1,6 @@
 """What the graphics card and the Ollama server say of themselves, asked every few seconds; whether one has come up.
 
-Not when somebody looks: a driver or a server that hangs must not hang the daemon.
+They are asked here and not when a page is requested: a driver or server that hangs must not hang the daemon.
 """
 
 import asyncio

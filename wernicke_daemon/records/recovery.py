@@ -24,7 +24,9 @@ class RecoveredSession(Protocol):
     """A session without a client. done: all its results are in the store, unless it was `abandoned`."""
 
     done: asyncio.Event
-    abandoned: bool
+
+    @property
+    def abandoned(self) -> bool: ...
 
     async def feed_recovered(self, samples: NDArray[np.float32]) -> None:
         """samples: 16 kHz mono float32 [n]. Waits while the ring is full."""

@@ -1,12 +1,12 @@
 """One ingest job per tick carries the news of every session; its result is committed before the next is made."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import structlog
 
 from ipc.messages import IngestOutcome, IngestResult, IngestTask, IngestWork
+from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.wire import protocol
 
@@ -15,14 +15,18 @@ _log = structlog.get_logger()
 FAILED = "This session can't be served any more; the daemon's log says why. Connect again to go on."
 
 
-class IngestFeed:
+class IngestTick:
     """examine: gives a job to the ingest stage and calls back with its result, None where there is none to be had."""
 
     def __init__(
-        self, examine: Callable[[IngestWork, Callable[[IngestResult | None], None]], None], tick_s: float
+        self,
+        examine: Callable[[IngestWork, Callable[[IngestResult | None], None]], None],
+        tick_s: float,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._examine = examine
         self._tick_s = tick_s
+        self._clock = clock
         self._sessions: dict[str, Session] = {}
 
     def add(self, session: Session) -> None:
@@ -41,7 +45,7 @@ class IngestFeed:
                 _log.exception("ingest_feed_failed")
 
     async def _tick(self) -> None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         news = (self._news_of(session, now) for session in list(self._sessions.values()))
         tasks = tuple(task for task in news if task is not None)
         if tasks and not await self._examined(tasks) and len(tasks) > 1:

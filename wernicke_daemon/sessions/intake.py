@@ -1,12 +1,11 @@
 """A session's audio on its way in: bytes of a client → samples in the ring → ingest tasks, and what they found.
 
-Samples are appended by `feed`, which waits while the ring is full. *Marks* stand between samples where something
+Samples are appended by `feed`, which waits while the ring is full. A *break* stands between samples where something
 happened that is no sound: an utterance is to end, or nothing came for a while. `take_news` makes an ingest task of what
-is not examined yet, up to the next mark; `commit` closes it.
+is not examined yet, up to the next break; `found` or `lost` closes it.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -14,12 +13,14 @@ import msgspec
 import structlog
 
 from ipc.arena import RingWriter
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
 from ipc.messages import Boundary, IngestOutcome, IngestTask, Trigger
 from wernicke_daemon.sessions.arrival_clocks import IdleClock, WallClock
+from wernicke_daemon.sessions.clock import Clock
+from wernicke_daemon.sessions.options import StartingPoint
 from wernicke_daemon.sessions.rate_watch import RateWatch
-from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.wire.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
+from wernicke_daemon.wire.protocol import AudioReceived
 
 _log = structlog.get_logger()
 
@@ -29,26 +30,14 @@ PIECE_BYTES = 1 << 20
 MOST_PER_TASK = 5 * SAMPLE_RATE
 """Samples in one ingest task, so that a client that sends a whole file does not hold up the others."""
 
-MOST_MARKS = 100
+MOST_BREAKS = 100
+"""Breaks that wait to be examined; a client that goes on ending utterances is made to wait then."""
 
 LONGEST_TAIL = SAMPLE_RATE // 4
 """Samples; more than the resampler ever holds back (33 ms at 48 kHz)."""
 
-WINDOW = 512
-"""Samples that voice activity detection looks at together; fewer are no news."""
 
-
-class Left(msgspec.Struct, frozen=True):
-    """Where a session goes on: sample number, sequence of the next utterance, the time of day of that sample (None:
-    samples are heard as they come in), and what is known from before."""
-
-    sample: int = 0
-    sequence: int = 1
-    wall: float | None = None
-    remembered: Remembered = Remembered()
-
-
-class Mark(msgspec.Struct, frozen=True):
+class Break(msgspec.Struct, frozen=True):
     """What happened after sample number `sample`: the utterance is to end (trigger), or nothing came for idle_s."""
 
     sample: int
@@ -57,31 +46,36 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """decoder: its counters say how far audio came in. retained: first sample that ingest still needs.
-    paused: reading waits for room in the ring. keep: is given all samples, with the number of the first."""
+    """keep: is given all samples, with the number of the first, before they are examined."""
 
     def __init__(
-        self, session: str, ring: RingWriter, audio: AudioFormat, left: Left, keep: Callable[[int, Audio], None]
+        self,
+        session: str,
+        ring: RingWriter,
+        audio: AudioFormat,
+        start: StartingPoint,
+        keep: Callable[[int, Audio], None],
+        clock: Clock,
     ) -> None:
-        ring.begin_at(left.sample)
-        self.ring = ring
-        self.decoder = PcmDecoder(audio)
-        self.paused = False
-        self.retained = left.sample
-        self._session = session
-        self._left = left
-        self._keep = keep
-        self._rate_watch = RateWatch(audio)
-        self._idle = IdleClock(time.monotonic())
-        self._wall = WallClock()
-        self._marks: deque[Mark] = deque()
-        self._reached: Mark | None = None
-        self._room = asyncio.Event()
-        self._closed = False
-        self._feeding = False
-        self._state = b""
-        self._examined = left.sample
-        self._speaking = False
+        ring.begin_at(start.sample)
+        self.ring = ring  # where the samples go; `written` is how many came
+        self.decoder = PcmDecoder(audio)  # from the client's bytes; its counters say how far audio came in
+        self.paused = False  # `feed` waits for room in the ring
+        self._session = session  # its id, for tasks and the log
+        self._start = start  # number and time of day of the first sample
+        self._keep = keep  # to the journal
+        self._clock = clock
+        self._rate_watch = RateWatch(audio)  # notices audio of another format than was declared
+        self._idle = IdleClock(clock.monotonic())  # for how long nothing came
+        self._wall = WallClock()  # time of day of the samples in the ring
+        self._breaks: deque[Break] = deque()  # that the examined audio has not reached, in order
+        self._reached: Break | None = None  # the one that the task under way ends at, if it does
+        self._room = asyncio.Event()  # there may be room again, in the ring or among the breaks
+        self._closed = False  # nothing more is taken in
+        self._feeding = False  # a frame is being taken in, so that it is no pause though nothing else comes
+        self._state = b""  # the ingest stage's, as of the last task; b"" for a stream that begins
+        self._examined = start.sample  # the next sample to examine
+        self._speaking = False  # an utterance was open after the last task, so a pause is of interest
 
     def configure(self, audio: AudioFormat) -> None:
         """Before the first audio."""
@@ -97,7 +91,7 @@ class Intake:
         """
         if self._closed:
             return None
-        self._note_pause(time.monotonic())
+        self._note_pause(self._clock.monotonic())
         self._feeding = True
         try:
             refused = await self._feed_pieces(data)
@@ -120,7 +114,7 @@ class Intake:
         return refused
 
     def _arrived(self, count: int) -> str | None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._idle.arrived(count / self.decoder.format.bytes_per_second, now)
         warning = self._rate_watch.arrived(count, now)
         if warning is not None:
@@ -151,9 +145,14 @@ class Intake:
     @property
     def wall_now(self) -> float:
         """Seconds since 1970 of the last sample received."""
-        if self._left.wall is None:
-            return time.time()
-        return self._left.wall + (self.ring.written - self._left.sample) / SAMPLE_RATE
+        if self._start.wall is None:
+            return self._clock.wall()
+        return self._start.wall + (self.ring.written - self._start.sample) / SAMPLE_RATE
+
+    @property
+    def received(self) -> AudioReceived:
+        """How far audio came in, of what the client sent."""
+        return AudioReceived(self.decoder.bytes_received, self.decoder.samples_received)
 
     async def _wait_for_room(self) -> None:
         self.paused = True
@@ -170,16 +169,16 @@ class Intake:
         A client that flushes without end waits, as one that sends too much audio does; twice at once is once.
         """
         await self.append(self.decoder.drain())
-        while len(self._marks) >= MOST_MARKS and not self._closed:
+        while len(self._breaks) >= MOST_BREAKS and not self._closed:
             self._room.clear()
             await self._room.wait()
-        mark = Mark(self.ring.written, trigger, 0.0)
-        if trigger != "flush" or not self._marks or self._marks[-1] != mark:
-            self._marks.append(mark)
+        end = Break(self.ring.written, trigger, 0.0)
+        if trigger != "flush" or not self._breaks or self._breaks[-1] != end:
+            self._breaks.append(end)
 
     def hold(self) -> None:
         """Time up to now is no silence of the client's."""
-        self._idle.hold(time.monotonic())
+        self._idle.hold(self._clock.monotonic())
 
     def close(self) -> None:
         """Nothing more is taken in; whoever waits for room waits no longer."""
@@ -191,27 +190,27 @@ class Intake:
     @property
     def nothing_came(self) -> bool:
         """No sample so far."""
-        return self.ring.written == self._left.sample
+        return self.ring.written == self._start.sample
 
     @property
     def settled(self) -> bool:
-        """Nothing waits to be examined up to a mark."""
-        return not self._marks
+        """No break waits for the examined audio to reach it."""
+        return not self._breaks
 
     def take_news(self, now: float, listening: bool) -> IngestTask | None:
-        """An ingest task if there is anything to examine; the next is asked for after this one's `commit`.
+        """An ingest task if there is anything to examine; the next is asked for after this one's `found` or `lost`.
 
         listening: a client is there, so that it is its silence when nothing comes.
         """
-        if not self._marks:
+        if not self._breaks:
             if listening:
                 self._note_pause(now)
             else:
                 self._idle.hold(now)
-        mark = self._marks[0] if self._marks else None
-        end = mark.sample if mark else self.ring.written
+        next_break = self._breaks[0] if self._breaks else None
+        end = next_break.sample if next_break else self.ring.written
         upto = min(end, self._examined + MOST_PER_TASK)
-        self._reached = mark if upto == end else None
+        self._reached = next_break if upto == end else None
         if not self._is_news(upto - self._examined):
             return None
         audio = self.ring.handle(self._examined, upto)
@@ -220,41 +219,41 @@ class Intake:
 
     def _is_news(self, unexamined: int) -> bool:
         if self._reached is None:
-            return unexamined >= WINDOW
+            return unexamined >= VAD_WINDOW
         if unexamined or self._speaking or self._reached.trigger:
             return True
-        self._marks.popleft()  # a pause between utterances
+        self._breaks.popleft()  # a pause between utterances
         self._room.set()
         return False
 
     def _note_pause(self, now: float) -> None:
-        """Marks time in which nothing came, with the resampler's tail before it, or the last phoneme stays inside."""
+        """A break for time in which nothing came, after the resampler's tail: or the last phoneme stays inside."""
         if self._feeding or self.ring.room < LONGEST_TAIL:
             self._idle.hold(now)
         elif idle_s := self._idle.take(now):
             tail = self.decoder.drain()
             self._keep_all(tail)
             self._write(tail)
-            self._marks.append(Mark(self.ring.written, None, idle_s))
+            self._breaks.append(Break(self.ring.written, None, idle_s))
 
     def found(self, outcome: IngestOutcome) -> tuple[Boundary, ...]:
         """Commit what an ingest task found."""
         self._state = outcome.state
         self._examined = outcome.examined_to
         self._speaking = outcome.speaking
-        self._pass_mark()
+        self._pass_break()
         return outcome.boundaries
 
     def lost(self, task: IngestTask) -> None:
         """Cut the audio at the task's end: what was open can't be trusted to be whole any more."""
         self._state = b""
-        self._examined = self.retained = task.audio.end
+        self._examined = task.audio.end
         self._speaking = False
-        self._pass_mark()
+        self._pass_break()
 
-    def _pass_mark(self) -> None:
+    def _pass_break(self) -> None:
         if self._reached is not None:
-            self._marks.popleft()
+            self._breaks.popleft()
             self._reached = None
 
     def free(self, before: int) -> None:

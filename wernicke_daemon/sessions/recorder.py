@@ -1,26 +1,24 @@
-"""What is kept and written down about sessions: results in the transcript store, audio in the journal, one `utterance`
-line each in the log, and the figures.
+"""What is kept and written down about sessions: results in the transcript store, audio in the journal, an `utterance`
+line for each utterance in the log, and the figures.
 """
 
-import time
-from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import structlog
 
-from ipc.audio_handle import SAMPLE_RATE
-from ipc.messages import STAGES
+from wernicke_daemon.observability import utterance_line
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import Repeats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
-from wernicke_daemon.sessions.session import Outcome, Session
-from wernicke_daemon.utterances import results
+from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
+from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
-from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
-from wernicke_daemon.wire.protocol import Error, Final, ServerMessage, Suppressed
+from wernicke_daemon.wire.protocol import Error, Final, Suppressed
 
 _log = structlog.get_logger()
 
@@ -28,19 +26,23 @@ IN_FULL = 5
 """Lines of one kind in a span (`repeats.SPAN_S`), of the kinds that need no more than to reach the port."""
 
 
-class Reporter:
+class Recorder:
     """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said."""
 
-    def __init__(self, stats: Figures, store: ResultStore, journal: Journal | None, log_text: bool) -> None:
+    def __init__(
+        self, stats: Figures, store: ResultStore, journal: Journal | None, log_text: bool, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._stats = stats
         self._store = store
         self._journal = journal
         self._log_text = log_text
-        self._peers: dict[str, str] = {}
-        self._journalled: set[str] = set()
-        self._not_ended: set[str] = set()
-        self._repeats = Repeats(IN_FULL, self._repeated)
-        self._untold: set[str] = set()
+        self._clock = clock
+        # Ids of sessions:
+        self._peers: dict[str, str] = {}  # that brought no audio yet, with the address of their client
+        self._journalled: set[str] = set()  # whose audio the journal takes
+        self._not_ended: set[str] = set()  # that are over, but whose results may be in memory alone
+        self._untold: set[str] = set()  # whose start is not in the log, as too many began and none brought audio
+        self._repeats = Repeats(IN_FULL, self._repeated)  # what strangers can cause at will: told a few times, counted
 
     def began(self, session: Session, peer: str) -> None:
         """A new one."""
@@ -51,7 +53,7 @@ class Reporter:
             self._untold.add(session.id)
 
     def taken_up(self, session: Session, wall_start: float) -> None:
-        """What a killed daemon held of it in memory for the store is gone: where its disk was full, this too."""
+        """Writes the session's row again: with a full disk it was only in the killed daemon's memory."""
         self._store.session_started(session.id, wall_start, session.options.language, "")
 
     def _tell_start(self, session: Session) -> None:
@@ -67,15 +69,16 @@ class Reporter:
         )
 
     def _open_records(self, session: Session) -> None:
-        """With its first audio: until then its options may change. Whoever brings it is told of, however many come."""
+        """With its first audio, as until then its options may change. Now its start is in the log in any case."""
         options = session.options
         if session.id in self._untold:
             self._untold.remove(session.id)
             self._tell_start(session)
-        self._store.session_started(session.id, time.time(), options.language, self._peers[session.id])
+        now = self._clock.wall()
+        self._store.session_started(session.id, now, options.language, self._peers[session.id])
         if self._journal is not None:
             self._journalled.add(session.id)
-            meta = SessionMeta(options.language, options.glossary, time.time(), options.words)
+            meta = SessionMeta(options.language, options.glossary, now, options.words)
             self._journal.begin(session.id, meta)
         del self._peers[session.id]
 
@@ -116,14 +119,15 @@ class Reporter:
             self._journal.release(session.id, sample, next_sequence, session.remembered)
             self._end_stored(self._journal)
 
-    def outcome(self, session: Session, utterance: Utterance, message: Outcome, kept: Callable[[], None]) -> None:
-        def stored() -> None:
-            try:
-                self._settled(session, utterance, message)
-            finally:  # a figure that can't be taken must not hold up a result
-                kept()
-
+    def outcome(self, session: Session, utterance: Utterance, message: Outcome) -> None:
+        stored = partial(self._stored, session, utterance, message)
         self._store.keep(session.id, utterance.sequence, message, stored)
+
+    def _stored(self, session: Session, utterance: Utterance, message: Outcome) -> None:
+        try:
+            self._count_and_log(session, utterance, message)
+        finally:  # a figure that can't be taken must not hold up a result
+            session.kept(utterance, message)
 
     def dropped(self, seconds: float) -> None:
         self._stats.dropped_s += seconds
@@ -137,56 +141,18 @@ class Reporter:
     def _repeated(self, more: dict[str, int]) -> None:
         _log.warning("repeated", more=more)
 
-    def _settled(self, session: Session, utterance: Utterance, message: Outcome) -> None:
-        latency_ms = (time.monotonic() - utterance.triggered) * 1000
+    def _count_and_log(self, session: Session, utterance: Utterance, message: Outcome) -> None:
+        latency_ms = (self._clock.monotonic() - utterance.triggered) * 1000
         self._count(message)
         self._stats.undelivered += not session.attached
         self._stats.utterance(utterance, latency_ms)
-        text = {"text": message.text} if self._log_text and isinstance(message, Final) else {}
-        _log.info("utterance", **_facts(utterance, latency_ms), **_outcome(utterance, message), **text)
+        _log.info("utterance", **utterance_line.fields(utterance, message, latency_ms, self._log_text))
 
-    def _count(self, message: ServerMessage) -> None:
+    def _count(self, message: Outcome) -> None:
         match message:
             case Final():
                 self._stats.transcriptions += 1
             case Suppressed():
                 self._stats.suppressed += 1
-            case protocol.Error(code=code):
+            case Error(code=code):
                 self._stats.errors[code] += 1
-
-
-def _facts(utterance: Utterance, latency_ms: float) -> dict[str, object]:
-    """What tuning needs; docs/logging.md explains each."""
-    audio_s = utterance.audio.seconds
-    timings = utterance.timings
-    return {
-        "session": utterance.session,
-        "buffer": utterance.buffer_id,
-        "sequence": utterance.sequence,
-        "trigger": utterance.boundary.trigger,
-        "audio_s": round(audio_s, 2),
-        "speech_s": round(utterance.boundary.speech_samples / SAMPLE_RATE, 2),
-        "queued_ms": {stage: round(timings[stage].queued_ms, 1) for stage in STAGES if stage in timings},
-        "run_ms": {stage: round(timings[stage].run_ms, 1) for stage in STAGES if stage in timings},
-        "attempts": {stage: timings[stage].attempts for stage in STAGES if stage in timings},
-        "real_time_factor": round(utterance.work_s / audio_s, 3) if audio_s else 0.0,
-        "latency_ms": round(latency_ms, 1),
-        "ready_ms": round((utterance.settled - utterance.triggered) * 1000, 1),
-        "engines": results.models_used(utterance),
-    }
-
-
-def _outcome(utterance: Utterance, message: ServerMessage) -> dict[str, object]:
-    asr = utterance.asr
-    correction = utterance.correction
-    recognised = sum(len(segment.text) for segment in asr.segments) if asr else 0
-    return {
-        "outcome": type(message).__name__.lower(),
-        "language": asr.language if asr else None,
-        "text_chars": recognised,
-        "final_chars": len(message.text) if isinstance(message, Final) else 0,
-        "segments": len(utterance.lines),
-        "corrections_accepted": sum(text is not None for text in correction.texts) if correction else 0,
-        "corrections_refused": correction.refused if correction else 0,
-        "warnings": list(utterance.warnings),
-    }

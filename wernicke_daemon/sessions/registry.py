@@ -18,10 +18,10 @@ from ipc.arena import Arena
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.records.journal_files import Leftover
 from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
-from wernicke_daemon.sessions.ingest_tick import IngestFeed
-from wernicke_daemon.sessions.intake import Left
-from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.session import Options, Session
+from wernicke_daemon.sessions.ingest_tick import IngestTick
+from wernicke_daemon.sessions.options import Options, StartingPoint
+from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire.protocol import ServerMessage
 
@@ -35,29 +35,29 @@ class _Window(NamedTuple):
     address: str
 
 
-class Sessions:
+class SessionRegistry:
     """Iterates over those that are not over yet. submit: gives an utterance to the dispatcher."""
 
     def __init__(
         self,
         config: Config,
         arena: Arena,
-        feed: IngestFeed,
+        ingest: IngestTick,
         submit: Callable[[Utterance, Session], None],
-        reporter: Reporter,
+        recorder: Recorder,
     ) -> None:
         self._config = config
-        self._arena = arena
-        self._feed = feed
+        self._arena = arena  # where each session gets its ring
+        self._ingest = ingest  # has the audio of each examined
         self._submit = submit
-        self._reporter = reporter
-        self._sessions: dict[str, Session] = {}
-        self._windows: dict[str, _Window] = {}
-        self._over: dict[str, Session] = {}
-        self._draining = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._freed = asyncio.Event()
-        self._all_over = asyncio.Event()
+        self._recorder = recorder  # the Records of each
+        self._sessions: dict[str, Session] = {}  # that are not over, by id
+        self._windows: dict[str, _Window] = {}  # of those that wait for their client, the longest-waiting first
+        self._over: dict[str, Session] = {}  # that are over, and whose client may come back for results; oldest first
+        self._draining = False  # the daemon stops: no session waits for its client any more
+        self._tasks: set[asyncio.Task[None]] = set()  # kept from being collected while they run
+        self._freed = asyncio.Event()  # a place has become free
+        self._all_over = asyncio.Event()  # no session is left
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
@@ -72,7 +72,7 @@ class Sessions:
         address."""
         session = self._make(secrets.token_hex(8), options, None)
         if session is not None:
-            self._reporter.began(session, peer)
+            self._recorder.began(session, peer)
         else:
             self._make_room()
         return session
@@ -90,24 +90,24 @@ class Sessions:
         meta = leftover.meta
         language = meta.language or self._config.asr.language
         options = Options(self._config.audio.format, language, meta.glossary, words=meta.words)
-        left = Left(leftover.start, meta.next_sequence, leftover.wall_start, meta.remembered)
-        while (session := self._make(leftover.session_id, options, left)) is None:
+        start = StartingPoint(leftover.start, meta.next_sequence, leftover.wall_start, meta.remembered)
+        while (session := self._make(leftover.session_id, options, start)) is None:
             self._freed.clear()
             await self._freed.wait()
-        self._reporter.taken_up(session, meta.wall_start or leftover.wall_start)
+        self._recorder.taken_up(session, meta.wall_start or leftover.wall_start)
         try:
             yield session
         finally:
             session.abandon()
 
-    def _make(self, session_id: str, options: Options, left: Left | None) -> Session | None:
+    def _make(self, session_id: str, options: Options, start: StartingPoint | None) -> Session | None:
         ring = self._arena.acquire()
         if ring is None:
             return None
         lines = self._config.correction.context_lines
-        session = Session(session_id, ring, options, lines, self._submit, self._reporter, left)
+        session = Session(session_id, ring, options, lines, self._submit, self._recorder, start)
         self._sessions[session.id] = session
-        self._feed.add(session)
+        self._ingest.add(session)
         self._run(self._outlive(session))
         return session
 
@@ -117,14 +117,14 @@ class Sessions:
         presented = (resume_token or "").encode("utf-8", "surrogatepass")
         if session is None or not hmac.compare_digest(session.resume_token.encode(), presented):
             return None
-        return None if "disconnect" in (session.ending, session.ended) else session
+        return None if session.life.ended_by == "disconnect" else session
 
     def came_back(self, session: Session) -> None:
         """It has its client again, or needs none any more."""
         if (window := self._windows.pop(session.id, None)) is not None:
             window.end.cancel()
 
-    async def left(self, session: Session, address: str) -> None:
+    async def client_left(self, session: Session, address: str) -> None:
         """Its client, at that address, is gone. Where nothing was received there is nothing to come back for, and the
         place is needed."""
         waits = session.may_be_resumed and session.received().bytes_received > 0 and not self._draining
@@ -132,7 +132,7 @@ class Sessions:
         if window_s == 0.0:
             await session.end_utterance("disconnect")
             return
-        self._reporter.waits(session, window_s)
+        self._recorder.waits(session, window_s)
         loop = asyncio.get_running_loop()
         end = loop.call_later(window_s, lambda: self._run(self._give_up(session)))
         self._windows[session.id] = _Window(end, address)
@@ -143,8 +143,7 @@ class Sessions:
             await session.end_utterance("disconnect")
 
     def delivered(self, session: Session) -> None:
-        """Its client has everything."""
-        session.delivered = True
+        """Its client has all that the session, which is over, had for it: nothing need be kept."""
         self._over.pop(session.id, None)
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -153,20 +152,22 @@ class Sessions:
         task.add_done_callback(self._tasks.discard)
 
     async def _outlive(self, session: Session) -> None:
+        """It waits for the end from the beginning, and so runs before whoever tells the client of it."""
         await session.done.wait()
-        self._feed.remove(session)
+        self._ingest.remove(session)
         del self._sessions[session.id]
         self.came_back(session)
         self._keep_results(session)
         self._arena.release(session.ring)
-        self._reporter.over(session)
+        self._recorder.over(session)
         self._freed.set()
         if not self._sessions:
             self._all_over.set()
 
     def _keep_results(self, session: Session) -> None:
-        """For a client whose line broke after its `stop`. They take memory: of few sessions at a time."""
-        if session.ended != "stop" or not session.may_be_resumed or session.delivered:
+        """For a client whose line broke after its `stop`, until it is `delivered`. Results take memory, so those of few
+        sessions are kept at a time."""
+        if session.ended != "stop" or not session.may_be_resumed:
             return
         self._over[session.id] = session
         if len(self._over) > self._config.max_connections:

@@ -6,7 +6,22 @@ import msgspec
 
 from ipc.messages import Word
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
-from wernicke_daemon.wire.protocol import Final, Partial, SegmentOut, TimestampRange, WordOut, utc_text
+from wernicke_daemon.wire import protocol
+from wernicke_daemon.wire.protocol import (
+    Error,
+    Final,
+    Partial,
+    SegmentOut,
+    Suppressed,
+    TimestampRange,
+    WordOut,
+    utc_text,
+)
+
+Outcome = Final | Error | Suppressed
+"""What became of an utterance: each has exactly one."""
+
+UNSPEAKABLE = "This utterance could not be put into words; the daemon's log says why. The next ones are not affected."
 
 NO_BLANKS = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km", "bo"})
 """Languages written without blanks between words: their segments are joined with nothing."""
@@ -16,8 +31,22 @@ def joined(texts: Sequence[str], language: str) -> str:
     return ("" if language in NO_BLANKS else " ").join(text for text in texts if text)
 
 
+def outcome(utterance: Utterance, names: Sequence[str | None], words: bool, now: float) -> Outcome:
+    """Of a settled one. names, words, now: as for `final`."""
+    if utterance.failure is not None:
+        return failed(utterance, utterance.failure_code, protocol.sentence(utterance.failure))
+    if not utterance.lines:
+        return Suppressed(utterance.sequence, utterance.buffer_id, "no speech was recognised")
+    return final(utterance, names, words, now)
+
+
+def failed(utterance: Utterance, code: str = "INTERNAL_ERROR", text: str = UNSPEAKABLE) -> Error:
+    return protocol.error(code, text, buffer_id=utterance.buffer_id, sequence=utterance.sequence)
+
+
 def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: float) -> Final:
-    """names: the session-wide name of each local voice. words: whether the client wants word times."""
+    """names: the session-wide name of each local voice. words: whether the client wants word times. now: seconds of
+    the clock that `triggered` is of."""
     assert utterance.asr is not None
     corrected = _corrected_texts(utterance)
     segments = [_segment(line, text, names, words) for line, text in zip(utterance.lines, corrected, strict=True)]

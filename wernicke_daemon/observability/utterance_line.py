@@ -1,0 +1,50 @@
+"""The fields of the `utterance` log line, which tuning starts from; docs/logging.md explains each. Pure."""
+
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import STAGES
+from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.results import Outcome
+from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.wire.protocol import Final
+
+
+def fields(utterance: Utterance, message: Outcome, latency_ms: float, with_text: bool) -> dict[str, object]:
+    """message: what became of it. latency_ms: from its trigger to now. with_text: the line may say what was said."""
+    text = {"text": message.text} if with_text and isinstance(message, Final) else {}
+    return {**_work(utterance, latency_ms), **_result(utterance, message), **text}
+
+
+def _work(utterance: Utterance, latency_ms: float) -> dict[str, object]:
+    audio_s = utterance.audio.seconds
+    timings = utterance.timings
+    return {
+        "session": utterance.session,
+        "buffer": utterance.buffer_id,
+        "sequence": utterance.sequence,
+        "trigger": utterance.boundary.trigger,
+        "audio_s": round(audio_s, 2),
+        "speech_s": round(utterance.boundary.speech_samples / SAMPLE_RATE, 2),
+        "queued_ms": {stage: round(timings[stage].queued_ms, 1) for stage in STAGES if stage in timings},
+        "run_ms": {stage: round(timings[stage].run_ms, 1) for stage in STAGES if stage in timings},
+        "attempts": {stage: timings[stage].attempts for stage in STAGES if stage in timings},
+        "real_time_factor": round(utterance.work_s / audio_s, 3) if audio_s else 0.0,
+        "latency_ms": round(latency_ms, 1),
+        "ready_ms": round((utterance.settled - utterance.triggered) * 1000, 1),
+        "engines": results.models_used(utterance),
+    }
+
+
+def _result(utterance: Utterance, message: Outcome) -> dict[str, object]:
+    asr = utterance.asr
+    correction = utterance.correction
+    recognised = sum(len(segment.text) for segment in asr.segments) if asr else 0
+    return {
+        "outcome": type(message).__name__.lower(),
+        "language": asr.language if asr else None,
+        "text_chars": recognised,
+        "final_chars": len(message.text) if isinstance(message, Final) else 0,
+        "segments": len(utterance.lines),
+        "corrections_accepted": sum(text is not None for text in correction.texts) if correction else 0,
+        "corrections_refused": correction.refused if correction else 0,
+        "warnings": list(utterance.warnings),
+    }

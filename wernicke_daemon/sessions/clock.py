@@ -1,0 +1,15 @@
+"""The clocks that a session reads. Whoever makes it passes them in, so that a test can say what time it is."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Clock(NamedTuple):
+    """monotonic: seconds that only ever grow, for durations. wall: seconds since 1970, for times of day."""
+
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+
+
+SYSTEM_CLOCK = Clock(time.monotonic, time.time)

@@ -1,0 +1,30 @@
+"""What a session begins with: what its client asked for, and where it goes on if it was there before."""
+
+import msgspec
+
+from wernicke_daemon.utterances.context import Remembered
+from wernicke_daemon.wire.audio import AudioFormat
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a client asked for.
+
+    audio: the format of what it sends. language: ISO 639-1 code or "auto". glossary: terms that it expects to be said.
+    events: kinds of messages that it wants besides finals and errors. words: whether finals have word times.
+    """
+
+    audio: AudioFormat
+    language: str
+    glossary: tuple[str, ...] = ()
+    events: frozenset[str] = frozenset()
+    words: bool = True
+
+
+class StartingPoint(msgspec.Struct, frozen=True):
+    """Where a session goes on: number of its first sample, sequence of its next utterance, the time of day of that
+    sample (seconds since 1970; None: samples are heard as they come in), and what is known from before."""
+
+    sample: int = 0
+    sequence: int = 1
+    wall: float | None = None
+    remembered: Remembered = Remembered()
