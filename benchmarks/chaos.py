@@ -205,7 +205,7 @@ class Killer:
         self.done_again: set[Spoken] = set()
         self.hit_twice: set[Spoken] = set()
         self.other_deaths = 0
-        self._supervised = daemon.pipeline.supervisor.stages
+        self._ports = daemon.pipeline.ports
         self._dispatcher = daemon.pipeline.dispatcher
         self._random = random.Random(seed)
 
@@ -246,7 +246,7 @@ class Killer:
     def _kill(self, stage: StageName, watched: Watched) -> None:
         watched.hit = watched.job
         with contextlib.suppress(psutil.NoSuchProcess):  # then it is dead all the same
-            psutil.Process(self._supervised[stage].pid).kill()
+            psutil.Process(self._ports[stage].status().pid).kill()
         watched.is_gone()
         watched.kills += 1
         watched.killed = watched.unanswered = time.monotonic()
@@ -284,12 +284,12 @@ class Killer:
             watched.unanswered = None
 
     def _stage_up(self, stage: StageName, engine: str) -> None:
-        watched, ready = self.stages[stage], self._supervised[stage].ready
+        watched, load_ms = self.stages[stage], self._ports[stage].status().load_ms
         self.other_deaths += watched.up  # a spare took over
         watched.up = True
-        if watched.killed is not None and ready is not None:
+        if watched.killed is not None and load_ms is not None:
             watched.recovery_ms.append((time.monotonic() - watched.killed) * 1000)
-            watched.load_ms.append(ready.load_ms)
+            watched.load_ms.append(load_ms)
             watched.killed = None
 
     def _stage_down(self, stage: StageName, failed: bool) -> None:

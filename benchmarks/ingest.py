@@ -100,7 +100,7 @@ async def measure(streaming: Streaming, directory: Path) -> Cost:
     async with running(config, lambda line: None, settings) as daemon:
         clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{SESSIONS}", streaming)
         await asyncio.sleep(MARGIN_S)
-        ingest = psutil.Process(daemon.pipeline.supervisor.stages["ingest"].pid)
+        ingest = psutil.Process(daemon.pipeline.ports["ingest"].status().pid)
         cores = await _cores([psutil.Process(), ingest], streaming.seconds)
         said, _ = await clients.communicate()
     if clients.returncode:

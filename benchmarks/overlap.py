@@ -40,7 +40,7 @@ from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
 from wernicke_daemon.observability import logs
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
@@ -234,7 +234,7 @@ async def _recorder(directory: Path) -> AsyncIterator[Recorder]:
     store.open()
     journal = Journal(directory / "journal", JournalSettings().max_mib)
     try:
-        yield Recorder(Stats(), store, journal, log_text=False)
+        yield Recorder(Figures(), store, journal, log_text=False)
     finally:
         await store.close()
         await asyncio.to_thread(journal.close)

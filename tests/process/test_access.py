@@ -325,7 +325,7 @@ async def test_no_path_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert "asr.model is" in answers[0]["engines"]["asr"]
         async with wire.open_socket(daemon.port, f"{wire.MONO}&events=status") as socket:
             monkeypatch.setattr(process_tree, "python", lambda: str(python))
-            pid = daemon.pipeline.supervisor.stages["diarization"].pid
+            pid = daemon.pipeline.ports["diarization"].status().pid
             assert pid is not None
             os.kill(pid, KILL)
             answers += await wire.until(socket, "degraded")

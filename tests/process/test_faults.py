@@ -68,7 +68,7 @@ def kill_at_work(daemon: Daemon, stage: StageName, monkeypatch: pytest.MonkeyPat
 
     def started_and_killed(name: StageName, job_id: int) -> None:
         job_started(name, job_id)
-        pid = daemon.pipeline.supervisor.stages[stage].pid
+        pid = daemon.pipeline.ports[stage].status().pid
         if name == stage and not killed and pid is not None:
             os.kill(pid, KILL)
             killed.append(job_id)
@@ -100,7 +100,7 @@ async def test_a_stage_killed_at_work_costs_time_and_nothing_else(
     assert len(killed) == 1
     assert [substance(final) for final in disturbed] == [substance(final) for final in undisturbed]
     assert len(undisturbed) == 2 and all(final["segments"][0]["corrected"] for final in undisturbed)
-    assert correcting.pipeline.supervisor.stages[stage].deaths >= 1
+    assert correcting.pipeline.ports[stage].status().deaths >= 1
 
 
 async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) -> None:
@@ -266,7 +266,7 @@ async def test_stopping_sends_what_is_under_way_and_leaves_nothing(tmp_path: Pat
     context = started(embedded(tmp_path))
     daemon = await context.__aenter__()
     async with wire.open_socket(daemon.port, f"{wire.MONO}&events=ack") as socket:
-        pids = [stage.pid for stage in daemon.pipeline.supervisor.stages.values()]
+        pids = [port.status().pid for port in daemon.pipeline.ports.values()]
         await socket.send(wire.turn(2).astype("<f4").tobytes())
         await wire.until(socket, "audio_received")
         arena = daemon.pipeline.arena.name
@@ -340,7 +340,7 @@ async def four_speaking(daemon: Daemon) -> list[ClientConnection]:
 async def at_work(daemon: Daemon, stage: StageName, client: ClientConnection) -> None:
     """That stage has begun with what the client said."""
     await client.send('{"type": "flush"}')
-    working = daemon.pipeline.supervisor.stages[stage]._working
+    working = daemon.pipeline.supervisor._stages[stage]._working
     assert working is not None
     while working.liveness.idle:
         await asyncio.sleep(0.01)
@@ -353,7 +353,7 @@ async def told_goodbye(client: ClientConnection) -> None:
 
 
 def processes(daemon: Daemon) -> list[psutil.Process]:
-    return [psutil.Process(stage.pid) for stage in daemon.pipeline.supervisor.stages.values()]
+    return [psutil.Process(port.status().pid) for port in daemon.pipeline.ports.values()]
 
 
 def nothing_left(daemon: Daemon, stages: list[psutil.Process]) -> bool:

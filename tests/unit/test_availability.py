@@ -3,9 +3,10 @@
 import pytest
 
 from ipc.messages import StageName
-from wernicke_daemon.dispatch.availability import OPTIONAL, REQUIRED, UNAVAILABLE, Availability
+from wernicke_daemon.dispatch.availability import UNAVAILABLE, Availability
 from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
 from wernicke_daemon.dispatch.overload import OVERLOADED
+from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED
 
 AFTER_S = 20.0
 DOWN_LIMIT_S = 120.0

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from wernicke_daemon.observability import log_throttle
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import MOST_KINDS, OTHER, Repeats
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.sessions.recorder import IN_FULL, Recorder
@@ -65,7 +65,7 @@ async def test_kinds_that_strangers_make_up_are_counted_together() -> None:
 
 async def test_refusals_have_few_lines_and_all_count() -> None:
     """By code and reason, in the log and in /stats."""
-    stats = Stats()
+    stats = Figures()
     recorder = Recorder(stats, NoStore(), None, log_text=False)
     with capture_logs() as log:
         for _ in range(1000):

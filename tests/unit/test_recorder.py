@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.sessions.options import Options
@@ -45,7 +45,7 @@ def test_audio_goes_once_its_results_are_stored(journal: mock.Mock) -> None:
     """Not when the session is over, as they are in memory alone while the store fails; nor only at the next start, as
     the journal is bounded. What was abandoned stays."""
     store = FailingStore()
-    recorder = Recorder(Stats(), store, journal, log_text=False)
+    recorder = Recorder(Figures(), store, journal, log_text=False)
     spoke(recorder, "early")
     spoke(recorder, "abandoned", abandoned=True)
     assert [call.args[0] for call in journal.leave.call_args_list] == ["early", "abandoned"]
@@ -58,7 +58,7 @@ def test_audio_goes_once_its_results_are_stored(journal: mock.Mock) -> None:
 def test_it_goes_with_any_news_too(journal: mock.Mock) -> None:
     """Where one session goes on for hours after an outage."""
     store = FailingStore()
-    recorder = Recorder(Stats(), store, journal, log_text=False)
+    recorder = Recorder(Figures(), store, journal, log_text=False)
     session = spoke(recorder, "early")
     recorder.final_before(session, 10, 1)
     assert ended(journal) == []
@@ -69,7 +69,7 @@ def test_it_goes_with_any_news_too(journal: mock.Mock) -> None:
 
 def test_a_result_goes_back_to_its_session_though_it_cannot_be_counted(journal: mock.Mock) -> None:
     """A figure that can't be taken must not hold up a result."""
-    stats = Stats()
+    stats = Figures()
     stats.utterance = mock.Mock(side_effect=RuntimeError("no figure"))  # type: ignore[method-assign]
     session: Any = mock.create_autospec(Session, instance=True, id="s", attached=True)
     utterance: Any = SimpleNamespace(sequence=1, triggered=0.0)
@@ -83,5 +83,5 @@ def test_what_is_taken_up_again_keeps_its_time(journal: mock.Mock) -> None:
     """Its row may have been in memory alone."""
     store = mock.create_autospec(NoStore, instance=True)
     session: Any = SimpleNamespace(id="s", options=SimpleNamespace(language="ja"))
-    Recorder(Stats(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
+    Recorder(Figures(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
     store.session_started.assert_called_once_with("s", 1_700_000_000.0, "ja", "")

@@ -392,7 +392,7 @@ async def test_an_utterance_that_is_not_read_yet_keeps_the_ring_full(house: Hous
     house.find(house.task(), (0, RING))
     feeding = asyncio.create_task(house.session.feed(pcm(100)))
     await until(lambda: house.session.paused)
-    assert (house.session.ring.floor, house.session.summary()["paused"]) == (0, True)
+    assert (house.session.ring.floor, house.session.figures().paused) == (0, True)
     house.session.audio_released(house.submitted[1])
     await feeding
     assert (house.session.ring.floor, house.session.ring.written) == (RING, RING + 100)
@@ -779,7 +779,7 @@ async def test_a_gap_waits_for_a_client_that_comes_back(open_house: Open) -> Non
     gaps = [protocol.Gap(0.0, 1.0, "INTERNAL_ERROR"), protocol.Gap(1.0, 2.0, "INTERNAL_ERROR")]
     told = house.listen(0)
     assert (told[:2], sequences(told[2:]), house.listen(1)) == (gaps, [1], [])
-    assert house.session.summary()["results"] == 1
+    assert house.session.figures().results == 1
 
 
 async def test_a_gap_is_told_in_time_though_nothing_follows(open_house: Open) -> None:

@@ -8,9 +8,7 @@ A required one is given up after it was down for `down_limit_s`.
 from ipc.messages import StageName
 from wernicke_daemon.dispatch.llm_breaker import Breaker
 from wernicke_daemon.dispatch.overload import OVERLOADED, Shedding
-
-OPTIONAL: tuple[StageName, ...] = ("diarization", "correction")
-REQUIRED: tuple[StageName, ...] = ("ingest", "asr")
+from wernicke_daemon.dispatch.stage_port import REQUIRED
 
 UNAVAILABLE: dict[StageName, str] = {"diarization": "DIARIZATION_UNAVAILABLE", "correction": "LLM_UNAVAILABLE"}
 TOO_LATE: dict[StageName, str] = {"diarization": "DIARIZATION_TIMEOUT", "correction": "LLM_TIMEOUT"}

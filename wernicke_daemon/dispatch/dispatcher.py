@@ -29,11 +29,11 @@ from ipc.messages import (
     Work,
 )
 from wernicke_daemon.dispatch.answer_check import fits
-from wernicke_daemon.dispatch.availability import OPTIONAL, REQUIRED, TOO_LATE, UNAVAILABLE, Availability
+from wernicke_daemon.dispatch.availability import TOO_LATE, UNAVAILABLE, Availability
 from wernicke_daemon.dispatch.entries import Entry, JobRow, Owner
 from wernicke_daemon.dispatch.ledger import Ledger
 from wernicke_daemon.dispatch.policy import Policy
-from wernicke_daemon.dispatch.stage_port import StagePort
+from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED, StagePort
 from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 

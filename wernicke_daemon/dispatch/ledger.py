@@ -8,11 +8,11 @@ several of them or another machine makes no difference.
 import itertools
 
 from ipc.messages import STAGES, StageName, Work
-from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.dispatch.entries import Entry, JobRow, Owner
 from wernicke_daemon.dispatch.job_queue import JobQueue
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.service_clock import ServiceClock
+from wernicke_daemon.dispatch.stage_port import REQUIRED
 from wernicke_daemon.utterances.utterance import Utterance
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 from packaging.requirements import Requirement
 
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import ollama_models
+from wernicke_daemon.observability.pages import Health
 from wernicke_daemon.processes import process_tree
 
 PROBE_TIMEOUT_S = 120.0
@@ -119,10 +121,10 @@ def is_daemon(config: Config) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)
     try:  # the certificate is not checked: nothing secret is sent
         answer = httpx.get(f"{scheme}://{host}:{config.port}/health", timeout=QUICK_S, verify=False, trust_env=False)
-        page = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        msgspec.json.decode(answer.content, type=Health)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):  # bytes that are no text are no DecodeError
         return False
-    return isinstance(page, dict) and {"status", "stages", "active_connections"} <= page.keys()
+    return True
 
 
 # --- disks -----------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """What a client is told when its session begins."""
 
-from collections.abc import Callable
-
 from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.status import Status
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.redaction import public
 
@@ -14,15 +13,13 @@ class Greeter:
     def __init__(
         self,
         session: Session,
-        engines: Callable[[], tuple[dict[str, str], list[str]]],
-        lacking: Callable[[], list[protocol.Degraded]],
+        status: Status,
         resumed: bool,
     ) -> None:
         """resumed: the client came back to its session."""
         self._told: set[str] = set()
         self._session = session
-        self._engines = engines
-        self._lacking = lacking
+        self._status = status
         self._resumed = resumed
 
     def greet(self) -> None:
@@ -33,11 +30,11 @@ class Greeter:
                 tell()
 
     def _tell_lacking(self) -> None:
-        for each in self._lacking():
+        for each in self._status.lacking():
             self._session.send(each)
 
     def _tell_session(self) -> None:
-        engines, degraded = self._engines()
+        engines, degraded = self._status.engines()
         audio = self._session.options.audio
         self._session.send(
             protocol.ConnectionEstablished(

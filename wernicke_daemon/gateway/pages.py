@@ -4,12 +4,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.access import Refusal
-from wernicke_daemon.gateway.http_request import HEALTH, STATS, PageRequest
+from wernicke_daemon.gateway.http_request import HEALTH, PageRequest
+from wernicke_daemon.observability.pages import Health, Stats
+from wernicke_daemon.status import Status
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Error
 from wernicke_daemon.wire.redaction import public
@@ -25,12 +28,11 @@ class Pages:
         self,
         cors_origins: tuple[str, ...],
         refused: Callable[[Error], None],
-        health: Callable[[], tuple[int, Page]],
-        stats: Callable[[], Page],
+        status: Status,
     ) -> None:
         self._cors_origins = cors_origins
         self._refused = refused
-        self._pages: dict[str, Callable[[], tuple[int, Page]]] = {HEALTH: health, STATS: lambda: (200, stats())}
+        self._status = status
 
     def answer(self, asked: PageRequest | Refusal, headers: Headers) -> Response:
         """headers: of the request."""
@@ -39,9 +41,12 @@ class Pages:
         return response
 
     def _show(self, asked: PageRequest) -> Response:
-        status, page = self._pages[asked.path]()
-        page = public(page)
+        page = public(msgspec.to_builtins(self._made(asked.path)))
+        status = 503 if asked.path == HEALTH and not self._status.useful else 200
         return _json(status, page if asked.in_full else access.health_without_token(page))
+
+    def _made(self, path: str) -> Health | Stats:
+        return self._status.health() if path == HEALTH else self._status.stats()
 
     def _refuse(self, refusal: Refusal) -> Response:
         if refusal.code is None:

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable
-from typing import Any
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -22,7 +20,7 @@ from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, add
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.sessions.session import Session
-from wernicke_daemon.wire import protocol
+from wernicke_daemon.status import Status
 
 GOODBYE_S = 1.0
 """Seconds for last results and the close after the drain."""
@@ -48,19 +46,13 @@ class Gateway:
         config: Config,
         sessions: SessionRegistry,
         recorder: Recorder,
-        health: Callable[[], tuple[int, dict[str, Any]]],
-        stats: Callable[[], dict[str, Any]],
-        engines: Callable[[], tuple[dict[str, str], list[str]]],
-        lacking: Callable[[], list[protocol.Degraded]],
+        status: Status,
     ) -> None:
-        """engines: what runs in each stage, and which stages are down. lacking: what clients were told of that is so
-        still."""
         self._config = config
         self._sessions = sessions
-        self._pages = Pages(config.cors_origins, recorder.refused, health, stats)
+        self._pages = Pages(config.cors_origins, recorder.refused, status)
+        self._status = status
         self._admission = Admission(config.security, recorder.refused)
-        self._engines = engines
-        self._lacking = lacking
         self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
         self._server: Server | None = None  # from `open` on
@@ -166,7 +158,7 @@ class Gateway:
 
     async def _serve(self, socket: ClientSocket, session: Session, last_sequence: int | None) -> None:
         """last_sequence: of a client that came back, None for a new one."""
-        greeter = Greeter(session, self._engines, self._lacking, resumed=last_sequence is not None)
+        greeter = Greeter(session, self._status, resumed=last_sequence is not None)
         connection = Connection(
             socket,
             lambda start: options_from(start, session.options),

@@ -11,13 +11,14 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import IngestOutcome, IngestTask, Trigger
+from wernicke_daemon.observability.pages import SessionFigures
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.cutting import Cutting
 from wernicke_daemon.sessions.delivery import Delivery, Send
@@ -157,16 +158,16 @@ class Session:
         """How far audio came in; a client that comes back goes on there."""
         return self._intake.received
 
-    def summary(self) -> dict[str, Any]:
+    def figures(self) -> SessionFigures:
         """For /stats."""
-        return {
-            "session": self.id,
-            "attached": self.attached,
-            "received_s": round(self.ring.written / SAMPLE_RATE, 1),
-            "results": self._delivery.history.results,
-            "under_way": len(self._cutting.leases),
-            "paused": self.paused,
-        }
+        return SessionFigures(
+            session=self.id,
+            attached=self.attached,
+            received_s=round(self.ring.written / SAMPLE_RATE, 1),
+            results=self._delivery.history.results,
+            under_way=len(self._cutting.leases),
+            paused=self.paused,
+        )
 
     @property
     def wall_end(self) -> float:
