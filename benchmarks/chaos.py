@@ -34,6 +34,8 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from wernicke_daemon.dispatch.entries import Entry
+
 from benchmarks import report
 from benchmarks.report import Figure
 from ipc.audio_handle import SAMPLE_RATE
@@ -46,9 +48,8 @@ from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
-from wernicke_daemon.gateway.server import PATH
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import applied
-from wernicke_daemon.utterances.utterance import Utterance
 
 MEETINGS = Path(__file__).resolve().parents[2] / "shared" / "audio"
 EXCERPT_S = 5.0
@@ -159,7 +160,7 @@ async def _frames(client: Client, said: Session) -> AsyncIterator[bytes]:
 
 async def one_round(daemon: Daemon, said: list[Session]) -> list[Heard]:
     """Raises Stuck."""
-    url = f"ws://127.0.0.1:{daemon.port}{PATH}"
+    url = f"ws://127.0.0.1:{daemon.port}{SESSIONS}"
     try:
         async with asyncio.timeout(ROUND_LIMIT_S):
             return await asyncio.gather(*(speak(url, session) for session in said))
@@ -205,15 +206,14 @@ class Killer:
         self.done_again: set[Spoken] = set()
         self.hit_twice: set[Spoken] = set()
         self.other_deaths = 0
-        self._supervised = daemon.pipeline.supervisor.stages
+        self._ports = daemon.pipeline.ports
         self._dispatcher = daemon.pipeline.dispatcher
         self._random = random.Random(seed)
-        self._under_way: dict[Spoken, Utterance] = {}
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for name in ("submit", "job_started", "job_answered", "stage_up", "stage_down"):
+            for name in ("job_started", "job_answered", "stage_up", "stage_down"):
                 heard = _and_then(getattr(self._dispatcher, name), getattr(self, f"_{name}"))
                 stack.enter_context(patch.object(self._dispatcher, name, heard))
             yield
@@ -247,7 +247,7 @@ class Killer:
     def _kill(self, stage: StageName, watched: Watched) -> None:
         watched.hit = watched.job
         with contextlib.suppress(psutil.NoSuchProcess):  # then it is dead all the same
-            psutil.Process(self._supervised[stage].pid).kill()
+            psutil.Process(self._ports[stage].status().pid).kill()
         watched.is_gone()
         watched.kills += 1
         watched.killed = watched.unanswered = time.monotonic()
@@ -256,15 +256,13 @@ class Killer:
 
     def _note_hit(self, stage: StageName, job: int) -> None:
         self.hits[stage, job] += 1
-        hit = {spoken for spoken, utterance in self._under_way.items() if utterance.open_jobs.get(stage) == job}
+        under_way = self._dispatcher.ledger.under_way
+        hit = {spoken for spoken, entry in under_way.items() if _job_of(entry, stage) == job}
         self.done_again |= hit
         if self.hits[stage, job] > 1:
             self.hit_twice |= hit
 
     # --- what the dispatcher is told ---
-
-    def _submit(self, utterance: Utterance, owner: object) -> None:
-        self._under_way[utterance.session, utterance.sequence] = utterance
 
     def _job_started(self, stage: StageName, job_id: int) -> None:
         watched = self.stages[stage]
@@ -287,17 +285,23 @@ class Killer:
             watched.unanswered = None
 
     def _stage_up(self, stage: StageName, engine: str) -> None:
-        watched, ready = self.stages[stage], self._supervised[stage].ready
+        watched, load_ms = self.stages[stage], self._ports[stage].status().load_ms
         self.other_deaths += watched.up  # a spare took over
         watched.up = True
-        if watched.killed is not None and ready is not None:
+        if watched.killed is not None and load_ms is not None:
             watched.recovery_ms.append((time.monotonic() - watched.killed) * 1000)
-            watched.load_ms.append(ready.load_ms)
+            watched.load_ms.append(load_ms)
             watched.killed = None
 
     def _stage_down(self, stage: StageName, failed: bool) -> None:
         self.other_deaths += self.stages[stage].up
         self.stages[stage].is_gone()
+
+
+def _job_of(entry: Entry, stage: StageName) -> int | None:
+    """The job that is open for an utterance at a stage."""
+    row = entry.open_jobs.get(stage)
+    return row.job_id if row else None
 
 
 def _and_then(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:

@@ -33,8 +33,8 @@ from wernicke_daemon.config.schema import AudioSettings, Config, LoggingSettings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
-from wernicke_daemon.formats.audio_files import Samples
-from wernicke_daemon.gateway.server import PATH
+from wernicke_daemon.formats.audio_files import Chunk
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.wire.audio import AudioFormat
 
 MAC = AudioFormat(48_000, channels=2, encoding="f32le")
@@ -98,9 +98,9 @@ async def measure(streaming: Streaming, directory: Path) -> Cost:
     config = configured(streaming.streams, directory)
     settings = StageSettings(vad=config.vad, sleep_ms={"asr": 1, "diarization": 1, "correction": 1})
     async with running(config, lambda line: None, settings) as daemon:
-        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{PATH}", streaming)
+        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{SESSIONS}", streaming)
         await asyncio.sleep(MARGIN_S)
-        ingest = psutil.Process(daemon.pipeline.supervisor.stages["ingest"].pid)
+        ingest = psutil.Process(daemon.pipeline.ports["ingest"].status().pid)
         cores = await _cores([psutil.Process(), ingest], streaming.seconds)
         said, _ = await clients.communicate()
     if clients.returncode:
@@ -152,7 +152,7 @@ async def stream_to(url: str, streaming: Streaming) -> None:
 class Speech:
     """One stream. late_s: how far it fell behind real time at worst; finals: its results."""
 
-    def __init__(self, twice: Samples, number: int, streaming: Streaming) -> None:
+    def __init__(self, twice: Chunk, number: int, streaming: Streaming) -> None:
         """twice: the clip two times over, so that a stream can begin anywhere in it."""
         self.late_s = 0.0
         self.finals = 0
@@ -170,7 +170,7 @@ class Speech:
             self.late_s = max(self.late_s, time.monotonic() - began - frames / MAC.sample_rate)
             yield data
 
-    def _pieces(self) -> Iterator[Samples]:
+    def _pieces(self) -> Iterator[Chunk]:
         begin = round(self._share * self._length)
         for offset in range(0, self._count, self._chunk):
             at = (begin + offset) % self._length

@@ -40,13 +40,13 @@ from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
 from wernicke_daemon.observability import logs
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import Store
 from wernicke_daemon.sessions.options import Options
-from wernicke_daemon.sessions.recorder import Reporter
+from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire.protocol import Error, Final, ServerMessage, Suppressed
@@ -100,7 +100,7 @@ class Settled:
 class Source:
     """A session without VAD, and its client: an utterance begins when `say` is called."""
 
-    def __init__(self, pipeline: Pipeline, reporter: Reporter, expected: int) -> None:
+    def __init__(self, pipeline: Pipeline, recorder: Recorder, expected: int) -> None:
         ring = pipeline.arena.acquire()
         assert ring is not None
         self._pipeline = pipeline
@@ -109,9 +109,9 @@ class Source:
         self._submitted: dict[int, Utterance] = {}
         self._settled: list[Settled] = []
         lines = CorrectionSettings().context_lines
-        self._session = Session(secrets.token_hex(8), ring, Options(MONO_16K, "en"), lines, self._submit, reporter)
+        self._session = Session(secrets.token_hex(8), ring, Options(MONO_16K, "en"), lines, self._submit, recorder)
         self._session.attach(self._sent)
-        reporter.began(self._session, "benchmark")
+        recorder.began(self._session, "benchmark")
 
     async def say(self) -> None:
         """One utterance's audio is in the ring, and its boundary is committed."""
@@ -221,20 +221,20 @@ async def _source(times: Times, count: int, directory: Path) -> AsyncIterator[So
     pipeline = Pipeline(config, StageSettings(sleep_ms=times), logs.StageLines(), names=NAMES)
     try:
         await pipeline.start()
-        async with _reporter(directory) as reporter:
-            yield Source(pipeline, reporter, count)
+        async with _recorder(directory) as recorder:
+            yield Source(pipeline, recorder, count)
     finally:
         await pipeline.stop()
 
 
 @contextlib.asynccontextmanager
-async def _reporter(directory: Path) -> AsyncIterator[Reporter]:
+async def _recorder(directory: Path) -> AsyncIterator[Recorder]:
     """Results and audio are kept on disk as the daemon keeps them."""
     store = Store(directory / transcript_file.FILE_NAME, retention_days=0)
     store.open()
     journal = Journal(directory / "journal", JournalSettings().max_mib)
     try:
-        yield Reporter(Stats(), store, journal, log_text=False)
+        yield Recorder(Figures(), store, journal, log_text=False)
     finally:
         await store.close()
         await asyncio.to_thread(journal.close)

@@ -50,9 +50,9 @@ from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
-from wernicke_daemon.gateway.server import PATH
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import applied
-from wernicke_daemon.processes.supervised_stage import State
+from wernicke_daemon.observability.pages import Stats
 
 SAMPLE_EVERY_S = 2.0
 KILL_EVERY_S = 4.0
@@ -94,7 +94,7 @@ class Soak:
     def __init__(self, daemon: Daemon, samples: Path) -> None:
         self.kills = 0
         self._samples = samples
-        self._stages = daemon.pipeline.supervisor.stages
+        self._ports = daemon.pipeline.ports
         self._process = psutil.Process()
         self._began = time.monotonic()
 
@@ -110,10 +110,10 @@ class Soak:
         )
 
     def _pids(self) -> set[int | None]:
-        return {stage.pid for stage in self._stages.values()}
+        return {port.status().pid for port in self._ports.values()}
 
     def _all_up(self) -> bool:
-        return all(stage.state is State.READY for stage in self._stages.values())
+        return all(port.status().ready for port in self._ports.values())
 
     async def watch(self) -> None:
         """Until cancelled. A moment in which a stage is down would show as less memory: it is left out."""
@@ -129,7 +129,7 @@ class Soak:
             await asyncio.sleep(KILL_EVERY_S)
             if self._all_up():
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    psutil.Process(self._stages[name].pid).kill()
+                    psutil.Process(self._ports[name].status().pid).kill()
                     self.kills += 1
 
 
@@ -161,14 +161,14 @@ async def soak(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     samples = directory / "samples.jsonl"
     async with running(_config(directory), _tell, _settings(directory, args.asr_ms)) as daemon:
         run = Soak(daemon, samples)
-        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{PATH}", args)
+        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{SESSIONS}", args)
         tasks = [asyncio.create_task(run.watch()), asyncio.create_task(run.kill())]
         said, _ = await clients.communicate()
         for task in tasks:
             task.cancel()
         await _until_quiet(daemon)
         at_end = run.sample()
-        stats = daemon.stats()
+        stats = daemon.status.stats()
     if clients.returncode:
         sys.exit("error: the clients failed; what they said is above")
     return _figures(_read(samples), run.kills, at_end, stats, json.loads(said))
@@ -205,7 +205,7 @@ def _read(samples: Path) -> list[Sample]:
 
 
 def _figures(
-    samples: list[Sample], kills: int, at_end: Sample, stats: dict[str, Any], clients: dict[str, Any]
+    samples: list[Sample], kills: int, at_end: Sample, stats: Stats, clients: dict[str, Any]
 ) -> dict[str, Any]:
     since_s = samples[-1].at_s * SETTLING
     settled = [sample for sample in samples if sample.at_s >= since_s]
@@ -221,9 +221,9 @@ def _figures(
         "quiet_at_end": asdict(at_end),
         "minutes": round(samples[-1].at_s / 60, 2),
         "kills": kills,
-        "restarts": {name: stage["restarts"] for name, stage in stats["stages"].items()},
-        "errors": stats["errors"],
-        "left_out": stats["warnings"].get("OVERLOADED", 0),
+        "restarts": {name: stage.restarts for name, stage in stats.stages.items()},
+        "errors": stats.errors,
+        "left_out": stats.warnings.get("OVERLOADED", 0),
         **clients,
     }
 

@@ -76,7 +76,7 @@ class Arena:
         return writer
 
     def take_mark(self, stage: StageName) -> int | None:
-        """The job that a stage was at when it died, whatever of its last words was lost. Asked once per death."""
+        """The job that a stage was at when it died, even where its report of that was lost. Asked once per death."""
         at = STAGES.index(stage)
         job_id = int(self._marks[at])
         self._marks[at] = NO_JOB
@@ -144,7 +144,7 @@ class RingWriter:
 
 
 class ArenaReader:
-    """A stage's side: copies ranges out, and says so when they are gone."""
+    """A stage's side: copies ranges of samples; StaleHandle where they are gone."""
 
     def __init__(self, geometry: str) -> None:
         name, slots, ring_samples = geometry.split(":")
@@ -167,7 +167,7 @@ class ArenaReader:
         return copy
 
     def mark(self, stage: StageName, job_id: int) -> None:
-        """This stage is at that job now, or at NO_JOB. Outlives the process, even where it is killed at once."""
+        """This stage is at that job now, or at NO_JOB. In shared memory, so that it is known after a kill."""
         self._marks[STAGES.index(stage)] = job_id
 
     def close(self) -> None:

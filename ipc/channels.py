@@ -49,7 +49,7 @@ class Boot(msgspec.Struct, frozen=True):
 
 
 def bounded(context: zmq.Context[Socket], kind: int) -> Socket:
-    """A socket that never outlives its owner's wish to close it, and takes no message of absurd size."""
+    """A socket that closes at once, whatever is unsent, and refuses messages of more than MAX_MESSAGE_BYTES."""
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)

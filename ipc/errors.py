@@ -8,7 +8,7 @@ class WernickeError(Exception):
 
 
 class StaleHandle(WernickeError):
-    """The audio behind a handle is no longer (or not yet) in the ring; nobody's fault, never counted."""
+    """The audio behind a handle is no longer (or not yet) in the ring. The engine is not at fault."""
 
     code = "STALE_HANDLE"
 

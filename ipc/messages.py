@@ -214,7 +214,7 @@ Incoming = Done | Failed
 
 
 class Init(Message, frozen=True):
-    """Answer to Hello: load an engine. language: what the daemon is configured for."""
+    """Answer to Hello: load an engine. arena: geometry for ArenaReader."""
 
     arena: str
     settings: StageSettings

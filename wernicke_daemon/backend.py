@@ -31,7 +31,8 @@ HELLO_S = 30.0
 
 
 class Pipeline:
-    """`arena`, `dispatcher`, `supervisor`. Made on the event loop's (main) thread; owns shared memory from then on."""
+    """`arena`, `dispatcher`, `supervisor`; `ports`: its stages. Made on the event loop's (main) thread; owns shared
+    memory from then on."""
 
     def __init__(
         self,
@@ -57,7 +58,8 @@ class Pipeline:
             names,
             runtime.standby,
         )
-        self.dispatcher.connect(self.supervisor.stages)
+        self.ports = self.supervisor.ports
+        self.dispatcher.connect(self.ports)
         self._deadlines: asyncio.Task[None] | None = None
 
     async def start(self, load: Callable[[Supervisor], Awaitable[object]] = Supervisor.start) -> None:
@@ -109,7 +111,7 @@ class Pipeline:
         self.dispatcher.drop(piece)
 
     def models(self) -> dict[StageName, str]:
-        return {name: stage.ready.model for name, stage in self.supervisor.stages.items() if stage.ready}
+        return {name: model for name, port in self.ports.items() if (model := port.status().model)}
 
     async def _check_deadlines(self) -> None:
         while True:

@@ -47,7 +47,7 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         code = command(args)
-        print(end="", flush=True)  # what is wrong with stdout shows here, or nobody hears of it
+        print(end="", flush=True)  # an error of stdout is raised here; at the interpreter's exit it would be lost
         return code
     except WernickeError as error:
         complain(error)
@@ -68,9 +68,9 @@ def _reader_has_gone(error: OSError) -> bool:
 
 
 def _any_script_on_pipes() -> None:
-    """On Windows a redirected stream has the code page of the country, which can't hold Japanese everywhere."""
+    """UTF-8 for redirected streams: Windows gives them the country's code page, which may not hold Japanese."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What it can't hold all the same, such as a file name that is no text, is no reason to fail.
+            # What the encoding can't hold, such as a file name that is no text, is written as an escape.
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")

@@ -33,7 +33,8 @@ _PING_TIMEOUT_S = 300.0
 
 
 class Exit(enum.IntEnum):
-    """Exit codes of the command line."""
+    """Exit codes of the command line. USAGE: of options, settings or an output path. UNREACHABLE: no Wernicke server
+    answers. REFUSED: it takes no more clients, or not this one. LOST: results are missing. INPUT: it can't be read."""
 
     OK = 0
     USAGE = 2
@@ -142,7 +143,7 @@ async def exchange(client: Client, audio: AsyncIterable[bytes], receive: Callabl
     finally:
         sender.cancel()
         [outcome] = await asyncio.gather(sender, return_exceptions=True)
-    # A sender's ClientError is only the echo of a close that the receiver has judged already.
+    # A ClientError of the sender comes from the same close as the one that the receiver has raised already.
     if isinstance(outcome, Exception) and not isinstance(outcome, ClientError):
         raise outcome
 
@@ -215,8 +216,8 @@ def _with_options(url: str, options: dict[str, str]) -> str:
 
 
 def tls_context(url: str, cafile: Path | None) -> SSLContext | None:
-    """None where `url` is not a secure one. Raises ClientError for a certificate that nothing would be held against,
-    and TlsError."""
+    """None where `url` is not a secure one. Raises ClientError where a certificate is given for such a url, and
+    TlsError."""
     if urlsplit(url).scheme in ("wss", "https"):
         from wernicke_daemon.wire.tls import client_context
 
@@ -227,7 +228,7 @@ def tls_context(url: str, cafile: Path | None) -> SSLContext | None:
 
 
 def authorization(token: str | None) -> dict[str, str]:
-    """The header that brings it. Raises ClientError."""
+    """The header that carries the token. Raises ClientError."""
     if not token:
         return {}
     if not (token.isascii() and token.isprintable()):

@@ -11,10 +11,8 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -24,31 +22,28 @@ from ipc.messages import StageName
 from ipc.settings import LlmSettings, StageSettings
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config, stage_settings
-from wernicke_daemon.dispatch.availability import REQUIRED
 from wernicke_daemon.gateway.server import Gateway
 from wernicke_daemon.hardware import budget, descriptors
 from wernicke_daemon.hardware.keep_awake import KeepAwake
 from wernicke_daemon.hardware.profiles import ProfileChoice
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability import logs
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree, start_order
 from wernicke_daemon.processes.start_order import Loaded, load_in_order
-from wernicke_daemon.processes.supervised_stage import State
 from wernicke_daemon.processes.supervisor import Supervisor
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
-from wernicke_daemon.sessions.ingest_tick import IngestFeed
-from wernicke_daemon.sessions.recorder import Reporter
-from wernicke_daemon.sessions.registry import Sessions
-from wernicke_daemon.wire import protocol
+from wernicke_daemon.sessions.ingest_tick import IngestTick
+from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.registry import SessionRegistry
+from wernicke_daemon.status import Status
 
 _log = structlog.get_logger()
 
 PROGRESS_EVERY_S = 0.5
-SHED_IN_ORDER = ("partials", "correction", "diarization")
 
 
 class NoSharedMemory(WernickeError):
@@ -64,25 +59,25 @@ class NoLog(WernickeError):
 
 
 class Daemon:
-    """`port`: the bound one. `pipeline.supervisor.stages`: what runs. `store`: where results are kept.
+    """`port`: the bound one. `status`: what is known of it. `store`: where results are kept.
     `recovery`: done when everything that a killed daemon left is finished."""
 
     def __init__(self, config: Config, settings: StageSettings | None = None) -> None:
         """settings: for the stages, instead of config's. Raises NoSharedMemory and what a store and TLS files may."""
         self._config = config
-        self._stats = Stats()
-        self._degraded: dict[tuple[str, str], protocol.Degraded] = {}
+        figures = Figures()
         self._hardware = HardwareWatch()
         self.store = _open_store(config)
         self._journal = _open_journal(config)
+        self.status = Status(figures, self.store, self._journal, self._hardware)
         try:
             self.pipeline = Pipeline(
                 config,
                 settings or stage_settings(config),
                 logs.StageLines(),
-                self._stats.job,
-                self._stage_changed,
-                self._shed_changed,
+                figures.job,
+                self.status.stage_changed,
+                self.status.shed_changed,
             )
         except OSError as error:
             raise NoSharedMemory(
@@ -90,10 +85,11 @@ class Daemon:
                 f"{config.audio.ring_seconds:.0f} s ({error.strerror}); make /dev/shm larger, or lower "
                 "audio.ring_seconds or max_connections."
             ) from None
-        reporter = Reporter(self._stats, self.store, self._journal, config.logging.log_text)
-        feed = IngestFeed(self.pipeline.examine, config.vad.tick_ms / 1000)
-        self.sessions = Sessions(config, self.pipeline.arena, feed, self.pipeline, reporter)
-        self.gateway = Gateway(config, self.sessions, reporter, self.health, self.stats, self.engines, self.lacking)
+        recorder = Recorder(figures, self.store, self._journal, config.logging.log_text)
+        feed = IngestTick(self.pipeline.examine, config.vad.tick_ms / 1000)
+        self.sessions = SessionRegistry(config, self.pipeline.arena, feed, self.pipeline, recorder)
+        self.gateway = Gateway(config, self.sessions, recorder, self.status)
+        self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)
         self._feed = feed
         self._feeding: asyncio.Task[None] | None = None
         self._awake: asyncio.Task[None] | None = None
@@ -123,9 +119,8 @@ class Daemon:
         self._watching = asyncio.create_task(self._watch())
         self._awake = asyncio.create_task(KeepAwake().run(lambda: self.gateway.active))
         self.gateway.ready = True
-        for name, stage in self.pipeline.supervisor.stages.items():
-            self._quality(name, protocol.DOWN, lacking=stage.state is not State.READY, waiting=0)
-        _log.info("ready", port=self.port, engines=self.engines()[0], models=self.pipeline.models())
+        self.status.serving()
+        _log.info("ready", port=self.port, engines=self.status.engines()[0], models=self.pipeline.models())
 
     async def _load(self, progress: Callable[[str], None]) -> list[str]:
         """On a graphics card one model after another, or of none could be told what it takes. Returns that as lines."""
@@ -165,19 +160,13 @@ class Daemon:
     async def _watch_ollama(self) -> None:
         """Where `auto` found nothing to correct with it chooses again once there is: both may be started at logon."""
         if self._config.correction.engine == "auto":
-            correction = self.pipeline.supervisor.stages["correction"]
-            again = partial(correction.choose_again, "Ollama has come up")
+            again = partial(self.pipeline.supervisor.choose_again, "correction", "Ollama has come up")
             await self._hardware.await_ollama(self._config.llm, lambda: self._llm_in_use() is not None, again)
         if (llm := self._llm_in_use()) is not None:
             await self._hardware.watch_ollama(llm)
 
     def _llm_in_use(self) -> LlmSettings | None:
-        ready = self.pipeline.supervisor.stages["correction"].ready
-        return self._config.llm if ready is not None and ready.engine == "ollama" else None
-
-    def _gpu_stats(self) -> dict[str, Any] | None:
-        stages = self.pipeline.supervisor.stages.values()
-        return self._hardware.stats(stage.gpu for stage in stages if stage.gpu)
+        return self._config.llm if self.pipeline.ports["correction"].status().engine == "ollama" else None
 
     async def _tell(self, progress: Callable[[str], None]) -> None:
         """What the stages are doing while they start, whenever it changes, and once more at the end."""
@@ -190,115 +179,11 @@ class Daemon:
             self._tell_changes(progress, told)
 
     def _tell_changes(self, progress: Callable[[str], None], told: dict[StageName, str]) -> None:
-        for name, stage in self.pipeline.supervisor.stages.items():
-            if told.get(name) != stage.doing:
-                told[name] = stage.doing
-                progress(f"{name}: {stage.doing}")
-
-    def _stage_changed(self, stage: StageName, up: bool) -> None:
-        if self.gateway.ready:
-            waiting = self.pipeline.dispatcher.depth(stage)
-            self._quality(stage, protocol.DOWN, lacking=not up, waiting=waiting)
-
-    def _shed_changed(self, level: int) -> None:
-        for at, what in enumerate(SHED_IN_ORDER, 1):
-            self._quality(what, protocol.OVERLOAD, lacking=level >= at, waiting=self.pipeline.dispatcher.depth("asr"))
-
-    def _quality(self, what: str, reason: str, lacking: bool, waiting: int) -> None:
-        """Clients are told once when something begins to be lacking and once when it is back. Those who come between
-        get it from `lacking`."""
-        if lacking == ((what, reason) in self._degraded):
-            return
-        if lacking:
-            since = protocol.utc_text(datetime.now(UTC).timestamp())
-            self._degraded[what, reason] = protocol.Degraded(what, reason, since, waiting)
-            self.sessions.broadcast("status", self._degraded[what, reason])
-        else:
-            del self._degraded[what, reason]
-            self.sessions.broadcast("status", protocol.Restored(what, reason))
-
-    # --- what is known of it ---
-
-    def engines(self) -> tuple[dict[str, str], list[str]]:
-        """Engine by stage with the reason it was chosen, and the stages that are down."""
-        stages = self.pipeline.supervisor.stages
-        engines: dict[str, str] = {name: f"{s.ready.engine} ({s.ready.why})" for name, s in stages.items() if s.ready}
-        return engines, [name for name, s in stages.items() if s.state is not State.READY]
-
-    def lacking(self) -> list[protocol.Degraded]:
-        """What results lack at the moment, as clients were told when that began."""
-        return list(self._degraded.values())
-
-    def health(self) -> tuple[int, dict[str, Any]]:
-        """HTTP status and the /health page."""
-        stages = self.pipeline.supervisor.stages
-        status = self._status()
-        card = self._hardware.card
-        page = {
-            "status": status,
-            "stages": {
-                name: {
-                    "state": s.state,
-                    "pid": s.pid,
-                    "restarts": s.deaths,
-                    "why_down": s.why_down,
-                    "engine": s.ready.engine if s.ready else None,
-                    "doing": s.doing,
-                }
-                for name, s in stages.items()
-            },
-            "active_connections": self.gateway.active,
-            "problems": self._problems(),
-            "overload": self.pipeline.dispatcher.shed_level,
-            "gpu_available": card is not None,
-            "vram_free": card["free_mib"] if card else None,
-        }
-        return (200 if self._is_useful() else 503), page
-
-    def _is_useful(self) -> bool:
-        """Whether what is said now is being recognised."""
-        stages = self.pipeline.supervisor.stages
-        return self.gateway.ready and all(stages[name].state is State.READY for name in REQUIRED)
-
-    def _status(self) -> str:
-        stages = self.pipeline.supervisor.stages
-        if not self.gateway.ready:
-            return "starting"
-        if any(stages[name].failed for name in REQUIRED):
-            return "failed"
-        whole = all(stage.state is State.READY for stage in stages.values()) and not self._degraded
-        return "ok" if whole and not self._problems() else "degraded"
-
-    def _problems(self) -> list[str]:
-        """What is wrong with the disk or the language model's memory; serving goes on all the same."""
-        journal = self._journal.problem if self._journal else None
-        return [problem for problem in (self.store.problem, journal, *self._hardware.problems) if problem]
-
-    def stats(self) -> dict[str, Any]:
-        """The /stats page."""
-        dispatcher = self.pipeline.dispatcher
-        return {
-            "active_sessions": self.gateway.active,
-            **self._stats.summary(),
-            "late_answers": dispatcher.late_answers,
-            "sessions": [session.summary() for session in self.sessions],
-            "stages": {
-                name: {
-                    "queue": dispatcher.depth(name),
-                    "epoch": stage.epoch,
-                    "restarts": stage.deaths,
-                    "why_down": stage.why_down,
-                    "state": stage.state,
-                    "pid": stage.pid,
-                    "spare_pid": stage.spare_pid,
-                    "rss_mb": round(stage.rss_mb, 1),
-                    "gpu_mib": None if stage.gpu is None else start_order.own_mib(stage.gpu),
-                    **self._stats.stage(name),
-                }
-                for name, stage in self.pipeline.supervisor.stages.items()
-            },
-            "gpu_stats": self._gpu_stats(),
-        }
+        for name, port in self.pipeline.ports.items():
+            doing = port.status().doing
+            if told.get(name) != doing:
+                told[name] = doing
+                progress(f"{name}: {doing}")
 
 
 def _open_store(config: Config) -> ResultStore:

@@ -12,21 +12,17 @@ import ctypes
 import functools
 import os
 import signal
-import struct
 import sys
 import threading
 from collections.abc import Callable
 
-from ipc import win32
+from ipc import boot_record, win32
 
 PARENT_GONE = 1
 """Exit status; nobody is left to read it."""
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h"""
-
-BOOT_HEADER = struct.Struct(">I")
-"""Before the boot record on stdin: its length in bytes (`wernicke_daemon.processes.child` is the other end)."""
 
 
 def ignore_interrupts() -> None:
@@ -42,11 +38,8 @@ def read_boot() -> bytes:
 
     Raises SystemExit if the front ended, or closed the pipe, before the record was whole.
     """
-    stream = sys.stdin.buffer
-    header = stream.read(BOOT_HEADER.size)
-    length = BOOT_HEADER.unpack(header)[0] if len(header) == BOOT_HEADER.size else None
-    record = stream.read(length or 0)
-    if len(record) != length:
+    record = boot_record.read(sys.stdin.buffer)
+    if record is None:
         raise SystemExit("A stage process is started by the daemon; run `python run_daemon.py` instead.")
     _close_stdin()
     return record

@@ -1,4 +1,4 @@
-"""Run as `python -m stages.process.probe`: says as one line of JSON what heavy packages and the driver make of this machine.
+"""Run as `python -m stages.process.probe`: prints as one line of JSON what heavy packages and the driver find here.
 
 A short-lived process of its own: the front never imports those packages, and a driver that hangs hangs only this.
 Each part is looked at by itself; what goes wrong in one is its `error`.

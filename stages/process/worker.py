@@ -1,8 +1,8 @@
 """The one loop that all stages share.
 
-Life of a stage process, after `stages.process.runner` has read its boot record: tie itself to its parent → connect → HELLO →
-wait for INIT → load and warm up an engine → READY → one job after another → STOP. Whatever it is doing, it may be
-killed: it keeps nothing that the front does not have.
+Life of a stage process, after `stages.process.runner` has read its boot record: tie itself to its parent → connect →
+HELLO → wait for INIT → load and warm up an engine → READY → one job after another → STOP. Whatever it is doing, it may
+be killed: it keeps nothing that the front does not have.
 """
 
 import faulthandler

@@ -122,10 +122,10 @@ async def test_japanese_speech_of_two_comes_back_with_words_speakers_and_correct
 async def test_stages_that_are_killed_come_back_with_their_models(daemon: Daemon) -> None:
     """All at once, with an utterance on its way: the result is the same but for what it took."""
     [before] = wire.finals(await said(daemon))
-    stages = daemon.pipeline.supervisor.stages
+    ports = daemon.pipeline.ports
     for name in ("asr", "diarization", "correction"):
-        psutil.Process(stages[name].pid).kill()
+        psutil.Process(ports[name].status().pid).kill()
     [after] = wire.finals(await said(daemon))
     same = ("text", "segments", "language", "models_used", "warnings")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
-    assert [stages[name].deaths for name in ("asr", "diarization", "correction")] == [1, 1, 1]
+    assert [ports[name].status().deaths for name in ("asr", "diarization", "correction")] == [1, 1, 1]

@@ -17,6 +17,7 @@ from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.records import transcript_file
 
 
 def embedded(directory: Path, **changes: Any) -> Config:
@@ -75,6 +76,12 @@ def journalled(directory: Path) -> int:
     """Number of samples of a session, up to the last that its journal has on disk."""
     last = max(directory.glob("*.f32"), default=None)
     return int(last.stem) + last.stat().st_size // 4 if last else 0
+
+
+def stored(daemon: Daemon, session: str) -> list[dict[str, Any]]:
+    """Its results on disk, in order, as messages of the protocol."""
+    with transcript_file.reading(daemon._config.data_path / transcript_file.FILE_NAME) as database:
+        return transcript_file.results(database, session)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ from wernicke_daemon import cli
 from wernicke_daemon.client import Client, ClientError, Exit, ParsedMessage
 from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.daemon import Daemon
-from wernicke_daemon.gateway import access
+from wernicke_daemon.gateway import access, http_request
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.wire import tls
 
@@ -41,8 +42,8 @@ def guarded(directory: Path, **security: Any) -> Config:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def closed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
-    """A daemon that wants a token, not in the address."""
-    async with started(guarded(tmp_path_factory.mktemp("data"))) as daemon:
+    """A daemon that wants a token, not in the address, and lets one web page read its answers."""
+    async with started(replace(guarded(tmp_path_factory.mktemp("data")), cors_origins=(OURS,))) as daemon:
         yield daemon
 
 
@@ -84,6 +85,34 @@ async def test_a_token_in_the_header_lets_in(closed: Daemon) -> None:
     """As programs send it."""
     async with knock(closed, **bearer(TOKEN)) as socket:
         assert await text_of(socket)
+
+
+async def test_each_request_is_read_and_judged_once(closed: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its token, or without one that has to follow in the first message; and for a page."""
+    read = count_calls(monkeypatch, http_request, "read")
+    judged = count_calls(monkeypatch, access, "request")
+    parsed = count_calls(monkeypatch, http_request, "parse_qsl")
+    async with knock(closed, **bearer(TOKEN)) as socket:
+        assert await text_of(socket)
+    async with knock(closed) as socket:
+        await socket.send(json.dumps({"type": "start", "token": TOKEN, "events": "session"}))
+        assert (await wire.receive(socket))["type"] == "connection_established"
+        assert await text_of(socket)
+    await page(closed, "/stats", bearer(TOKEN))
+    assert (len(read), len(judged), len(parsed)) == (3, 2, 3)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> list[None]:
+    """Grows by one with each call."""
+    called: list[None] = []
+    function = getattr(module, name)
+
+    def counted(*arguments: Any) -> Any:
+        called.append(None)
+        return function(*arguments)
+
+    monkeypatch.setattr(module, name, counted)
+    return called
 
 
 @pytest.mark.parametrize("credentials", [f"Bearer {WRONG}", "Bearer", f"Basic {TOKEN}", TOKEN])
@@ -207,6 +236,14 @@ async def test_strangers_learn_from_health_only_how_it_is(closed: Daemon) -> Non
     assert (await page(closed, "/health", bearer(TOKEN))).json()["stages"]["asr"]["pid"]
 
 
+async def test_web_pages_that_are_listed_may_read_what_is_answered(closed: Daemon) -> None:
+    """Also a refusal; no other web page may read anything."""
+    for path in ("/health", "/stats", "/nothing", "/transcribe?sample_rate=x"):
+        ours = await page(closed, path, {"Origin": OURS})
+        assert (ours.headers.get("Access-Control-Allow-Origin"), ours.headers.get("Vary")) == (OURS, "Origin")
+        assert "Access-Control-Allow-Origin" not in (await page(closed, path, {"Origin": FOREIGN})).headers
+
+
 # --- TLS --------------------------------------------------------------------------------------------
 
 
@@ -288,7 +325,7 @@ async def test_no_path_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert "asr.model is" in answers[0]["engines"]["asr"]
         async with wire.open_socket(daemon.port, f"{wire.MONO}&events=status") as socket:
             monkeypatch.setattr(process_tree, "python", lambda: str(python))
-            pid = daemon.pipeline.supervisor.stages["diarization"].pid
+            pid = daemon.pipeline.ports["diarization"].status().pid
             assert pid is not None
             os.kill(pid, KILL)
             answers += await wire.until(socket, "degraded")

@@ -30,7 +30,8 @@ from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood,
 from tests.process.conftest import embedded, serving, started
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
-from wernicke_daemon.gateway import connection_limit
+from wernicke_daemon.gateway import transport
+from wernicke_daemon.gateway.connection_limit import MOST_WITHOUT_SESSION
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.observability import log_throttle
 from wernicke_daemon.sessions.recorder import IN_FULL
@@ -231,13 +232,11 @@ async def a_newcomer(port: int) -> list[dict[str, Any]]:
 
 async def test_silent_connections_count_before_tls_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many, and the first is cut, which would be waited for all day. All are forgotten once they hung up."""
-    monkeypatch.setattr(connection_limit, "TLS_PATIENCE_S", 86_400)
+    monkeypatch.setattr(transport, "TLS_TIMEOUT_S", 86_400)
     certificate, key = tls.make_certificate(tmp_path, [], now=datetime.now(UTC))
     security = SecuritySettings(certificate_file=str(certificate), key_file=str(key))
     async with started(embedded(tmp_path, security=security)) as daemon:
-        silent = [
-            await asyncio.open_connection("127.0.0.1", daemon.port) for _ in range(connection_limit.MOST_WAITING + 1)
-        ]
+        silent = [await asyncio.open_connection("127.0.0.1", daemon.port) for _ in range(MOST_WITHOUT_SESSION + 1)]
         with contextlib.suppress(ConnectionError):
             assert await silent[0][0].read() == b""
         address = f"wss://localhost:{daemon.port}/transcribe?{wire.MONO}&events=ack"
@@ -245,7 +244,7 @@ async def test_silent_connections_count_before_tls_is_spoken(tmp_path: Path, mon
             assert wire.finals(await spoken(good))
         for _, writer in silent:
             writer.close()
-        await eventually(lambda: not daemon.gateway._visitors._open)
+        await eventually(lambda: not list(daemon.gateway.open_connections))
 
 
 async def test_a_goodbye_over_tls_leaves_little_to_be_taken_at_once(
@@ -269,7 +268,7 @@ async def test_a_goodbye_over_tls_leaves_little_to_be_taken_at_once(
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"\x82\x80\0\0\0\0" * 100_000)
         writer.close()
-        await eventually(lambda: not daemon.gateway._visitors._open)
+        await eventually(lambda: not list(daemon.gateway.open_connections))
     assert sum(sizes) > 600_000 and max(sizes) < 65_536
 
 

@@ -30,11 +30,11 @@ from tests import wire
 from tests.cut_proxy import Cut, cut_proxy
 from tests.misbehaviour import small_window
 from tests.ollama_server import OllamaServer
-from tests.process.conftest import embedded, journalled, serving, started
+from tests.process.conftest import embedded, journalled, serving, started, stored
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import server as gateway
-from wernicke_daemon.gateway.connection import MOST_WAITING
+from wernicke_daemon.gateway.connection import MOST_UNSENT
 from wernicke_daemon.processes import supervised_stage
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
@@ -68,7 +68,7 @@ def kill_at_work(daemon: Daemon, stage: StageName, monkeypatch: pytest.MonkeyPat
 
     def started_and_killed(name: StageName, job_id: int) -> None:
         job_started(name, job_id)
-        pid = daemon.pipeline.supervisor.stages[stage].pid
+        pid = daemon.pipeline.ports[stage].status().pid
         if name == stage and not killed and pid is not None:
             os.kill(pid, KILL)
             killed.append(job_id)
@@ -100,7 +100,7 @@ async def test_a_stage_killed_at_work_costs_time_and_nothing_else(
     assert len(killed) == 1
     assert [substance(final) for final in disturbed] == [substance(final) for final in undisturbed]
     assert len(undisturbed) == 2 and all(final["segments"][0]["corrected"] for final in undisturbed)
-    assert correcting.pipeline.supervisor.stages[stage].deaths >= 1
+    assert correcting.pipeline.ports[stage].status().deaths >= 1
 
 
 async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) -> None:
@@ -115,7 +115,7 @@ async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) 
         (session,) = correcting.sessions
         socket.transport.abort()
     await session.done.wait()
-    (final,) = correcting.store.results_after(session.id, 0)
+    (final,) = stored(correcting, session.id)
     assert final["trigger"] == "disconnect"
     assert final["text"] == expected["text"]
 
@@ -236,7 +236,7 @@ async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_s
     async with started(embedded(tmp_path / "data")) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
-        results = daemon.store.results_after(hello["session_id"], 0)
+        results = stored(daemon, hello["session_id"])
     with transcript_file.reading(tmp_path / "data" / transcript_file.FILE_NAME) as database:
         ((ended,),) = database.execute("SELECT ended FROM session WHERE id = ?", (hello["session_id"],)).fetchall()
     assert ended == pytest.approx(yesterday, abs=60)
@@ -266,7 +266,7 @@ async def test_stopping_sends_what_is_under_way_and_leaves_nothing(tmp_path: Pat
     context = started(embedded(tmp_path))
     daemon = await context.__aenter__()
     async with wire.open_socket(daemon.port, f"{wire.MONO}&events=ack") as socket:
-        pids = [stage.pid for stage in daemon.pipeline.supervisor.stages.values()]
+        pids = [port.status().pid for port in daemon.pipeline.ports.values()]
         await socket.send(wire.turn(2).astype("<f4").tobytes())
         await wire.until(socket, "audio_received")
         arena = daemon.pipeline.arena.name
@@ -300,7 +300,7 @@ def disk_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def daemons_end(daemon: Daemon, client: ClientConnection) -> ServerConnection:
-    return next(each for each in daemon.gateway._visitors._open if each.remote_address == client.local_address)
+    return next(each for each in daemon.gateway.open_connections if each.remote_address == client.local_address)
 
 
 async def wedge(daemon: Daemon, client: ClientConnection) -> None:
@@ -311,7 +311,7 @@ async def wedge(daemon: Daemon, client: ClientConnection) -> None:
     client.transport.pause_reading()
     answering = daemons_end(daemon, client)
     answering.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    for _ in range(MOST_WAITING // 2):  # with more it would be cut off
+    for _ in range(MOST_UNSENT // 2):  # with more it would be cut off
         await client.send("an error for each of these")
     while not answering.paused:
         await asyncio.sleep(0.01)
@@ -340,7 +340,7 @@ async def four_speaking(daemon: Daemon) -> list[ClientConnection]:
 async def at_work(daemon: Daemon, stage: StageName, client: ClientConnection) -> None:
     """That stage has begun with what the client said."""
     await client.send('{"type": "flush"}')
-    working = daemon.pipeline.supervisor.stages[stage]._working
+    working = daemon.pipeline.supervisor._stages[stage]._working
     assert working is not None
     while working.liveness.idle:
         await asyncio.sleep(0.01)
@@ -353,7 +353,7 @@ async def told_goodbye(client: ClientConnection) -> None:
 
 
 def processes(daemon: Daemon) -> list[psutil.Process]:
-    return [psutil.Process(stage.pid) for stage in daemon.pipeline.supervisor.stages.values()]
+    return [psutil.Process(port.status().pid) for port in daemon.pipeline.ports.values()]
 
 
 def nothing_left(daemon: Daemon, stages: list[psutil.Process]) -> bool:
@@ -508,7 +508,7 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
     async with started(embedded(tmp_path / "data")) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
-        results = daemon.store.results_after(hello["session_id"], 0)
+        results = stored(daemon, hello["session_id"])
     assert [result["sequence"] for result in results] == [1, 2, 3]
     assert [result["trigger"] for result in results] == ["silence", "silence", "disconnect"]
     for result, expected in zip(results, whole, strict=True):
@@ -540,7 +540,7 @@ async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
         assert daemon.recovery is not None
         await daemon.recovery
         for session in ("left", hello["session_id"]):
-            assert [result["type"] for result in daemon.store.results_after(session, 0)] == ["final"]
+            assert [result["type"] for result in stored(daemon, session)] == ["final"]
     with transcript_file.reading(tmp_path / transcript_file.FILE_NAME) as database:
         assert {one.id: one.begun for one in transcript_file.sessions(database)}["left"] == 1_700_000_000.0
     assert [path.name for path in (tmp_path / "journal").iterdir()] == ["lock"]
@@ -558,7 +558,7 @@ async def test_what_lies_behind_a_hole_is_recovered_in_its_place(tmp_path: Path)
     async with started(embedded(tmp_path)) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
-        first, second = daemon.store.results_after("s", 0)
+        first, second = stored(daemon, "s")
     assert [first["trigger"], second["trigger"]] == ["flush", "disconnect"]
     assert first["timestamp_range"]["end"] <= len(before) / 16_000
     assert second["timestamp_range"]["start"] >= len(before) / 16_000

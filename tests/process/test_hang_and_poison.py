@@ -24,7 +24,7 @@ from tests import wire
 from tests.process.conftest import embedded
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
-from wernicke_daemon.processes.supervised_stage import State
+from wernicke_daemon.dispatch.stage_port import StageStatus
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,8 +52,8 @@ class Broken:
         self.settings = settings
         self.daemon = daemon
 
-    def stage(self, name: StageName) -> Any:
-        return self.daemon.pipeline.supervisor.stages[name]
+    def stage(self, name: StageName) -> StageStatus:
+        return self.daemon.pipeline.ports[name].status()
 
     async def speak(self, events: str = "") -> list[Message]:
         """The three utterances, each flushed; all messages up to the session's end."""
@@ -205,9 +205,8 @@ async def test_a_process_stopped_at_work_is_replaced(
 async def test_an_idle_process_that_is_stopped_is_missed(tmp_path: Path, whole: list[Message]) -> None:
     """No heartbeat: it is replaced before anybody needs it."""
     async with broken(tmp_path, {}) as daemon:
-        stage = daemon.stage("asr")
-        psutil.Process(stage.pid).suspend()
-        await become(lambda: stage.deaths == 1 and stage.state is State.READY)
+        psutil.Process(daemon.stage("asr").pid).suspend()
+        await become(lambda: daemon.stage("asr").deaths == 1 and daemon.stage("asr").ready)
         assert_unharmed(await daemon.speak(), whole)
     [hung] = daemon.log("stage_hung")
     assert "heartbeat" in hung["reason"]
@@ -369,10 +368,9 @@ async def test_a_stage_that_cannot_start_again_degrades_the_service_truthfully(
     """Results without speakers, with a warning; /health says so; when it can start, speakers are back."""
     faults: Faults = {}
     async with broken(tmp_path, faults, backoff_max_s=0.5) as daemon:
-        stage = daemon.stage("diarization")
         daemon.settings.faults["diarization"] = (Fault(kind),)
-        psutil.Process(stage.pid).kill()
-        await become(lambda: stage.failed)
+        psutil.Process(daemon.stage("diarization").pid).kill()
+        await become(lambda: daemon.stage("diarization").failed)
         found = by_sequence(await daemon.speak())
         status, page = await daemon.health()
         assert (status, page["status"]) == (200, "degraded")
@@ -380,7 +378,7 @@ async def test_a_stage_that_cannot_start_again_degrades_the_service_truthfully(
         assert page["stages"]["diarization"]["why_down"]
 
         daemon.settings.faults["diarization"] = ()
-        await become(lambda: stage.state is State.READY)
+        await become(lambda: daemon.stage("diarization").ready)
         assert_unharmed(await daemon.speak(), whole)
         assert (await daemon.health())[1]["status"] == "ok"
     assert [found[n]["text"] for n in (1, 2, 3)] == [final["text"] for final in whole]

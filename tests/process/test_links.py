@@ -74,7 +74,7 @@ def test_a_fault_at_one_message_is_not_the_end_of_all() -> None:
 async def test_it_is_a_start_that_failed_and_is_tried_again(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     async with started(embedded(tmp_path)) as daemon:
         bound: list[Socket] = request.getfixturevalue("bound")
-        pid = daemon.pipeline.supervisor.stages["asr"].pid
+        pid = daemon.pipeline.ports["asr"].status().pid
         assert pid is not None
         os.kill(pid, KILL)
         assert wire.finals(await wire.transcribe(daemon.port, wire.turn(5).astype("<f4").tobytes()))

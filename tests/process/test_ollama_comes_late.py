@@ -30,7 +30,7 @@ def choosing(directory: Path, url: str, standby: tuple[StageName, ...] = ()) -> 
 async def corrected_by(daemon: Daemon, engine: str) -> None:
     """Wait until /health says so."""
     async with asyncio.timeout(60):
-        while daemon.health()[1]["stages"]["correction"]["engine"] != engine:
+        while daemon.status.health().stages["correction"].engine != engine:
             await asyncio.sleep(0.02)
 
 
@@ -49,19 +49,22 @@ async def test_corrections_begin_when_ollama_comes_up(
     monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.05)
     place = Place()
     async with started(choosing(tmp_path, place.url, standby)) as daemon:
-        assert daemon.engines()[0]["correction"].startswith(f"none (no Ollama server answers at {place.url}")
+        assert daemon.status.engines()[0]["correction"].startswith(f"none (no Ollama server answers at {place.url}")
         before = await said(daemon)
         assert before["models_used"]["llm"] in (None, "none")
         with OllamaServer(place=place) as server:
             await corrected_by(daemon, "ollama")
-            assert daemon.engines() == ({**daemon.engines()[0], "correction": "ollama (the best there is)"}, [])
+            assert daemon.status.engines() == (
+                {**daemon.status.engines()[0], "correction": "ollama (the best there is)"},
+                [],
+            )
             after = await said(daemon)
             assert (after["models_used"]["llm"], after["warnings"]) == (MODEL, [])
             assert after["text"] == before["text"] + "."
             assert server.loads == 1
         assert "LLM_UNAVAILABLE" in (await said(daemon))["warnings"]
         async with asyncio.timeout(60):
-            while not any("Ollama does not answer" in problem for problem in daemon.health()[1]["problems"]):
+            while not any("Ollama does not answer" in problem for problem in daemon.status.health().problems):
                 await asyncio.sleep(0.02)
 
 
@@ -75,7 +78,7 @@ async def test_a_model_that_can_not_be_loaded_is_told_and_tried_again(
         with OllamaServer(place=place) as server:
             server.mode = "503"
             async with asyncio.timeout(60):
-                while "could not run the model" not in daemon.engines()[0]["correction"]:
+                while "could not run the model" not in daemon.status.engines()[0]["correction"]:
                     await asyncio.sleep(0.02)
             assert (await said(daemon))["warnings"] == []
             server.mode = "good"

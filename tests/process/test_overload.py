@@ -155,8 +155,8 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
             errors = [(await wire.until(socket, "error"))[-1] for _ in range(3)]
             await say(socket, 1)
             errors += [(await wire.until(socket, "error"))[-1]]
-            asr = daemon.pipeline.supervisor.stages["asr"]
-            while not asr.failed:  # its second process may take longer to die than what waited had patience
+            asr = daemon.pipeline.ports["asr"]
+            while not asr.status().failed:  # its second process may take longer to die than what waited had patience
                 await asyncio.sleep(0.01)
             status, page = await health(daemon)
             assert (status, page["status"]) == (503, "failed")
@@ -173,8 +173,9 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
 
 def break_for_good(daemon: Daemon, stage: StageName, patch: pytest.MonkeyPatch) -> None:
     """Its process is killed, and every one after it dies while it loads, until the patch is taken back."""
-    supervised = daemon.pipeline.supervisor.stages[stage]
+    supervised = daemon.pipeline.supervisor._stages[stage]
     settings: StageSettings = replace(supervised._setup.settings, faults={stage: (Fault("crash_load"),)})
     patch.setattr(supervised, "_setup", replace(supervised._setup, settings=settings))
-    assert supervised.pid is not None
-    os.kill(supervised.pid, KILL)
+    pid = supervised.status().pid
+    assert pid is not None
+    os.kill(pid, KILL)

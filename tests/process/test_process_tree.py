@@ -225,7 +225,8 @@ def test_parent_that_is_already_gone_ends_the_child() -> None:
 def test_unwatchable_parent_ends_the_child() -> None:
     """A pipe that can't be read is no reason to live on unwatched."""
     events = Events()
-    code = f"from stages.process import parent_watch\nparent_watch.watch_parent({os.getpid()}, 999)\nimport time\ntime.sleep(600)"
+    watch = f"from stages.process import parent_watch\nparent_watch.watch_parent({os.getpid()}, 999)\n"
+    code = watch + "import time\ntime.sleep(600)"
     events.start(code)
     assert b"can't be watched" in events.line()
     assert events.exit() == parent_watch.PARENT_GONE
@@ -259,7 +260,8 @@ def test_boot_record_of_a_megabyte_arrives() -> None:
     """More than a pipe holds reaches the child whole, and start() does not wait for it."""
     events = Events()
     boot = os.urandom(1 << 20)
-    code = "import hashlib\nfrom stages.process.parent_watch import read_boot\nprint(hashlib.sha256(read_boot()).hexdigest())"
+    read = "import hashlib\nfrom stages.process.parent_watch import read_boot\n"
+    code = read + "print(hashlib.sha256(read_boot()).hexdigest())"
     events.start(code, boot)
     assert events.line().decode() == hashlib.sha256(boot).hexdigest()
     assert events.exit() == 0

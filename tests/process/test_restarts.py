@@ -58,7 +58,7 @@ class House:
             job_at_death=arena.take_mark,
             names=(STAGE,),
         )
-        self._stage = self.supervisor.stages[STAGE]
+        self._stage = self.supervisor._stages[STAGE]
         self._start = self._stage.start
         patch.setattr(self._stage, "start", self._timed_start)
 
@@ -74,10 +74,11 @@ class House:
 
     async def kill(self) -> None:
         """Until the next process is ready."""
-        assert self._stage.pid is not None
+        pid = self._stage.status().pid
+        assert pid is not None
         self._ready.clear()
         killed = time.monotonic()
-        os.kill(self._stage.pid, KILL)
+        os.kill(pid, KILL)
         await self._ready.wait()
         self.down_s.append(self._started - killed)
 

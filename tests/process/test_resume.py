@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests import wire
+from tests.cut_proxy import Cut, cut_proxy
 from tests.process.conftest import embedded
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
@@ -58,10 +59,10 @@ async def test_results_after_stop_wait_for_a_client_that_did_not_get_them(tmp_pa
         async with open_anew(daemon.port) as socket:
             hello = await cut_after_stop(socket)
         await until_over(daemon)
-        async with come_back(daemon.port, hello) as socket:
+        async with cut_proxy(daemon.port, Cut(inside=b"session_ended")) as port, come_back(port, hello) as socket:
             assert (await wire.receive(socket))["resumed"]
             await wire.until(socket, "final")
-            socket.transport.abort()
+            await socket.wait_closed()
         async with come_back(daemon.port, hello) as socket:
             told = [message["type"] for message in await wire.until(socket, "session_ended")]
             await socket.wait_closed()
@@ -217,5 +218,5 @@ async def test_who_is_found_gone_while_the_daemon_stops_is_not_waited_for(tmp_pa
         stopping = asyncio.create_task(daemon.sessions.drain(300.0))
         await asyncio.sleep(0)
         session.detach()
-        await daemon.sessions.left(session, "")
+        await daemon.sessions.client_left(session, "")
         await asyncio.wait_for(stopping, 60)

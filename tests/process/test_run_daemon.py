@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ipc import shared_memory
 from tests import wire
-from tests.process.conftest import command, embedded, journalled, serving, settings, started
+from tests.process.conftest import command, embedded, journalled, serving, settings, started, stored
 from wernicke_daemon import cli
 from wernicke_daemon.commands.serve import run_until_signal
 from wernicke_daemon.daemon import Daemon
@@ -206,4 +206,4 @@ async def test_what_is_switched_off_and_still_there_is_named(tmp_path: Path) -> 
     async with started(config) as daemon:
         assert daemon.recovery is not None
         await daemon.recovery
-        assert [result["type"] for result in daemon.store.results_after(session, 0)] == ["final"]
+        assert [result["type"] for result in stored(daemon, session)] == ["final"]

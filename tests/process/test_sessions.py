@@ -160,7 +160,7 @@ async def test_the_sixth_client_is_told_to_come_back(daemon: Daemon) -> None:
 
 async def test_who_comes_while_something_is_lacking_is_told(daemon: Daemon) -> None:
     """Those who asked, in the address or later, with or without a greeting; else `restored` would be the first word."""
-    daemon._shed_changed(2)
+    daemon.status.shed_changed(2)
     try:
         for query, start in (("events=status,session", {}), ("events=status", {}), ("", {"events": ["status"]})):
             async with wire.open_socket(daemon.port, f"{wire.MONO}&{query}") as socket:
@@ -169,7 +169,7 @@ async def test_who_comes_while_something_is_lacking_is_told(daemon: Daemon) -> N
                 assert [message["stage"] for message in messages[-2:]] == ["partials", "correction"]
                 assert {message["type"] for message in messages[-2:]} == {"degraded"}
     finally:
-        daemon._shed_changed(0)
+        daemon.status.shed_changed(0)
 
 
 async def test_what_a_retry_cannot_mend_is_an_http_refusal(daemon: Daemon) -> None:

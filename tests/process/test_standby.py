@@ -17,7 +17,7 @@ from ipc.messages import Boundary, StageName
 from ipc.settings import Fault, StageSettings
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.processes.supervised_stage import State, SupervisedStage
+from wernicke_daemon.dispatch.stage_port import StageStatus, State
 from wernicke_daemon.utterances.utterance import Utterance
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -61,8 +61,8 @@ class House:
         self._ring = ring
         self._said = 0
 
-    def stage(self, name: StageName) -> SupervisedStage:
-        return self.pipeline.supervisor.stages[name]
+    def stage(self, name: StageName) -> StageStatus:
+        return self.pipeline.ports[name].status()
 
     def say(self, count: int) -> None:
         """So many utterances, all at once."""
@@ -82,13 +82,14 @@ class House:
 
     async def spare_of(self, name: StageName, *old: int | None) -> int:
         """The process of its spare, loaded, once it is none of `old`."""
-        stage = self.stage(name)
-        await become(lambda: stage.spare_pid not in (None, *old) and stage.spare_pid in self._loaded())
-        assert stage.spare_pid is not None
-        return stage.spare_pid
+        await become(lambda: self.stage(name).spare_pid not in (None, *old) and self._spare_is_loaded(name))
+        spare = self.stage(name).spare_pid
+        assert spare is not None
+        return spare
 
-    def _loaded(self) -> set[int]:
-        return {line["pid"] for line in self.log if line["event"] == "stage_ready"}
+    def _spare_is_loaded(self, name: StageName) -> bool:
+        loaded = {line["pid"] for line in self.log if line["event"] == "stage_ready"}
+        return self.stage(name).spare_pid in loaded
 
     def deaths_of(self, name: StageName) -> list[Any]:
         return [line for line in self.log if line["event"] == "stage_died" and line["stage"] == name]
@@ -100,9 +101,6 @@ class House:
 
     def audio_released(self, utterance: Utterance) -> None:
         """The ring is large enough for all."""
-
-    def context(self, utterance: Utterance) -> tuple[str, ...]:
-        return ()
 
     def settled(self, utterance: Utterance) -> None:
         self.settled_ones.append(utterance)
@@ -171,20 +169,20 @@ def assert_whole(results: list[Utterance]) -> None:
 async def test_a_spare_takes_over_at_once(opened: Open) -> None:
     """kill -9 at work: a process that was loaded before does the jobs again, and another spare is loaded."""
     async with opened("asr") as house:
-        asr = house.stage("asr")
-        spare, working = await house.spare_of("asr"), asr.pid
+        asr = house.pipeline.ports["asr"].status
+        spare, working = await house.spare_of("asr"), asr().pid
         house.told.clear()
         house.say(3)
         await become(lambda: "asr" in house.begun)
         kill(working)
-        await become(lambda: asr.pid != working)
-        assert (asr.pid, asr.state) == (spare, State.READY)
+        await become(lambda: asr().pid != working)
+        assert (asr().pid, asr().state) == (spare, State.READY)
         assert house.told == [("asr", True, spare)], "it was never down"
         results = await house.results()
         assert_whole(results)
         assert [utterance.timings["asr"].attempts for utterance in results] == [2, 1, 1]
         newest = await house.spare_of("asr", spare, working)
-        assert (asr.epoch, asr.deaths) == (2, 1)
+        assert (asr().epoch, asr().deaths) == (2, 1)
         assert processes("asr") == {spare, newest}
     assert processes("asr") == set()
 
@@ -192,8 +190,8 @@ async def test_a_spare_takes_over_at_once(opened: Open) -> None:
 async def test_a_spare_that_dies_is_replaced_and_nothing_else(opened: Open) -> None:
     """The process that works, and its jobs, do not notice."""
     async with opened("asr") as house:
-        asr = house.stage("asr")
-        spare, working = await house.spare_of("asr"), asr.pid
+        asr = house.pipeline.ports["asr"].status
+        spare, working = await house.spare_of("asr"), asr().pid
         house.told.clear()
         house.say(3)
         await become(lambda: "asr" in house.begun)
@@ -203,58 +201,58 @@ async def test_a_spare_that_dies_is_replaced_and_nothing_else(opened: Open) -> N
         assert_whole(results)
         assert [utterance.timings["asr"].attempts for utterance in results] == [1, 1, 1]
         assert house.told == []
-        assert (asr.pid, asr.state) == (working, State.READY)
+        assert (asr().pid, asr().state) == (working, State.READY)
         assert processes("asr") == {working, newest}
 
 
 async def test_spares_that_keep_dying_are_not_held_against_the_stage(opened: Open) -> None:
     """A machine without memory for two still has the one: when it dies it is back at once, and does its jobs."""
     async with opened("asr") as house:
-        asr = house.stage("asr")
+        asr = house.pipeline.ports["asr"].status
         spare = None
         for _ in range(MOST + 1):  # now no other is started for a long time
             spare = await house.spare_of("asr", spare)
             kill(spare)
-        await become(lambda: asr.spare_pid is None)
-        working = asr.pid
+        await become(lambda: asr().spare_pid is None)
+        working = asr().pid
         house.say(2)
         await become(lambda: "asr" in house.begun)
         kill(working)
         assert_whole(await house.results())
-        assert not asr.failed
+        assert not asr().failed
 
 
 async def test_a_spare_that_dies_while_it_is_waited_for(opened: Open) -> None:
     """Both are gone, one after the other: one process works in the end, and one is its spare; none is left over."""
     async with opened("asr", backoff_first_s=1.0, restarts_max=5) as house:
-        asr = house.stage("asr")
+        asr = house.pipeline.ports["asr"].status
         first = await house.spare_of("asr")
-        kill(asr.pid)
-        await become(lambda: asr.pid == first and asr.spare_pid is not None)
-        second = asr.spare_pid
+        kill(asr().pid)
+        await become(lambda: asr().pid == first and asr().spare_pid is not None)
+        second = asr().spare_pid
         kill(first)
-        await become(lambda: asr.deaths == 2)
+        await become(lambda: asr().deaths == 2)
         kill(second)
-        await become(lambda: asr.deaths == 3)
+        await become(lambda: asr().deaths == 3)
         due = asyncio.get_running_loop().time() + house.deaths_of("asr")[-1]["restart_in_s"]
         house.say(2)
         assert_whole(await house.results())
         spare = await house.spare_of("asr")
         await become(lambda: asyncio.get_running_loop().time() > due)  # no start is still to come
-        assert (asr.state, processes("asr")) == (State.READY, {asr.pid, spare})
+        assert (asr().state, processes("asr")) == (State.READY, {asr().pid, spare})
 
 
 async def test_a_crash_loop_fails_the_stage_all_the_same(opened: Open) -> None:
     """Spares that crash like the process before them are no way around the limit; results go out without."""
     faults = {"diarization": (Fault("crash"),)}
     async with opened("diarization", faults) as house:
-        stage = house.stage("diarization")
+        stage = house.pipeline.ports["diarization"].status
         await house.spare_of("diarization")
         house.say(4)
         results = await house.results()
         assert texts(results) == spoken(4)
         assert [utterance.warnings for utterance in results] == [["DIARIZATION_UNAVAILABLE"]] * 4
-        await become(lambda: stage.state is State.FAILED)
-        assert stage.failed
-        assert processes("diarization") <= {stage.spare_pid}
+        await become(lambda: stage().state is State.FAILED)
+        assert stage().failed
+        assert processes("diarization") <= {stage().spare_pid}
         assert house.stage("asr").deaths == 0

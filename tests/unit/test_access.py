@@ -105,7 +105,7 @@ def test_a_request_without_a_token_may_bring_it_later() -> None:
 
 
 def test_an_empty_token_is_none_even_if_its_hash_is_configured() -> None:
-    """`printf '' | sha256sum` in the settings does not open the door."""
+    """`printf '' | sha256sum` in the settings lets nobody in."""
     careless = SecuritySettings(clients=(access.hash_of(""),))
     assert access.request(careless, bearer(""), {}) is Verdict.REFUSED_TOKEN
     assert access.first_message(careless, start(token="")) is Verdict.REFUSED_TOKEN
@@ -214,7 +214,7 @@ def test_pages_are_for_those_who_have_a_token() -> None:
 def test_strangers_see_the_status_only() -> None:
     """No process ids, engines or counts."""
     page = {"status": "ok", "stages": {"asr": {"pid": 1}}, "active_connections": 2}
-    assert access.health_for_strangers(page) == {"status": "ok"}
+    assert access.health_without_token(page) == {"status": "ok"}
 
 
 # --- what is told ----------------------------------------------------------------------------------

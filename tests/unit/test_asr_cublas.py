@@ -16,7 +16,7 @@ NVIDIA_LINUX = Path("nvidia", "cublas", "lib", "libcublas.so.12")
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where packages are installed: none of PACKAGES but those a test puts there."""
+    """Where packages are installed: none of WITH_CUBLAS but those a test puts there."""
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text(BROKEN, encoding="utf-8")
     (tmp_path / "nvidia" / "cublas").mkdir(parents=True)

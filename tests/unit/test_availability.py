@@ -1,19 +1,12 @@
 """Which stages an utterance may count on: down, failed, shed, or an LLM that keeps timing out."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ipc.messages import StageName
-from wernicke_daemon.dispatch.availability import (
-    OPTIONAL,
-    OVERLOADED,
-    REQUIRED,
-    UNAVAILABLE,
-    Availability,
-)
-from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER, Breaker
-from wernicke_daemon.dispatch.overload import Shedding
+from wernicke_daemon.dispatch.availability import UNAVAILABLE, Availability
+from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
+from wernicke_daemon.dispatch.overload import OVERLOADED
+from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED
 
 AFTER_S = 20.0
 DOWN_LIMIT_S = 120.0
@@ -25,117 +18,6 @@ def available(now: float = 0.0) -> Availability:
     for stage in (*REQUIRED, *OPTIONAL):
         made.up(stage, "real")
     return made
-
-
-def tripped(now: float) -> Breaker:
-    breaker = Breaker()
-    for _ in range(TRIPS_AFTER):
-        breaker.too_late(now)
-    return breaker
-
-
-# --- the LLM's breaker -----------------------------------------------------------------------------
-
-
-def test_few_time_outs_do_not_trip() -> None:
-    """One fewer than it takes, and the LLM is still asked."""
-    breaker = Breaker()
-    for _ in range(TRIPS_AFTER - 1):
-        breaker.too_late(0.0)
-    assert breaker.lets_through(0.0)
-
-
-def test_time_outs_in_a_row_trip() -> None:
-    """From then on the LLM is left alone."""
-    assert not tripped(100.0).lets_through(100.0)
-    assert not tripped(100.0).lets_through(100.0 + PROBE_EVERY_S - 0.1)
-
-
-def test_an_answer_between_time_outs_begins_the_count_anew() -> None:
-    """Only time-outs in a row count."""
-    breaker = Breaker()
-    for _ in range(TRIPS_AFTER - 1):
-        breaker.too_late(0.0)
-    breaker.answered()
-    breaker.too_late(0.0)
-    assert breaker.lets_through(0.0)
-
-
-def test_one_utterance_at_a_time_tries_again() -> None:
-    """After a while a single one is let through, and the next only a while later, should nothing be heard of it."""
-    breaker = tripped(100.0)
-    at = 100.0 + PROBE_EVERY_S
-    assert breaker.lets_through(at)
-    assert not breaker.lets_through(at)
-    assert not breaker.lets_through(at + PROBE_EVERY_S - 0.1)
-    assert breaker.lets_through(at + PROBE_EVERY_S)
-
-
-def test_a_probe_that_times_out_keeps_it_shut() -> None:
-    """The wait for the next one begins when it timed out."""
-    breaker = tripped(100.0)
-    assert breaker.lets_through(100.0 + PROBE_EVERY_S)
-    late = 105.0 + PROBE_EVERY_S
-    breaker.too_late(late)
-    assert not breaker.lets_through(late + PROBE_EVERY_S - 0.1)
-    assert breaker.lets_through(late + PROBE_EVERY_S)
-
-
-def test_a_probe_that_is_answered_opens_it() -> None:
-    """Everything goes through again, at once."""
-    breaker = tripped(100.0)
-    assert breaker.lets_through(100.0 + PROBE_EVERY_S)
-    breaker.answered()
-    assert all(breaker.lets_through(101.0 + PROBE_EVERY_S) for _ in range(3))
-
-
-# --- shedding --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("seconds", "level"),
-    [(0.0, 0), (AFTER_S - 0.1, 0), (AFTER_S, 1), (29.9, 1), (30.0, 2), (39.9, 2), (40.0, 3), (1e6, 3)],
-)
-def test_levels_begin_at_multiples(seconds: float, level: int) -> None:
-    """1, 1.5 and 2 times the limit, reached in one step or in several."""
-    shedding = Shedding(AFTER_S)
-    assert shedding.behind(seconds) is (level > 0)
-    assert shedding.level == level
-
-
-def test_a_level_lasts_until_well_below_the_limit() -> None:
-    """It does not flap around the limit: a level is kept until results are less than half of it behind."""
-    shedding = Shedding(AFTER_S)
-    shedding.behind(AFTER_S * 1.5)
-    assert not shedding.behind(AFTER_S / 2)
-    assert shedding.level == 2
-    assert shedding.behind(AFTER_S / 2 - 0.1)
-    assert shedding.level == 0
-
-
-def test_correction_is_shed_before_speakers_and_text_never() -> None:
-    """Level 1 leaves out no stage, 2 correction, 3 diarization too; what is accepted is always recognised."""
-    stages: tuple[StageName, ...] = (*REQUIRED, *OPTIONAL)
-    shed: list[set[StageName]] = []
-    for factor in (0.0, 1.0, 1.5, 2.0):
-        shedding = Shedding(AFTER_S)
-        shedding.behind(AFTER_S * factor)
-        shed.append({stage for stage in stages if shedding.sheds(stage)})
-    assert shed == [set(), set(), {"correction"}, {"correction", "diarization"}]
-
-
-@given(st.lists(st.floats(0, 100)))
-def test_changes_are_told_and_nothing_else(ages: list[float]) -> None:
-    """True exactly where the level differs from before; below half the limit it is always 0."""
-    shedding = Shedding(AFTER_S)
-    for seconds in ages:
-        before = shedding.level
-        assert shedding.behind(seconds) is (shedding.level != before)
-        assert shedding.level == 0 or seconds >= AFTER_S / 2
-        assert shedding.level >= (seconds >= AFTER_S) + (seconds >= 1.5 * AFTER_S) + (seconds >= 2 * AFTER_S)
-
-
-# --- stages ----------------------------------------------------------------------------------------
 
 
 def test_a_stage_is_up_between_up_and_down() -> None:

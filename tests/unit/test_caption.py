@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wernicke_daemon.utterances.caption import SHOWN_EVERY_S, Caption, Shown
-from wernicke_daemon.wire.protocol import SegmentOut
+from wernicke_daemon.wire.protocol import PartialStage, SegmentOut
 
 
 def japanese() -> Caption:
@@ -19,6 +19,10 @@ def shown(caption: Caption, now: float) -> Shown:
 
 def segment(text: str, speaker: str | None = None) -> SegmentOut:
     return SegmentOut(0.0, 1.0, text, speaker, False, None)
+
+
+def known(stage: PartialStage, said: SegmentOut, start: float, end: float) -> Shown:
+    return Shown(stage, said.text, len(said.text), (said,), start, end)
 
 
 def test_the_first_pass_is_shown_and_nothing_of_it_is_stable() -> None:
@@ -37,7 +41,7 @@ def test_what_two_passes_agree_on_is_stable() -> None:
 
 def test_a_recognised_phrase_is_stable_and_stands_before_the_open_one() -> None:
     caption = japanese()
-    caption.recognised("asr", (segment("今日は晴れ。"),), "ja", 0.0, 2.0)
+    caption.recognised(known("asr", segment("今日は晴れ。"), 0.0, 2.0), "ja")
     assert shown(caption, 2.0).stable_chars == 6
     caption.heard("明日", 2.3, 3.0)
     state = shown(caption, 3.0)
@@ -46,7 +50,7 @@ def test_a_recognised_phrase_is_stable_and_stands_before_the_open_one() -> None:
 
 def test_blanks_where_the_language_has_them() -> None:
     caption = Caption("en")
-    caption.recognised("asr", (segment("It rains."),), "en", 0.0, 2.0)
+    caption.recognised(known("asr", segment("It rains."), 0.0, 2.0), "en")
     caption.heard("to", 2.3, 3.0)
     caption.heard("tomorrow", 2.3, 3.0)
     state = shown(caption, 3.0)
@@ -55,11 +59,11 @@ def test_blanks_where_the_language_has_them() -> None:
 
 def test_stable_text_is_not_taken_back_by_a_later_wording() -> None:
     caption = japanese()
-    caption.recognised("asr", (segment("機械があれば"),), "ja", 0.0, 2.0)
-    caption.recognised("asr", (segment("機会があれば行きます"),), "ja", 0.0, 4.0)
+    caption.recognised(known("asr", segment("機械があれば"), 0.0, 2.0), "ja")
+    caption.recognised(known("asr", segment("機会があれば行きます"), 0.0, 4.0), "ja")
     state = shown(caption, 4.0)
     assert state.text == "機械があれば行きます"
-    caption.recognised("asr", (segment("機会がありましたら行きますよ"),), "ja", 0.0, 5.0)
+    caption.recognised(known("asr", segment("機会がありましたら行きますよ"), 0.0, 5.0), "ja")
     assert shown(caption, 5.0).text.startswith("機械があれば行きます")
 
 
@@ -70,9 +74,9 @@ def test_it_does_not_say_the_same_again() -> None:
     assert caption.take(1.0) is not None
     caption.heard("はい", 0.0, 2.0)
     assert caption.take(2.0) is None
-    caption.recognised("asr", (segment("はい"),), "ja", 0.0, 2.0)
+    caption.recognised(known("asr", segment("はい"), 0.0, 2.0), "ja")
     assert caption.take(3.0) is None
-    caption.recognised("diarized", (segment("はい", "Speaker_00"),), "ja", 0.0, 2.0)
+    caption.recognised(known("diarized", segment("はい", "Speaker_00"), 0.0, 2.0), "ja")
     assert shown(caption, 4.0).stage == "diarized"
 
 
@@ -116,7 +120,7 @@ def test_stable_text_only_grows(passes: list[tuple[bool, str]]) -> None:
     caption, stable = japanese(), ""
     for at, (recognised, text) in enumerate(passes):
         if recognised:
-            caption.recognised("asr", (segment(text),), "ja", 0.0, 1.0)
+            caption.recognised(known("asr", segment(text), 0.0, 1.0), "ja")
         else:
             caption.heard(text, 0.0, 1.0)
         state = caption.take(float(at))

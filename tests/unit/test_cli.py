@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from rich.console import Console
@@ -14,11 +15,13 @@ from rich.console import Console
 from ipc import gpu
 from ipc.errors import WernickeError
 from wernicke_daemon import cli
-from wernicke_daemon.client import Exit
+from wernicke_daemon.client import DEFAULT_URL, Exit
 from wernicke_daemon.commands import serve
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import run
+from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import ProfileChoice
+from wernicke_daemon.observability.pages import Percentiles, StageFigures
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +49,12 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
         cli.main([*command, "--help"])
     assert ended.value.code == 0
     assert "usage: wernicke" in capsys.readouterr().out
+
+
+def test_clients_ask_where_the_daemon_answers() -> None:
+    """The client knows nothing of the gateway, so both say the path."""
+    assert urlsplit(DEFAULT_URL).path == SESSIONS
+    assert urlsplit(DEFAULT_URL).port == Config().port
 
 
 def test_what_a_terminal_can_not_hold_is_shown_all_the_same(
@@ -202,13 +211,29 @@ def test_a_turn_without_a_result_is_missing() -> None:
     assert "6.0 to 8.0 s" in sentence
 
 
+def worked(run_ms: Percentiles, queued_ms: Percentiles) -> StageFigures:
+    return StageFigures(
+        queue=0,
+        epoch=1,
+        restarts=0,
+        why_down=None,
+        state="ready",
+        pid=1,
+        spare_pid=None,
+        rss_mb=80.0,
+        gpu_mib=None,
+        queued_ms=queued_ms,
+        run_ms=run_ms,
+    )
+
+
 def test_the_summary_tells_times_and_errors() -> None:
     """Every figure that the demo promises is there; a stage that had no work shows none."""
     stages = {
-        "asr": {"run_ms": {"p50": 321.0, "p95": 400.0}, "queued_ms": {"p50": 2.0, "p95": 3.0}},
-        "correction": {"run_ms": {"p50": None, "p95": None}, "queued_ms": {"p50": None, "p95": None}},
+        "asr": worked(run_ms=Percentiles(321.0, 400.0, 9), queued_ms=Percentiles(2.0, 3.0, 9)),
+        "correction": worked(run_ms=Percentiles(None, None, 0), queued_ms=Percentiles(None, None, 0)),
     }
-    text = "\n".join(run.summary(REFERENCE, heard(), {"stages": stages}))
+    text = "\n".join(run.summary(REFERENCE, heard(), stages))
     for told in ("utterances           2", "max 2.7", "p50 0.04 s", "run p50 321 ms", "run p50 -", "25.0% of 4 words"):
         assert told in text
     assert "0 of 4 recognised words" in text

@@ -1,28 +1,44 @@
-"""Which connection gives way when there are too many."""
+"""How many connections may be open without a session, and which is cut when there are more."""
 
-import asyncio
-from types import SimpleNamespace
-from typing import Any, cast
+from hypothesis import given
+from hypothesis import strategies as st
 
-import pytest
-from structlog.testing import capture_logs
+from wernicke_daemon.gateway.connection_limit import ConnectionLimit
 
-from wernicke_daemon.gateway.connection_limit import MOST_WAITING, Visitors
-from wernicke_daemon.observability import log_throttle
-
-FLOOD = "192.0.2.1"
+FLOOD, GOOD = "192.0.2.1", "192.0.2.2"
 
 
-async def test_all_that_were_cut_within_a_span_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With their number, and where the first of them came from."""
-    monkeypatch.setattr(log_throttle, "SPAN_S", 0.02)
-    transport = SimpleNamespace(get_extra_info=lambda name: (FLOOD, 1), abort=lambda: None)
-    visitors = Visitors(placed=lambda: ())
-    with capture_logs() as log:
-        for visitor in range(MOST_WAITING + 50):
-            visitors.came(cast(Any, visitor), cast(Any, transport))
-        assert log == []
-        async with asyncio.timeout(30):
-            while not log:
-                await asyncio.sleep(0.005)
-    assert log == [{"event": "connections_cut", "connections": 50, "peer": FLOOD, "log_level": "warning"}]
+def test_one_too_many_and_the_oldest_of_the_flood_is_cut() -> None:
+    """The newest is taken in, and the one from elsewhere stays."""
+    limit: ConnectionLimit[int] = ConnectionLimit(3, set)
+    cut = [limit.opened(number, GOOD if number == 0 else FLOOD) for number in range(5)]
+    assert cut == [None, None, None, 1, 2]
+    assert list(limit) == [0, 3, 4]
+
+
+def test_those_in_a_session_neither_count_nor_are_cut() -> None:
+    limit = ConnectionLimit(1, lambda: {0, 1})
+    assert [limit.opened(number, FLOOD) for number in range(4)] == [None, None, None, 2]
+    assert list(limit) == [0, 1, 3]
+
+
+def test_what_has_closed_counts_no_more() -> None:
+    """However often that is said."""
+    limit: ConnectionLimit[int] = ConnectionLimit(1, set)
+    limit.opened(0, FLOOD)
+    limit.closed(0)
+    limit.closed(0)
+    assert limit.opened(1, FLOOD) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc"), st.booleans())), st.integers(1, 4))
+def test_never_more_than_may_be_open(events: list[tuple[int, str, bool]], most: int) -> None:
+    """Whoever comes and goes, in any order."""
+    limit: ConnectionLimit[tuple[int, int]] = ConnectionLimit(most, set)
+    for turn, (number, address, opens) in enumerate(events):
+        if opens:
+            assert limit.opened((turn, number), address) != (turn, number)
+        else:
+            for connection in [each for each in limit if each[1] == number]:
+                limit.closed(connection)
+        assert len(list(limit)) <= most

@@ -34,6 +34,7 @@ from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.utterances.caption import Caption
 from wernicke_daemon.utterances.pieces import Piece, StageTiming
+from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.utterance import Utterance
 
 POLICY = Policy(
@@ -66,8 +67,9 @@ def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = ())
         glossary=("Broca",),
         wall_start=0.0,
         caption=Caption("en"),
+        began=0.0,
         pieces=pieces or (Piece(audio, "firm"),),
-        text_before=f"what was said before {sequence}",
+        said=Said((f"before {sequence}",), sequence, 3),
     )
 
 
@@ -102,7 +104,6 @@ class Client:
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         assert utterance.asr is not None
-        utterance.context = (f"before {utterance.sequence}",)
         if not shed:
             self.texts.append(utterance.sequence)
 

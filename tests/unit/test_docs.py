@@ -1,6 +1,7 @@
 """The documents under docs/ say what the code does: names are taken from the code and looked up, both ways."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ import structlog
 
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
+from wernicke_daemon.observability.pages import Health, Percentiles, Stats
 from wernicke_daemon.records.store import NoStore
-from wernicke_daemon.sessions.recorder import Reporter
+from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
@@ -23,6 +25,7 @@ from wernicke_daemon.wire import protocol
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [*DOCS, ROOT / "README.md", ROOT / "CHANGELOG.md"]
 SOURCES = [path for package in ("wernicke_daemon", "stages", "ipc") for path in sorted((ROOT / package).rglob("*.py"))]
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 
@@ -30,6 +33,10 @@ PROTOCOL = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 LOGGING = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+TOP = "wernicke_daemon|stages|ipc|tests|docs|benchmarks|tools"
+"""The project's folders."""
+PATHS = [path for folder in TOP.split("|") for path in (ROOT / folder).rglob("*.*")]
 
 CODE = r"[A-Z]+(_[A-Z]+)+|OVERLOADED|UNAUTHORIZED"
 """What a code looks like. Of single words there are many, and few are codes."""
@@ -100,16 +107,6 @@ def strings(tree: ast.AST) -> set[str]:
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-def keys_in(path: str, *functions: str) -> set[str]:
-    """Keys of all dict displays in those functions."""
-    found = [
-        node for node in ast.walk(TREES[ROOT / path]) if isinstance(node, ast.FunctionDef) and node.name in functions
-    ]
-    assert len(found) >= len(functions)
-    dicts = [node for function in found for node in ast.walk(function) if isinstance(node, ast.Dict)]
-    return set[str]().union(*(strings(key) for node in dicts for key in node.keys if key is not None))
-
-
 def log_calls() -> Iterator[tuple[str, str, set[str]]]:
     """Event, level ("" where it is computed) and keyword names of every logging call that names its event."""
     for node in (node for tree in TREES.values() for node in ast.walk(tree)):
@@ -169,17 +166,12 @@ def test_every_close_code() -> None:
     assert used <= set(explained)
 
 
-def test_every_field_of_the_http_pages() -> None:
-    """/health and /stats are described field by field."""
-    health = keys_in("wernicke_daemon/daemon.py", "health")
-    stats = keys_in("wernicke_daemon/daemon.py", "stats") | keys_in(
-        "wernicke_daemon/observability/figures.py", "summary", "stage"
-    )
-    stats |= keys_in("wernicke_daemon/sessions/session.py", "summary")
-    card = keys_in("ipc/gpu.py", "figures") | keys_in("wernicke_daemon/hardware/watch.py", "stats")
-    assert set(rows(section(PROTOCOL, "`GET /health`"))) == health
-    percentiles = {"p50", "p95", "count"}
-    assert set(rows(section(PROTOCOL, "`GET /stats`"))) == (stats | card) - percentiles
+@pytest.mark.parametrize("page", [Health, Stats])
+def test_every_field_of_the_http_pages(page: type[msgspec.Struct]) -> None:
+    """/health and /stats are described field by field; percentiles once for all."""
+    percentiles = set(Percentiles.__struct_fields__)
+    named = {path.rpartition(".")[2] for path in paths(page)}
+    assert set(rows(section(PROTOCOL, f"`GET /{page.__name__.lower()}`"))) == named - percentiles
     assert all(f"`{name}`" in PROTOCOL for name in percentiles)
 
 
@@ -229,7 +221,7 @@ def test_every_field_of_the_utterance_line() -> None:
     with structlog.testing.capture_logs() as lines:
         final = results.final(utterance, [], words=True, now=1.0)
         session = cast(Session, SimpleNamespace(id="s", attached=True, kept=lambda utterance, message: None))
-        Reporter(Stats(), NoStore(), None, log_text=True).outcome(session, utterance, final)
+        Recorder(Figures(), NoStore(), None, log_text=True).outcome(session, utterance, final)
     [line] = [line for line in lines if line["event"] == "utterance"]
     assert set(line) - {"event", "log_level"} == set(rows(section(LOGGING, "The `utterance` line")))
 
@@ -247,6 +239,7 @@ def test_every_promise_has_tests_that_exist() -> None:
         assert [f"{path}::{name}" for path, name in named if name not in functions(path)] == []
 
 
+@functools.cache
 def functions(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -279,8 +272,35 @@ def wire_paths() -> set[str]:
     return {path for message in protocol.ServerMessage.__subclasses__() for path in paths(message)}
 
 
-@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    """A link to a file of the project finds it."""
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+    """A link finds its file, and in it the heading."""
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not leads_somewhere(document, *link)] == []
+
+
+def leads_somewhere(document: Path, file: str, anchor: str) -> bool:
+    target = document.parent / file if file else document
+    return target.exists() and (not anchor or anchor in anchors(target.read_text(encoding="utf-8")))
+
+
+def anchors(text: str) -> set[str]:
+    """What headings are called in links."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_and_modules_that_are_named_exist(document: Path) -> None:
+    """Whatever stands in backticks and looks like a file, folder or module of the project. A file may be named without
+    its folders; a module may be followed by what is in it."""
+    quoted = [text.partition("::")[0] for text in re.findall(r"`([^`\s]+)`", document.read_text(encoding="utf-8"))]
+    files = [text for text in quoted if re.fullmatch(rf"[\w./-]+\.(py|toml|md)|({TOP})/.*", text)]
+    modules = [text for text in quoted if re.fullmatch(rf"({TOP})(\.\w+)+", text) and text not in files]
+    assert [file for file in files if not (ROOT / file).exists() and not any(path.match(file) for path in PATHS)] == []
+    assert [module for module in modules if not is_in_a_module(module)] == []
+
+
+def is_in_a_module(name: str) -> bool:
+    parts = name.split(".")
+    return any((ROOT / "/".join(parts[:count])).with_suffix(".py").exists() for count in range(2, len(parts) + 1))

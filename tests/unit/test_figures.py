@@ -2,7 +2,8 @@
 
 from ipc.audio_handle import AudioHandle
 from ipc.messages import Boundary, StageName
-from wernicke_daemon.observability.figures import WINDOW, Samples, Stats
+from wernicke_daemon.observability.figures import WINDOW, Figures, Samples
+from wernicke_daemon.observability.pages import Percentiles
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 WORKING: tuple[StageName, ...] = ("asr", "diarization")
@@ -29,7 +30,7 @@ def utterance(*run_ms: float, warnings: tuple[str, ...] = ()) -> Utterance:
 
 def test_no_values_no_percentiles() -> None:
     """Nothing is invented before the first value."""
-    assert Samples().summary() == {"p50": None, "p95": None, "count": 0}
+    assert Samples().percentiles() == Percentiles(None, None, 0)
 
 
 def test_percentiles() -> None:
@@ -37,7 +38,7 @@ def test_percentiles() -> None:
     samples = Samples()
     for value in range(101):
         samples.add(float(value))
-    assert samples.summary() == {"p50": 50.0, "p95": 95.0, "count": 101}
+    assert samples.percentiles() == Percentiles(50.0, 95.0, 101)
 
 
 def test_only_the_latest_count() -> None:
@@ -45,43 +46,42 @@ def test_only_the_latest_count() -> None:
     samples = Samples()
     for value in [1e6] * WINDOW + [1.0] * WINDOW:
         samples.add(value)
-    assert samples.summary() == {"p50": 1.0, "p95": 1.0, "count": WINDOW}
+    assert samples.percentiles() == Percentiles(1.0, 1.0, WINDOW)
 
 
 def test_a_fresh_run() -> None:
     """Before the first utterance everything is zero."""
-    summary = Stats().summary()
-    assert summary["total_transcriptions"] == 0
-    assert summary["average_processing_time"] == 0.0
-    assert summary["errors"] == {}
+    figures = Figures()
+    assert figures.transcriptions == 0
+    assert figures.average_processing_s == 0.0
+    assert figures.errors == {}
 
 
 def test_average_processing_time_is_per_settled_utterance() -> None:
     """Work of all stages, in seconds, over every settled utterance, failed ones included."""
-    stats = Stats()
-    stats.transcriptions += 1
-    stats.utterance(utterance(1000.0, 500.0), latency_ms=40.0)
-    stats.errors["TRANSCRIPTION_FAILED"] += 1
+    figures = Figures()
+    figures.transcriptions += 1
+    figures.utterance(utterance(1000.0, 500.0), latency_ms=40.0)
+    figures.errors["TRANSCRIPTION_FAILED"] += 1
     failed = utterance(500.0)
     failed.failure = "The model can't read it."
-    stats.utterance(failed, latency_ms=60.0)
-    summary = stats.summary()
-    assert summary["average_processing_time"] == 1.0
-    assert summary["latency_ms"] == {"p50": 50.0, "p95": 59.0, "count": 2}
+    figures.utterance(failed, latency_ms=60.0)
+    assert figures.average_processing_s == 1.0
+    assert figures.latency_ms.percentiles() == Percentiles(50.0, 59.0, 2)
 
 
 def test_warnings_are_counted_by_code() -> None:
     """Each warning of a settled utterance counts."""
-    stats = Stats()
-    stats.utterance(utterance(1.0, warnings=("LLM_TIMEOUT",)), 1.0)
-    stats.utterance(utterance(1.0, warnings=("LLM_TIMEOUT", "DIARIZATION_UNAVAILABLE")), 1.0)
-    assert stats.summary()["warnings"] == {"LLM_TIMEOUT": 2, "DIARIZATION_UNAVAILABLE": 1}
+    figures = Figures()
+    figures.utterance(utterance(1.0, warnings=("LLM_TIMEOUT",)), 1.0)
+    figures.utterance(utterance(1.0, warnings=("LLM_TIMEOUT", "DIARIZATION_UNAVAILABLE")), 1.0)
+    assert figures.warnings == {"LLM_TIMEOUT": 2, "DIARIZATION_UNAVAILABLE": 1}
 
 
 def test_stages_are_kept_apart() -> None:
     """A job counts for its own stage, waiting and work apart."""
-    stats = Stats()
-    stats.job("asr", StageTiming(queued_ms=10.0, run_ms=300.0, attempts=1))
-    assert stats.stage("asr")["queued_ms"]["p50"] == 10.0
-    assert stats.stage("asr")["run_ms"]["p50"] == 300.0
-    assert stats.stage("correction")["run_ms"]["count"] == 0
+    figures = Figures()
+    figures.job("asr", StageTiming(queued_ms=10.0, run_ms=300.0, attempts=1))
+    assert figures.queued_ms["asr"].percentiles().p50 == 10.0
+    assert figures.run_ms["asr"].percentiles().p50 == 300.0
+    assert figures.run_ms["correction"].percentiles().count == 0

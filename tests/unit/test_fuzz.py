@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ipc import codec, messages
 from ipc.audio_handle import AudioHandle
-from wernicke_daemon.gateway.connection import options_from
+from wernicke_daemon.gateway.http_request import options_from
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import (

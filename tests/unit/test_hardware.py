@@ -15,6 +15,7 @@ from tests.ollama_server import MODEL, OllamaServer
 from wernicke_daemon.hardware import watch
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.models import ollama_placement
+from wernicke_daemon.observability.pages import GpuFigures
 
 CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 9_000, "utilisation_percent": 5}
 
@@ -40,7 +41,7 @@ async def test_the_card_is_looked_at_again_and_again(card: dict[str, Any]) -> No
             await asyncio.sleep(0.005)
     task.cancel()
     held = [GpuMemory(100, 200, process=900), GpuMemory(10, 20)]
-    assert watch.stats(held) == {**card, "allocated_mib": 110, "reserved_mib": 220, "ollama_mib": None}
+    assert watch.stats(held) == GpuFigures(**card, allocated_mib=110, reserved_mib=220, ollama_mib=None)
 
 
 async def test_without_a_card_there_is_nothing_to_watch(card: dict[str, Any]) -> None:
@@ -71,7 +72,7 @@ async def test_a_language_model_that_is_partly_on_the_cpu_is_a_problem(card: dic
                 await asyncio.sleep(0.005)
         task.cancel()
     assert "on the graphics card" in problem
-    assert stats is not None and stats["ollama_mib"] > 0
+    assert stats is not None and stats.ollama_mib
     assert [line["problem"] for line in logs if line["event"] == "llm_placement"] == [problem]
 
 

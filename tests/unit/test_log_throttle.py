@@ -6,10 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from wernicke_daemon.observability import log_throttle
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import MOST_KINDS, OTHER, Repeats
 from wernicke_daemon.records.store import NoStore
-from wernicke_daemon.sessions.recorder import IN_FULL, Reporter
+from wernicke_daemon.sessions.recorder import IN_FULL, Recorder
 from wernicke_daemon.wire import protocol
 
 
@@ -65,12 +65,12 @@ async def test_kinds_that_strangers_make_up_are_counted_together() -> None:
 
 async def test_refusals_have_few_lines_and_all_count() -> None:
     """By code and reason, in the log and in /stats."""
-    stats = Stats()
-    reporter = Reporter(stats, NoStore(), None, log_text=False)
+    stats = Figures()
+    recorder = Recorder(stats, NoStore(), None, log_text=False)
     with capture_logs() as log:
         for _ in range(1000):
-            reporter.refused(protocol.error("UNAUTHORIZED", "No token."))
-        reporter.refused(protocol.error("SERVER_OVERLOADED", "No place."))
+            recorder.refused(protocol.error("UNAUTHORIZED", "No token."))
+        recorder.refused(protocol.error("SERVER_OVERLOADED", "No place."))
         async with asyncio.timeout(30):
             while log[-1]["event"] != "repeated":
                 await asyncio.sleep(0.005)

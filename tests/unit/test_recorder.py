@@ -1,4 +1,4 @@
-"""What the reporter tells journal and store of a session, where the store fails meanwhile."""
+"""What the recorder tells journal and store of a session, where the store fails meanwhile."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,11 +7,13 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import NoStore
 from wernicke_daemon.sessions.options import Options
-from wernicke_daemon.sessions.recorder import Reporter
+from wernicke_daemon.sessions.recorder import Recorder
+from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.wire.protocol import Suppressed
 
 
 class FailingStore(NoStore):
@@ -23,15 +25,15 @@ def journal() -> Any:
     return mock.create_autospec(Journal, instance=True)
 
 
-def spoke(reporter: Reporter, name: str, *, abandoned: bool = False) -> Any:
+def spoke(recorder: Recorder, name: str, *, abandoned: bool = False) -> Any:
     """A session that brought audio and is over."""
     options = mock.create_autospec(Options, instance=True)
     session: Any = SimpleNamespace(
         id=name, options=options, abandoned=abandoned, ended="stop", wall_end=0.0, account=dict, remembered=None
     )
-    reporter._peers[name] = "a peer"
-    reporter.audio(session, 0, np.zeros(10, np.float32))
-    reporter.over(session)
+    recorder._peers[name] = "a peer"
+    recorder.audio(session, 0, np.zeros(10, np.float32))
+    recorder.over(session)
     return session
 
 
@@ -43,31 +45,43 @@ def test_audio_goes_once_its_results_are_stored(journal: mock.Mock) -> None:
     """Not when the session is over, as they are in memory alone while the store fails; nor only at the next start, as
     the journal is bounded. What was abandoned stays."""
     store = FailingStore()
-    reporter = Reporter(Stats(), store, journal, log_text=False)
-    spoke(reporter, "early")
-    spoke(reporter, "abandoned", abandoned=True)
+    recorder = Recorder(Figures(), store, journal, log_text=False)
+    spoke(recorder, "early")
+    spoke(recorder, "abandoned", abandoned=True)
     assert [call.args[0] for call in journal.leave.call_args_list] == ["early", "abandoned"]
     assert ended(journal) == []
     store.healthy = True
-    spoke(reporter, "late")
+    spoke(recorder, "late")
     assert sorted(ended(journal)) == ["early", "late"]
 
 
 def test_it_goes_with_any_news_too(journal: mock.Mock) -> None:
     """Where one session goes on for hours after an outage."""
     store = FailingStore()
-    reporter = Reporter(Stats(), store, journal, log_text=False)
-    session = spoke(reporter, "early")
-    reporter.final_before(session, 10, 1)
+    recorder = Recorder(Figures(), store, journal, log_text=False)
+    session = spoke(recorder, "early")
+    recorder.final_before(session, 10, 1)
     assert ended(journal) == []
     store.healthy = True
-    reporter.final_before(session, 10, 1)
+    recorder.final_before(session, 10, 1)
     assert ended(journal) == ["early"]
+
+
+def test_a_result_goes_back_to_its_session_though_it_cannot_be_counted(journal: mock.Mock) -> None:
+    """A figure that can't be taken must not hold up a result."""
+    stats = Figures()
+    stats.utterance = mock.Mock(side_effect=RuntimeError("no figure"))  # type: ignore[method-assign]
+    session: Any = mock.create_autospec(Session, instance=True, id="s", attached=True)
+    utterance: Any = SimpleNamespace(sequence=1, triggered=0.0)
+    message = Suppressed(1, "b", "nothing")
+    with pytest.raises(RuntimeError, match="no figure"):
+        Recorder(stats, NoStore(), journal, log_text=False).outcome(session, utterance, message)
+    session.kept.assert_called_once_with(utterance, message)
 
 
 def test_what_is_taken_up_again_keeps_its_time(journal: mock.Mock) -> None:
     """Its row may have been in memory alone."""
     store = mock.create_autospec(NoStore, instance=True)
     session: Any = SimpleNamespace(id="s", options=SimpleNamespace(language="ja"))
-    Reporter(Stats(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
+    Recorder(Figures(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
     store.session_started.assert_called_once_with("s", 1_700_000_000.0, "ja", "")

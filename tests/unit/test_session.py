@@ -392,7 +392,7 @@ async def test_an_utterance_that_is_not_read_yet_keeps_the_ring_full(house: Hous
     house.find(house.task(), (0, RING))
     feeding = asyncio.create_task(house.session.feed(pcm(100)))
     await until(lambda: house.session.paused)
-    assert (house.session.ring.floor, house.session.summary()["paused"]) == (0, True)
+    assert (house.session.ring.floor, house.session.figures().paused) == (0, True)
     house.session.audio_released(house.submitted[1])
     await feeding
     assert (house.session.ring.floor, house.session.ring.written) == (RING, RING + 100)
@@ -471,6 +471,19 @@ async def test_the_last_acknowledgement_does_not_wait(open_house: Open) -> None:
     await house.session.end_utterance("stop")
     house.session.take_news(house.now)
     assert house.of(AudioReceived)[-1] == AudioReceived(12_800, 3200)
+
+
+async def test_one_that_comes_back_is_told_first_where_its_audio_goes_on(open_house: Open) -> None:
+    """An acknowledgement before that may leave out what the connection before is still taking in."""
+    house = open_house("ack")
+    await house.speak(0.5)
+    house.session.detach()
+    got = house.listen(0)
+    house.now += ACK_EVERY_S
+    house.session.take_news(house.now)
+    assert got == []
+    await house.session.go_on()
+    assert got == [AudioReceived(32_000, 8000)]
 
 
 async def test_acknowledgements_are_for_those_who_asked(house: House) -> None:
@@ -555,8 +568,8 @@ async def test_context_is_what_was_said_just_before(house: House) -> None:
     await house.say(4)
     for sequence in (2, 1, 3):  # a retry may change the order in which texts are there
         house.recognise(sequence, f"{sequence}")
-    assert house.session.context(house.submitted[4]) == ("2", "3")
-    assert house.session.context(house.submitted[3]) == ("1", "2")
+    assert house.submitted[4].texts_before == ("2", "3")
+    assert house.submitted[3].texts_before == ("1", "2")
 
 
 async def test_speech_too_short_is_counted(house: House) -> None:
@@ -618,6 +631,17 @@ async def test_a_voice_keeps_its_name(house: House) -> None:
     assert [final.segments[0].speaker for final in house.listen(1) if isinstance(final, Final)] == ["Speaker_00"]
 
 
+async def test_who_is_in_no_final_founds_no_voice(house: House) -> None:
+    """Nobody was told of the name: the next one who is heard gets it."""
+    await house.say(3)
+    house.submitted[1].diarization = DiarizationResult((Turn(0.0, 5.0, 0),), ((1.0, 0.0),), 0.7)
+    house.settle(1, text=None)
+    house.submitted[2].diarization = DiarizationResult((Turn(0.0, 5.0, 0),), ((1.0, 0.0),), 0.7)
+    house.keep_silent(2)
+    house.settle(3, embedding=(0.0, 1.0))
+    assert [final.segments[0].speaker for final in house.of(Final)] == ["Speaker_00"]
+
+
 async def test_a_session_that_is_taken_up_goes_on_with_its_numbers(open_house: Open) -> None:
     """Samples, utterances and time of day, as if the daemon had not died; it has no client, so no time passes."""
     house = open_house(start=StartingPoint(sample=1_000_000, sequence=7, wall=5e8), client=False)
@@ -646,8 +670,8 @@ async def test_a_session_that_is_taken_up_knows_who_spoke_and_what_was_said(open
     house = open_house(start=start, client=False)
     await house.session.feed_recovered(ramp(0, 16_000))
     house.find(house.task(), (12_000, 20_000), (20_000, 28_000))
-    assert house.session.text_before(house.submitted[3]) == "second"
-    assert house.session.context(house.submitted[4]) == ("first", "second")
+    assert house.submitted[3].text_before == "second"
+    assert house.submitted[4].texts_before == ("first", "second")
     house.settle(3, embedding=(0.0, 1.0))
     assert [final.segments[0].speaker for final in house.listen(2) if isinstance(final, Final)] == ["Speaker_01"]
 
@@ -755,7 +779,7 @@ async def test_a_gap_waits_for_a_client_that_comes_back(open_house: Open) -> Non
     gaps = [protocol.Gap(0.0, 1.0, "INTERNAL_ERROR"), protocol.Gap(1.0, 2.0, "INTERNAL_ERROR")]
     told = house.listen(0)
     assert (told[:2], sequences(told[2:]), house.listen(1)) == (gaps, [1], [])
-    assert house.session.summary()["results"] == 1
+    assert house.session.figures().results == 1
 
 
 async def test_a_gap_is_told_in_time_though_nothing_follows(open_house: Open) -> None:

@@ -25,6 +25,7 @@ IDLE: dict[str, Any] = {
     "pid": 4711,
     "spare_pid": None,
     "rss_mb": 80.5,
+    "gpu_mib": None,
     "queued_ms": NONE,
     "run_ms": NONE,
 }
@@ -40,14 +41,33 @@ BUSY: dict[str, Any] = IDLE | {
 }
 SESSION = {"session": "8f14", "attached": False, "received_s": 61.26, "results": 9, "under_way": 2, "paused": True}
 
+WELL: dict[str, Any] = {"state": "ready", "pid": 4711, "restarts": 0, "why_down": None, "doing": "ready"}
 HEALTH: dict[str, Any] = {
     "status": "degraded",
     "active_connections": 1,
-    "stages": {"ingest": {"engine": "silero"}, "asr": {"engine": "pocketsphinx"}},
+    "stages": {"ingest": WELL | {"engine": "silero"}, "asr": WELL | {"engine": "pocketsphinx"}},
     "problems": ["the disk is full"],
     "overload": 2,
+    "gpu_available": False,
+    "vram_free": None,
 }
-STATS: dict[str, Any] = {"stages": {"ingest": IDLE, "asr": BUSY}, "sessions": [SESSION]}
+STATS: dict[str, Any] = {
+    "active_sessions": 1,
+    "total_transcriptions": 9,
+    "suppressed": 1,
+    "undelivered": 0,
+    "dropped_s": 0.5,
+    "silence_s": 12.25,
+    "lost_s": 0.0,
+    "average_processing_time": 0.25,
+    "latency_ms": {"p50": 310.0, "p95": 480.5, "count": 9},
+    "errors": {},
+    "warnings": {"OVERLOADED": 2},
+    "late_answers": 0,
+    "sessions": [SESSION],
+    "stages": {"ingest": IDLE, "asr": BUSY},
+    "gpu_stats": None,
+}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,9 +87,13 @@ async def keep(kept: ResultStore, *messages: Final, session: str = "s") -> None:
     assert deliveries.numbers == [message.sequence for message in messages]
 
 
-def sequences(file: Path, session: str = "s") -> list[int]:
+def results(file: Path, session: str = "s", after: int = 0) -> list[dict[str, Any]]:
     with transcript_file.reading(file) as database:
-        return [result["sequence"] for result in transcript_file.results(database, session)]
+        return transcript_file.results(database, session, after)
+
+
+def sequences(file: Path, session: str = "s", after: int = 0) -> list[int]:
+    return [result["sequence"] for result in results(file, session, after)]
 
 
 def summaries(file: Path) -> list[transcript_file.SessionSummary]:
@@ -112,17 +117,17 @@ async def test_order_and_content_are_kept(file: Path) -> None:
     messages = [final(number, f"文 {number}", "Speaker_00") for number in range(1, 501)]
     async with opened(file) as kept:
         await keep(kept, *messages)
-        found = kept.results_after("s", 0)
+        found = results(file)
     assert found == [msgspec.json.decode(protocol.encode(message)) for message in messages]
 
 
 async def test_results_after_a_sequence(file: Path) -> None:
-    """A client that comes back gets what it missed, of its own session."""
+    """Of its own session alone."""
     async with opened(file) as kept:
         await keep(kept, final(1), final(2), final(3))
         await keep(kept, final(9), session="other")
-        assert [result["sequence"] for result in kept.results_after("s", 1)] == [2, 3]
-        assert (kept.last_sequence("s"), kept.last_sequence("other"), kept.last_sequence("nobody")) == (3, 9, 0)
+        assert sequences(file, after=1) == [2, 3]
+        assert (sequences(file), sequences(file, "other"), sequences(file, "nobody")) == ([1, 2, 3], [9], [])
 
 
 async def test_all_kinds_of_outcome_are_kept(file: Path) -> None:
@@ -132,8 +137,8 @@ async def test_all_kinds_of_outcome_are_kept(file: Path) -> None:
         kept.keep("s", 1, protocol.error("TRANSCRIPTION_FAILED", "No.", sequence=1), deliveries.of(1))
         kept.keep("s", 2, Suppressed(2, "b", "no speech was recognised"), deliveries.of(2))
         await deliveries.all_of(2)
-        assert [result["type"] for result in kept.results_after("s", 0)] == ["error", "suppressed"]
-        assert kept.last_sequence("s") == 2
+        assert [result["type"] for result in results(file)] == ["error", "suppressed"]
+        assert sequences(file) == [1, 2]
 
 
 async def test_the_first_of_two_wins(file: Path) -> None:
@@ -141,7 +146,7 @@ async def test_the_first_of_two_wins(file: Path) -> None:
     async with opened(file) as kept:
         await keep(kept, final(1, "first"))
         await keep(kept, final(1, "second"))
-        assert [result["text"] for result in kept.results_after("s", 0)] == ["first"]
+        assert [result["text"] for result in results(file)] == ["first"]
 
 
 async def test_close_writes_what_is_waiting(file: Path) -> None:
@@ -159,8 +164,7 @@ async def test_results_outlive_the_store(file: Path) -> None:
         await keep(kept, final(1))
     async with opened(file) as kept:
         await keep(kept, final(2))
-        assert kept.last_sequence("s") == 2
-    assert sequences(file) == [1, 2]
+        assert sequences(file) == [1, 2]
 
 
 async def test_a_session_is_described(file: Path) -> None:
@@ -189,10 +193,10 @@ async def test_a_reader_and_the_writer_do_not_wait_for_each_other(file: Path) ->
         await keep(kept, final(1))
         with transcript_file.reading(file) as database:
             database.execute("BEGIN")
-            assert transcript_file.last_sequence(database, "s") == 1
+            assert [result["sequence"] for result in transcript_file.results(database, "s")] == [1]
             await keep(kept, final(2))
             assert kept.healthy
-            assert transcript_file.last_sequence(database, "s") == 1
+            assert [result["sequence"] for result in transcript_file.results(database, "s")] == [1]
         assert sequences(file) == [1, 2]
 
 
@@ -411,14 +415,14 @@ async def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) ->
         Store(tmp_path / "data" / "transcripts.db", 30).open()
 
 
-async def test_a_disk_that_cannot_be_read_is_no_crash(file: Path) -> None:
-    """Readers in the daemon get nothing, and the log says why."""
+async def test_a_file_that_cannot_be_read_is_one_sentence(file: Path) -> None:
+    """Its readers are told which it is."""
     async with opened(file) as kept:
         await keep(kept, final(1))
     spoil(file, b"garbage" * 1000)
-    with structlog.testing.capture_logs() as lines:
-        assert (kept.last_sequence("s"), kept.results_after("s", 0)) == (0, [])
-    assert {line["event"] for line in lines} == {"store_unreadable"}
+    with pytest.raises(transcript_file.NoTranscript, match="can't be read") as raised:
+        results(file)
+    assert str(file) in str(raised.value)
 
 
 # --- no store --------------------------------------------------------------------------------------
@@ -434,6 +438,5 @@ async def test_no_store_keeps_no_trace() -> None:
     assert deliveries.numbers == [1]
     kept.session_ended("s", 1.0)
     kept.purge(0.0)
-    assert (kept.last_sequence("s"), kept.results_after("s", 0)) == (0, [])
     assert kept.healthy and kept.problem is None
     await kept.close()

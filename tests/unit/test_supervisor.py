@@ -16,12 +16,12 @@ from ipc.audio_handle import AudioHandle
 from ipc.errors import OutOfGpuMemory
 from ipc.messages import AsrResult, AsrWork, Done, Failed, FromStage, Heartbeat, Hello, Job, Ready, StageName, Started
 from ipc.settings import StageSettings
+from wernicke_daemon.dispatch.stage_port import State
 from wernicke_daemon.processes import incarnation, supervised_stage, supervisor
 from wernicke_daemon.processes.child import Child
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
 from wernicke_daemon.processes.liveness import REAP_S, Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy
-from wernicke_daemon.processes.supervised_stage import State
 from wernicke_daemon.processes.supervisor import Supervisor
 
 LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
@@ -120,6 +120,7 @@ class Machine:
             names=("asr",),
             standby=self._standby,
         )
+        self.stage = self.supervisor._stages["asr"]
         self._starting = asyncio.create_task(self.supervisor.start())
 
     def wait(self, seconds: float) -> None:
@@ -127,9 +128,8 @@ class Machine:
 
     def say(self, *messages: FromStage) -> None:
         """The newest process says so."""
-        stage = self.supervisor.stages["asr"]
         for message in messages:
-            stage.received(max(stage.epoch, len(self.processes)), message)
+            self.stage.received(max(self.stage.status().epoch, len(self.processes)), message)
 
     def beat(self, seconds: float) -> None:
         """So long it is idle, and alive."""
@@ -193,52 +193,51 @@ def test_a_new_choice_of_engine_is_loaded_beside_the_process_that_works(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That one is asked to stop when the new one is ready, which takes over at once. Nothing is started twice."""
-    stage = machine.supervisor.stages["asr"]
+    stage = machine.stage
     asked: list[int] = []
     monkeypatch.setattr(Incarnation, "ask_to_stop", lambda self: asked.append(self.epoch))
     machine.say(*LOADED)
     for _ in range(2):
         stage.choose_again("for a test")
     machine.wait(1.0)
-    assert (stage.state, stage.epoch, asked, len(machine.processes)) == (State.READY, 1, [], 2)
+    assert (stage.status().state, stage.status().epoch, asked, len(machine.processes)) == (State.READY, 1, [], 2)
     machine.say(*LOADED)
-    assert (stage.state, stage.epoch, asked) == (State.READY, 1, [1])
+    assert (stage.status().state, stage.status().epoch, asked) == (State.READY, 1, [1])
     machine.processes[0].exit(0)
     with structlog.testing.capture_logs() as log:
         machine.wait(1.0)
     assert [line["event"] for line in log] == ["stage_replaced"], "nothing died"
     assert (machine.up, machine.down) == (2, []), "nothing was lacking at any time"
-    assert (stage.state, stage.epoch, stage.why_down) == (State.READY, 2, "for a test")
+    assert (stage.status().state, stage.status().epoch, stage.status().why_down) == (State.READY, 2, "for a test")
     machine.beat(FIRST_S)
-    assert (stage.spare_pid, len(machine.processes)) == (None, 2)
+    assert (stage.status().spare_pid, len(machine.processes)) == (None, 2)
 
 
 def test_why_an_engine_was_chosen_is_told_after_a_restart_too(machine: Machine) -> None:
     """The next process is told by name what to load, and would say that it was configured so."""
-    stage = machine.supervisor.stages["asr"]
+    stage = machine.stage
     chosen = Ready("pocketsphinx", "en-us", "there is no faster-whisper", 1.0)
     machine.say(Hello(0), chosen)
     machine.processes[-1].exit(3)
     machine.wait(1.0)
     machine.say(Hello(0), Ready("pocketsphinx", "en-us", "as configured", 2.0))
-    assert stage.ready is not None
-    assert (stage.epoch, stage.ready.why, stage.ready.load_ms) == (2, chosen.why, 2.0)
+    assert (stage.status().epoch, stage.status().why, stage.status().load_ms) == (2, chosen.why, 2.0)
 
 
 def test_a_process_that_can_not_be_started_is_a_death(machine: Machine) -> None:
     """The machine has no room for it, again and again: the start is given up, and the stage counts as failed."""
     machine.full = True
     machine.processes[0].exit(3)
-    stage = machine.supervisor.stages["asr"]
+    stage = machine.stage
     machine.wait(1.0)
-    assert (stage.state, stage.decided.is_set()) == (State.BACKOFF, False)
+    assert (stage.status().state, stage.decided.is_set()) == (State.BACKOFF, False)
     machine.wait(MOST * FIRST_S)
-    assert (stage.state, stage.decided.is_set(), machine.down[-1]) == (State.FAILED, True, True)
+    assert (stage.status().state, stage.decided.is_set(), machine.down[-1]) == (State.FAILED, True, True)
     assert "no room" in str(stage.unusable)
     machine.full = False
     machine.wait(FIRST_S)
     machine.say(*LOADED)
-    assert stage.state is State.READY
+    assert stage.status().state is State.READY
 
 
 @pytest.mark.parametrize("machine", [("asr",)], indirect=True)
@@ -275,7 +274,7 @@ def test_a_process_that_beats_and_takes_no_job_is_replaced(machine: Machine, sai
     """It is stuck where it gives memory back after a job, say, or while it ends as it was asked to. A job that is not
     begun has no limit of its own."""
     machine.say(*LOADED)
-    stage = machine.supervisor.stages["asr"]
+    stage = machine.stage
     stage.send(JOB)
     machine.say(*said)
     if said:
@@ -291,7 +290,7 @@ def test_a_process_that_can_not_be_killed_is_left_behind(machine: Machine) -> No
     """It is stuck in a driver: that is said once, and another works in its place. Its end, if it comes, is nobody's."""
     machine.say(*LOADED)
     machine.processes[0].stuck = True
-    stage = machine.supervisor.stages["asr"]
+    stage = machine.stage
     with structlog.testing.capture_logs() as log:
         machine.wait(LIMITS.silence_s + SOON_S)
         machine.say(Started(7, JOB_S), Done(7, AsrResult("en", 1.0, (), "none"), 1.0))  # was on its way
@@ -299,11 +298,11 @@ def test_a_process_that_can_not_be_killed_is_left_behind(machine: Machine) -> No
         assert [line["event"] for line in log] == ["stage_hung"]
         machine.wait(1.0)
     assert [line["event"] for line in log] == ["stage_hung", "stage_not_reaped", "stage_died"]
-    assert (stage.why_down, len(machine.processes)) == ("its process could not be killed", 2)
+    assert (stage.status().why_down, len(machine.processes)) == ("its process could not be killed", 2)
     machine.say(*LOADED)
     machine.processes[0].exit(-9)
     machine.wait(1.0)
-    assert (stage.state, stage.epoch, stage.deaths) == (State.READY, 2, 1)
+    assert (stage.status().state, stage.status().epoch, stage.status().deaths) == (State.READY, 2, 1)
 
 
 def test_time_in_which_the_machine_slept_is_no_hang(machine: Machine) -> None:

@@ -1,1 +1,1 @@
-"""What `wernicke` does besides serving."""
+"""The commands of `wernicke`, one module each; `cli.py` puts them together."""

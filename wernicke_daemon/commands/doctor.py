@@ -35,7 +35,7 @@ def _doctor(config: Config, as_json: bool) -> int:
 
 
 def _show(checks: "Sequence[Check]") -> None:
-    """What to do stands below the table in full lines, to be copied."""
+    """Below the table comes what to do, in lines that are not wrapped, so that commands can be copied."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

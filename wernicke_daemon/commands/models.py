@@ -51,7 +51,7 @@ def _command(action: Action) -> Callable[[argparse.Namespace], int]:
 
 
 def _pull(config: Config, args: argparse.Namespace) -> int:
-    """One after another; what can't be had does not hold up the rest."""
+    """One after another. A model that can't be fetched is reported at the end; the others are fetched all the same."""
     failed = []
     for model in catalog.named(config):
         print(f"{model.purpose}: {model.name}", flush=True)

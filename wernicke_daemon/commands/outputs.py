@@ -1,4 +1,4 @@
-"""Where a command's transcript goes, and its complaints."""
+"""Writing transcripts to files, and reporting errors: on stderr and by the exit code."""
 
 import sys
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ def complain(what: object) -> None:
 
 
 def exit_code(error: WernickeError) -> Exit:
-    """Errors of a session know theirs; the others are about how the command was given, or what it was given."""
+    """A ClientError brings its own. Otherwise USAGE for settings and output paths, INPUT for what was to be read."""
     if isinstance(error, ClientError):
         return error.exit_code
     return Exit.USAGE if isinstance(error, ConfigError | BadOutput) else Exit.INPUT
 
 
 def check(output: Path) -> None:
-    """Before there is anything to write, so that nobody waits for nothing. Raises BadOutput."""
+    """To be called before audio is sent, so that a bad path is refused at once. Raises BadOutput."""
     if _extension(output) not in FORMATS:
         raise BadOutput(f"{output} should end in {ENDINGS}.")
     if not output.parent.is_dir():

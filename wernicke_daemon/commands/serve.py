@@ -72,13 +72,13 @@ def _start(wanted: Config) -> int:
 
 
 def _leave_in_log(config: Config, error: WernickeError) -> None:
-    """Without a console (pythonw.exe, a service) nobody has seen the complaint."""
+    """The error goes into the log file, too: without a console (pythonw.exe, a service) nobody sees stderr."""
     import structlog
     from msgspec.structs import replace
 
     from wernicke_daemon.observability import logs
 
-    with contextlib.suppress(OSError):  # it may be what the complaint is about
+    with contextlib.suppress(OSError):  # the log itself may be what can't be written
         listener = logs.start(replace(config.logging, console=False), config.log_path)
         log = structlog.get_logger()
         log.error("not_started", code=error.code, reason=str(error))
@@ -111,10 +111,12 @@ async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Cal
 
 
 def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
+    from wernicke_daemon.gateway.http_request import SESSIONS
+
     if config.runtime.profile == "embedded":
         announce("The embedded engines are in use: English only.")
     scheme = "wss" if config.tls_files else "ws"
-    announce(f"Ready: {scheme}://{config.host}:{port}/transcribe (Ctrl-C ends it)")
+    announce(f"Ready: {scheme}://{config.host}:{port}{SESSIONS} (Ctrl-C ends it)")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

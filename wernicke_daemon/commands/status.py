@@ -11,6 +11,7 @@ import msgspec
 from wernicke_daemon.client import ClientError, Exit, authorization, tls_context
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
+from wernicke_daemon.observability.pages import Health, Percentiles, SessionFigures, Stats
 
 if TYPE_CHECKING:
     import httpx
@@ -20,59 +21,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 10.0
 
 _SHED = ("nothing", "partials", "partials and correction", "partials, correction and speakers")
-"""What is left out, by the level of overload (see `availability.Shedding`)."""
-
-
-class Percentiles(msgspec.Struct, frozen=True):
-    p50: float | None
-    p95: float | None
-
-    def __str__(self) -> str:
-        return "-" if self.p50 is None or self.p95 is None else f"{self.p50:.0f} / {self.p95:.0f}"
-
-
-class StageFigures(msgspec.Struct, frozen=True):
-    """Of /stats. why_down: of the last death."""
-
-    state: str
-    pid: int | None
-    epoch: int
-    restarts: int
-    why_down: str | None
-    spare_pid: int | None
-    queue: int
-    queued_ms: Percentiles
-    run_ms: Percentiles
-
-
-class SessionFigures(msgspec.Struct, frozen=True):
-    session: str
-    attached: bool
-    received_s: float
-    results: int
-    under_way: int
-    paused: bool
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """The part of /stats that is shown."""
-
-    stages: dict[str, StageFigures]
-    sessions: list[SessionFigures]
-
-
-class StageHealth(msgspec.Struct, frozen=True):
-    engine: str | None
-
-
-class Health(msgspec.Struct, frozen=True):
-    """The part of /health that is shown. overload: how much is left out, 0 to 3."""
-
-    status: str
-    active_connections: int
-    stages: dict[str, StageHealth]
-    problems: list[str]
-    overload: int
+"""What is left out, by the level of overload (see `dispatch/overload.py`)."""
 
 
 def add_commands(commands: Subparsers) -> None:
@@ -176,7 +125,7 @@ def _processes(health: Health, stats: Stats) -> "Table":
 def _work(stats: Stats) -> "Table":
     table = _table("stage", "jobs in queue", "queued ms p50 / p95", "at work ms p50 / p95")
     for name, stage in stats.stages.items():
-        table.add_row(name, str(stage.queue), str(stage.queued_ms), str(stage.run_ms))
+        table.add_row(name, str(stage.queue), _both(stage.queued_ms), _both(stage.run_ms))
     return table
 
 
@@ -190,6 +139,10 @@ def _table(*columns: str) -> "Table":
 
 def _number(value: int | None) -> str:
     return "-" if value is None else str(value)
+
+
+def _both(of: Percentiles) -> str:
+    return "-" if of.p50 is None or of.p95 is None else f"{of.p50:.0f} / {of.p95:.0f}"
 
 
 def _sentences(health: Health, stats: Stats) -> Iterator[str]:

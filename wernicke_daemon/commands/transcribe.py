@@ -35,7 +35,7 @@ def _transcribe(args: argparse.Namespace) -> int:
         code = _transcribe_one(args, file, output)
         first_failure = first_failure or code
         if code in (Exit.USAGE, Exit.UNREACHABLE, Exit.REFUSED):
-            break  # the next file would meet the same
+            break  # the next file would fail in the same way
     return first_failure
 
 

@@ -62,7 +62,8 @@ class LoggingSettings(Section, frozen=True):
 class RuntimeSettings(Section, frozen=True):
     """data_dir: relative to the directory of config.toml; `load` makes it absolute. drain_timeout_s: how long a
     shutdown waits for results under way. restart_grace_s: for how long a stage's restart stops the clock of a
-    result that waits for it. load_timeout_s: of a stage's start, model included. restarts_max in restarts_window_s:
+    result that waits for it. heartbeat_s, heartbeat_timeout_s: how often a stage reports, and without that it is
+    taken for hung. load_timeout_s: of a stage's start, model included. restarts_max in restarts_window_s:
     more mean that the stage has failed. backoff_*: wait before a restart, doubled each time. stable_after_s: running
     this long clears the count. credit: jobs sent to a stage before the first is answered. max_attempts: times a job may
     take its stage down, or fail, before it is given up. asr_down_limit_s: without a working recogniser, until audio is
@@ -115,7 +116,9 @@ class SecuritySettings(Section, frozen=True):
 
     clients: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")], ...],
-        Meta(description="a list of hashes as `wernicke token` prints them"),  # in case it is tokens: never shown
+        Meta(
+            description="a list of hashes as `wernicke token` prints them"
+        ),  # such a value is never shown: it may be a token
     ] = ()
     in_query: bool = False
     origins: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """TOML text → frozen msgspec structs, with refusals that name the key's path and what would be right.
 
-msgspec checks the values; what is added here are words for people, guesses at misspelt keys, and a bar to secrets.
+msgspec checks the values. Added here: sentences for people, guesses at misspelt keys, refusal of passwords and tokens.
 """
 
 import difflib
@@ -115,7 +115,7 @@ def _is_section(wanted: Any) -> bool:
 
 
 def _described(wanted: inspect.Type, example: Any) -> str:
-    """What a value must be, in words: its own where it has a description. Such a value is not shown."""
+    """What a value must be, in words: those of its description where it has one. Such a value is never shown."""
     match wanted:
         case inspect.Metadata(extra_json_schema={"description": str(description)}):
             return description

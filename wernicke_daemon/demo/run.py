@@ -3,11 +3,10 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import httpx
 import msgspec
@@ -22,9 +21,10 @@ from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
-from wernicke_daemon.formats.audio_files import Samples, decode, stream
+from wernicke_daemon.formats.audio_files import Chunk, decode, stream
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.observability.pages import StageFigures, Stats
 from wernicke_daemon.wire.audio import AudioFormat
 
 _MAC = AudioFormat(48_000, channels=2, encoding="f32le")
@@ -70,14 +70,14 @@ def demo() -> int:
         console.print(f"error: {error}")
         return 1
     missing = [*run.problems, *unheard(reference, run.finals)]
-    for line in summary(reference, run, stats):
+    for line in summary(reference, run, stats.stages):
         console.print(line)
     for sentence in missing:
         console.print(f"error: {sentence}")
     return 1 if missing else 0
 
 
-async def _demo(reference: Reference, console: Console) -> tuple[Run, dict[str, Any]]:
+async def _demo(reference: Reference, console: Console) -> tuple[Run, Stats]:
     from wernicke_daemon.daemon import running
 
     config = _config()
@@ -100,6 +100,8 @@ def _config() -> Config:
 
 
 async def _play(reference: Reference, config: Config, port: int, display: "Display") -> Run:
+    from wernicke_daemon.gateway.http_request import SESSIONS
+
     run = Run()
 
     def receive(message: ParsedMessage) -> None:
@@ -111,13 +113,13 @@ async def _play(reference: Reference, config: Config, port: int, display: "Displ
         elif sentence := problem(message):
             run.problems.append(sentence)
 
-    url = f"ws://127.0.0.1:{port}/transcribe"
+    url = f"ws://127.0.0.1:{port}{SESSIONS}"
     async with Client(url, language="en", audio=_MAC) as client:
         await exchange(client, _sent(_clip(reference, config.vad.silence_s), run, display, reference), receive)
     return run
 
 
-def _clip(reference: Reference, silence_s: float) -> Iterator[Samples]:
+def _clip(reference: Reference, silence_s: float) -> Iterator[Chunk]:
     """The clip, and silence behind it until its last utterance ends by itself like the others."""
     still = silence_s + 0.5 - (reference.duration - reference.turns[-1].end)
     nothing = np.zeros((round(_MAC.sample_rate * _CHUNK_S), _MAC.channels), dtype=np.float32)
@@ -125,18 +127,17 @@ def _clip(reference: Reference, silence_s: float) -> Iterator[Samples]:
     return itertools.chain(decode(CLIP, _MAC.sample_rate, _MAC.channels, _CHUNK_S), pause)
 
 
-async def _sent(chunks: Iterable[Samples], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
+async def _sent(chunks: Iterable[Chunk], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
     async for chunk in stream(chunks, _MAC.sample_rate, realtime=True):
         run.sent.append(time.monotonic())
         display.played(min(len(run.sent) * _CHUNK_S, reference.duration), reference.duration)
         yield chunk
 
 
-async def _stats(port: int) -> dict[str, Any]:
+async def _stats(port: int) -> Stats:
     async with httpx.AsyncClient(trust_env=False) as http:
         answer = await http.get(f"http://127.0.0.1:{port}/stats")
-    stats: dict[str, Any] = answer.raise_for_status().json()
-    return stats
+    return msgspec.json.decode(answer.raise_for_status().content, type=Stats)
 
 
 class Display:
@@ -192,7 +193,7 @@ def unheard(reference: Reference, finals: list[ParsedMessage]) -> list[str]:
 def delays(reference: Reference, run: Run) -> list[float]:
     """Seconds from when the last speech of each utterance was sent to when its final was there.
 
-    The end of speech is the reference's, not the daemon's own opinion of it.
+    The end of speech is taken from the reference, not from where the daemon heard it end.
     """
     found = []
     for final, arrived in zip(run.finals, run.arrived, strict=True):
@@ -209,14 +210,14 @@ def compared(reference: Reference, finals: list[ParsedMessage]) -> Score:
     return score(said, [Spoken(cue.speaker, cue.text) for cue in cues(finals)])
 
 
-def summary(reference: Reference, run: Run, stats: dict[str, Any]) -> Iterator[str]:
-    """The lines after the last result. stats: of GET /stats."""
+def summary(reference: Reference, run: Run, stages: Mapping[str, StageFigures]) -> Iterator[str]:
+    """The lines after the last result. stages: of GET /stats."""
     result = compared(reference, run.finals)
     yield ""
     yield f"utterances           {len(run.finals)}"
     yield f"speech end → result  {_seconds(delays(reference, run))} (the silence that ends an utterance included)"
     yield f"trigger → sent       {_seconds([final['latency_ms'] / 1000 for final in run.finals])}"
-    for name, stage in stats["stages"].items():
+    for name, stage in stages.items():
         yield f"{name:<20} {_stage(stage)}"
     yield f"word error rate      {result.word_error_rate:.1%} of {result.words} words"
     yield f"speaker errors       {result.speaker_errors} of {result.compared} recognised words"
@@ -226,8 +227,8 @@ def _seconds(values: list[float]) -> str:
     return f"p50 {median(values):.2f} s, max {max(values):.2f} s" if values else "none"
 
 
-def _stage(stage: dict[str, Any]) -> str:
-    return f"run p50 {_ms(stage['run_ms']['p50'])}, queued p50 {_ms(stage['queued_ms']['p50'])}"
+def _stage(stage: StageFigures) -> str:
+    return f"run p50 {_ms(stage.run_ms.p50)}, queued p50 {_ms(stage.queued_ms.p50)}"
 
 
 def _ms(value: float | None) -> str:

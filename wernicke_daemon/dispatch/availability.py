@@ -1,19 +1,17 @@
 """Which stages an utterance may count on right now. Pure: times are passed in.
 
-An optional stage is left out where it is configured away, has failed, is shed because results fall behind, or (the LLM)
-timed out three times in a row; a required one is given up after it was down for `down_limit_s`.
+An optional stage is left out where it is configured away, has failed, is left out under load (`overload.py`), or (the
+LLM) was late several times in a row (`llm_breaker.py`).
+A required one is given up after it was down for `down_limit_s`.
 """
 
 from ipc.messages import StageName
 from wernicke_daemon.dispatch.llm_breaker import Breaker
-from wernicke_daemon.dispatch.overload import Shedding
-
-OPTIONAL: tuple[StageName, ...] = ("diarization", "correction")
-REQUIRED: tuple[StageName, ...] = ("ingest", "asr")
+from wernicke_daemon.dispatch.overload import OVERLOADED, Shedding
+from wernicke_daemon.dispatch.stage_port import REQUIRED
 
 UNAVAILABLE: dict[StageName, str] = {"diarization": "DIARIZATION_UNAVAILABLE", "correction": "LLM_UNAVAILABLE"}
 TOO_LATE: dict[StageName, str] = {"diarization": "DIARIZATION_TIMEOUT", "correction": "LLM_TIMEOUT"}
-OVERLOADED = "OVERLOADED"
 
 
 class Availability:

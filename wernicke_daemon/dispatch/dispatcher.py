@@ -36,12 +36,12 @@ from ipc.messages import (
     Work,
 )
 from wernicke_daemon.dispatch.answer_check import fits
-from wernicke_daemon.dispatch.availability import OPTIONAL, REQUIRED, TOO_LATE, UNAVAILABLE, Availability
+from wernicke_daemon.dispatch.availability import TOO_LATE, UNAVAILABLE, Availability
 from wernicke_daemon.dispatch.ledger import Entry, Ledger
 from wernicke_daemon.dispatch.pace import Pace
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.service_clock import ServiceClock
-from wernicke_daemon.dispatch.stage_port import StagePort
+from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED, StagePort
 from wernicke_daemon.utterances.pieces import Piece, StageTiming, joined, together
 from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
 from wernicke_daemon.utterances.utterance import Utterance
@@ -60,8 +60,7 @@ class Owner(Protocol):
         """A live pass is over. Without a result, if it failed."""
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
-        """The text is there; speakers and correction are not. shed: nobody need be told now. The owner puts into
-        `utterance.context` what was said before, for correction: texts before this one may be recognised only now."""
+        """The text is there; speakers and correction are not. shed: nobody need be told now."""
 
     def improved(self, utterance: Utterance, shed: bool) -> None:
         """It has its speakers, or its correction; there is more to come."""
@@ -137,13 +136,13 @@ class Dispatcher:
 
     @property
     def takes_early_work(self) -> bool:
-        return self._policy.early and self._available.is_up("asr") and self._available.shedding.level == 0
+        return self._policy.early and self._available.is_up("asr") and not self._available.shedding.sheds_partials()
 
     @property
     def takes_live_work(self) -> bool:
         """None while a firm job waits."""
         able = self._policy.live and self._takes_live and self._available.is_up("asr") and self.pace.live_s > 0
-        return able and self._available.shedding.level == 0 and not self._ledger.firm_waits("asr")
+        return able and not self._available.shedding.sheds_partials() and not self._ledger.firm_waits("asr")
 
     def begin_early(self, utterance: Utterance, owner: Owner, now: float) -> None:
         """As `submit`, for one whose end is not certain yet: `confirm` or `withdraw` it."""
@@ -453,7 +452,7 @@ class Dispatcher:
         for warning in utterance.asr.warnings:
             utterance.warn(warning)
         if utterance.has_text:
-            owner.recognised(utterance, shed=self.shed_level > 0)
+            owner.recognised(utterance, shed=self._available.shedding.sheds_partials())
         return True
 
     def _has_speakers(self, utterance: Utterance, owner: Owner, now: float) -> bool:
@@ -469,7 +468,7 @@ class Dispatcher:
             turns = utterance.diarization.turns if utterance.diarization else ()
             utterance.lines = split_by_speaker(utterance.asr.segments, turns)
             if utterance.diarization is not None:
-                owner.improved(utterance, shed=self.shed_level > 0)
+                owner.improved(utterance, shed=self._available.shedding.sheds_partials())
         self._release_audio(utterance, owner)
         return True
 
@@ -500,7 +499,7 @@ class Dispatcher:
     def _correction_work(utterance: Utterance) -> CorrectionWork:
         assert utterance.asr is not None
         texts = tuple(line.segment.text for line in utterance.lines)
-        return CorrectionWork(texts, utterance.asr.language, utterance.glossary, utterance.context)
+        return CorrectionWork(texts, utterance.asr.language, utterance.glossary, utterance.texts_before)
 
     def _drop_correction(self, utterance: Utterance) -> None:
         """It was made of other texts than it would be now: those before it are known by now."""
@@ -521,7 +520,7 @@ class Dispatcher:
         """An early one has all that it needs now, and rests."""
         if not utterance.certain:
             if utterance.correction is not None:
-                owner.improved(utterance, shed=self.shed_level > 0)
+                owner.improved(utterance, shed=self._available.shedding.sheds_partials())
             return
         self.withdraw(utterance)
         self._under_way.pop((utterance.session, utterance.sequence), None)

@@ -1,4 +1,4 @@
-"""The limits and waits of dispatching, as config.toml has them."""
+"""How long things may take and how often they are tried: the settings of dispatching."""
 
 from typing import Literal
 
@@ -7,12 +7,19 @@ import msgspec
 from wernicke_daemon.config.schema import Config
 
 
-class Policy(msgspec.Struct, frozen=True):
-    """Seconds: how long an utterance waits for its speakers after its text; when after its trigger it goes out
-    uncorrected; how much of an outage of an optional stage counts against neither; how long a required one may be
-    down; from when on results are behind; what a job may take, and that for each second of its audio.
-    asr_context_chars: how much of the text before the recogniser is given. early, live: whether there is such work. final: what an utterance's early text is made of. early_window_s: from the
-    pause at which early work begins to the end of the utterance."""
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """diarization_s: how long an utterance waits for its speakers after its text.
+    correction_s: how long after its trigger it goes out uncorrected.
+    restart_grace_s: how much of an outage of an optional stage counts against neither.
+    asr_down_limit_s: how long a required stage may be down before nothing waits for it any more.
+    shed_after_s: from when on results are behind (see `overload.py`).
+    job_s, job_per_audio_s: how long a job may run, and how much longer for each second of its audio.
+    credit: jobs that a stage is sent before it has answered the first.
+    max_attempts: how often a job is begun before it is given up.
+    asr_context_chars: how much of the text before the recogniser is given.
+    early, live: whether there is such work. final: what an utterance's early text is made of.
+    early_window_s: from the pause at which early work begins to the end of the utterance.
+    What ends in `_s` is in seconds."""
 
     diarization_s: float
     correction_s: float
@@ -31,6 +38,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, config: Config) -> "Policy":
+        """As config.toml says."""
         runtime = config.runtime
         return cls(
             diarization_s=config.diarization.deadline_s,

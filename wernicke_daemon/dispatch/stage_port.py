@@ -1,26 +1,99 @@
-"""How the dispatcher reaches a stage: a job in, events out. Locally a process behind sockets stands behind it."""
+"""All that the front knows of a stage: jobs go in, events come out, and it says how it is.
 
+Behind a port is a process on this machine (`processes/`). A stage that runs elsewhere, or in several processes, can
+stand there as well: what is said of it is said of the stage, not of a process.
+"""
+
+from enum import StrEnum
 from typing import Protocol
 
-from ipc.messages import Done, Failed, Job, StageName
+import msgspec
+
+from ipc.messages import Done, Failed, GpuMemory, Job, StageName
+
+OPTIONAL: tuple[StageName, ...] = ("diarization", "correction")
+"""Without one of these there are results all the same."""
+
+REQUIRED: tuple[StageName, ...] = ("ingest", "asr")
+"""Without one of these nothing that is said is recognised."""
+
+
+class State(StrEnum):
+    """Of a stage. `docs/protocol.md` names the values: they are shown on /health."""
+
+    STARTING = "starting"
+    """Its engine is being loaded."""
+    READY = "ready"
+    """It takes jobs."""
+    BACKOFF = "backoff"
+    """It died and waits for its next start."""
+    FAILED = "failed"
+    """It died too often; starts go on, but rarely."""
+    STOPPED = "stopped"
+    """The daemon ends it, for good."""
+
+
+class StageStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One moment of a stage. What is of several processes is summed up.
+
+    failed: it is down and died too often to be expected back soon, also while one of its rare starts is under way.
+    doing: what it does, in words.
+    engine, model, why, load_ms: what runs, or ran last: the engine, its model as results name it, how it came to be
+    chosen, milliseconds that loading took. None before the first was ready.
+    pid: of the process that works (the first of several), None where there is none on this machine.
+    spare_pid: of a loaded process that takes over when that one dies, None where there is none.
+    epoch: number of the process that works, counted from 1 with spares; 0 while there is none.
+    deaths: how many of its processes ended, those included that were replaced on purpose. why_down: of the last of
+    them, None before the first.
+    rss_mb: megabytes of memory. gpu: of graphics memory, spares included, None where it uses none.
+    """
+
+    state: State
+    failed: bool
+    doing: str
+    engine: str | None
+    model: str | None
+    why: str | None
+    load_ms: float | None
+    pid: int | None
+    spare_pid: int | None
+    epoch: int
+    deaths: int
+    why_down: str | None
+    rss_mb: float
+    gpu: GpuMemory | None
+
+    @property
+    def gpu_mib(self) -> int | None:
+        """What the driver counts for its processes, or where it does not say (Windows), what PyTorch has reserved."""
+        if self.gpu is None:
+            return None
+        return self.gpu.process if self.gpu.process is not None else self.gpu.reserved
+
+    @property
+    def ready(self) -> bool:
+        return self.state is State.READY
 
 
 class StagePort(Protocol):
-    """Where jobs go in. Between `stage_up` and `stage_down` only."""
+    """Where jobs go in, between `stage_up` and `stage_down` only, and where the stage says how it is, at any time."""
 
     def send(self, job: Job) -> None: ...
 
     def cancel(self, job_id: int) -> None:
         """The job need not be started any more, or gone on with; it is answered all the same."""
 
+    def status(self) -> StageStatus: ...
+
 
 class StageListener(Protocol):
-    """What comes out, on the event loop's thread, in the order in which it happened. now: seconds of the front's monotonic
-    clock."""
+    """What comes out, on the event loop's thread, in the order in which it happened.
+
+    now: seconds of the front's monotonic clock."""
 
     def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
-        """A fresh process is ready with that engine, which takes live jobs or not; it knows of no job. Without a `stage_down` before it where it took
-        over at once from one that is gone."""
+        """A fresh process is ready with that engine, which takes live jobs or not; it knows of no job. Without a
+        `stage_down` before it where it took over at once from one that is gone."""
 
     def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         """The process is gone and its jobs with it. failed: it is not expected back soon."""

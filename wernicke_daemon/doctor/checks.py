@@ -1,4 +1,4 @@
-"""What must be right before the first run, judged from facts. Pure: `facts` finds them."""
+"""What must be right before the first run, judged from facts. Pure: `facts` looks them up."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from wernicke_daemon.hardware import budget, profiles
 from wernicke_daemon.models.catalog import Model
 
 Fact = dict[str, Any] | None
-"""What `stages.process.probe` says of one part: None where there is no such thing, or `error`."""
+"""What `stages.process.probe` says of one part: None where there is no such thing; only `error` where it failed."""
 
 
 class Check(NamedTuple):
@@ -32,7 +32,7 @@ ASIDE_S = 10.0
 """What a correction job may take besides its requests: the server is asked for its state first."""
 GPU_PACKAGES = 'uv pip install --torch-backend=auto ".[gpu]"'
 CUDA_BUILD = f"{GPU_PACKAGES} --reinstall-package torch --reinstall-package torchaudio"
-"""Of the versions that fit: without the package's own requirements the newest would come."""
+"""With our requirements, so that the versions fit; torch alone would be installed in its newest."""
 DRIVERS = "https://www.nvidia.com/drivers"
 
 

@@ -1,4 +1,7 @@
-"""The doctor's round: facts are looked up, judged by `doctor`, and nothing that goes wrong on the way ends it."""
+"""Runs all checks in order: looks up the facts that each needs and has `checks` judge them.
+
+A check that can't be made is reported as failed, and the next one is made.
+"""
 
 import asyncio
 import sys
@@ -40,7 +43,7 @@ def examine(config: Config) -> Iterator[Check]:
     hub.prepare(offline=False)
     seen, profile = _look(config)
     yield profile
-    for name, look in ROUND.items():
+    for name, look in CHECKS.items():
         yield from _safely(name, look, seen)
 
 
@@ -53,7 +56,7 @@ def _look(config: Config) -> tuple[Seen, Check]:
 
 
 def _safely(name: str, look: Callable[[Seen], Iterator[Check]], seen: Seen) -> Iterator[Check]:
-    """What a look finds; where it fails itself, that is a finding."""
+    """What `look` finds; where it raises, a failed check of that name."""
     try:
         yield from look(seen)
     except Exception as error:
@@ -73,8 +76,8 @@ def _card(probe: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _profile(config: Config, card: dict[str, Any] | None, loaded: dict[str, int]) -> tuple[Config, Check]:
-    """The settings in force, and how they were chosen. card: emptied where the daemon runs, as what it holds is its
-    own."""
+    """The settings in force, and how they were chosen. card: as if empty where the daemon runs already, since what is
+    taken of it is the daemon's."""
     try:
         choice = profiles.choose(config, card, loaded)
     except ConfigError as error:
@@ -141,7 +144,7 @@ def _settings(seen: Seen) -> Iterator[Check]:
     yield checks.microphone()
 
 
-ROUND: dict[str, Callable[[Seen], Iterator[Check]]] = {
+CHECKS: dict[str, Callable[[Seen], Iterator[Check]]] = {
     "Python": _python,
     "packages": _packages,
     "graphics card": _graphics,

@@ -1,4 +1,4 @@
-"""What `doctor` judges: looked up on this machine, each within a bounded time."""
+"""The facts that `checks` judges: looked up on this machine, each within a bounded time."""
 
 import errno
 import json
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 from packaging.requirements import Requirement
 
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import ollama_models
+from wernicke_daemon.observability.pages import Health
 from wernicke_daemon.processes import process_tree
 
 PROBE_TIMEOUT_S = 120.0
@@ -41,7 +43,7 @@ def probe(timeout_s: float = PROBE_TIMEOUT_S) -> dict[str, Any]:
     try:
         output, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        process.kill()  # and no wait: a process that hangs in the driver may outlive even that
+        process.kill()  # without waiting for its end: a process that hangs in the driver may not end at all
         raise TimeoutError(f"no answer within {timeout_s:g} s") from None
     lines = output.splitlines()
     if process.returncode or not lines:
@@ -91,7 +93,7 @@ class OllamaFacts(NamedTuple):
 
 
 def ollama(config: Config) -> OllamaFacts:
-    """Not asked where nothing is corrected."""
+    """No request is made where nothing is corrected."""
     if config.correction.engine == "none":
         return OllamaFacts("", 0, 0)
     try:
@@ -117,12 +119,12 @@ def is_daemon(config: Config) -> bool:
     """Whether what answers at the daemon's address is one."""
     scheme = "https" if config.tls_files else "http"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)
-    try:  # whose certificate it is does not matter: nothing is told to it
+    try:  # the certificate is not checked: nothing secret is sent
         answer = httpx.get(f"{scheme}://{host}:{config.port}/health", timeout=QUICK_S, verify=False, trust_env=False)
-        page = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        msgspec.json.decode(answer.content, type=Health)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):  # bytes that are no text are no DecodeError
         return False
-    return isinstance(page, dict) and {"status", "stages", "active_connections"} <= page.keys()
+    return True
 
 
 # --- disks -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Audio files of any kind, as PCM in chunks, paced by the clock where they stand in for a live source."""
+"""Audio and video files, decoded to PCM in chunks, and sent in real time where they replace a microphone."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.container import InputContainer
 
-Samples = NDArray[np.float32]
+Chunk = NDArray[np.float32]
 """Interleaved samples, shape [frames, channels], nominally in [-1, 1]."""
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
@@ -37,7 +37,7 @@ def duration(path: Path) -> float | None:
         return container.duration / 1_000_000 if container.duration is not None else None
 
 
-def decode(path: Path, sample_rate: int, channels: int, chunk_s: float = 0.1) -> Iterator[Samples]:
+def decode(path: Path, sample_rate: int, channels: int, chunk_s: float = 0.1) -> Iterator[Chunk]:
     """The first audio stream at sample_rate Hz with 1 or 2 channels, in chunks of chunk_s seconds (the last shorter).
 
     Raises MediaError, also in the middle of a damaged file.
@@ -51,7 +51,7 @@ def decode(path: Path, sample_rate: int, channels: int, chunk_s: float = 0.1) ->
         yield from _samples(resampler.resample(None), channels)
 
 
-def _samples(frames: "list[AudioFrame]", channels: int) -> Iterator[Samples]:
+def _samples(frames: "list[AudioFrame]", channels: int) -> Iterator[Chunk]:
     for frame in frames:
         yield np.asarray(frame.to_ndarray(), dtype=np.float32).reshape(-1, channels)
 
@@ -74,7 +74,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-async def stream(chunks: Iterable[Samples], sample_rate: int, *, realtime: bool) -> AsyncIterator[bytes]:
+async def stream(chunks: Iterable[Chunk], sample_rate: int, *, realtime: bool) -> AsyncIterator[bytes]:
     """Chunks as f32le bytes; in real time each when a microphone would have it complete, without drift."""
     begin = time.monotonic()
     frames = 0

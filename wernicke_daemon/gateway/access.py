@@ -35,10 +35,11 @@ class Verdict(enum.Enum):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """What a client is told. status: of HTTP. message: a sentence that says what to do."""
+    """What a client is told. status: of HTTP. code: of the protocol, None where there is none. message: a sentence that
+    says what to do."""
 
     status: int
-    code: str
+    code: str | None
     message: str
 
 
@@ -110,7 +111,7 @@ def may_read_pages(settings: SecuritySettings, headers: Headers, query: Mapping[
     return _verdict(settings, _token(settings, headers, query) or "") is Verdict.ALLOWED
 
 
-def health_for_strangers(page: Mapping[str, Any]) -> dict[str, Any]:
+def health_without_token(page: Mapping[str, Any]) -> dict[str, Any]:
     """The part of /health that needs no token: enough for a watchdog, and no process ids."""
     return {"status": page["status"]}
 

@@ -1,21 +1,21 @@
 """One WebSocket: what its client sends goes to its session, what the session has for it goes out.
 
-Three tasks: the reader (whoever calls `run`), one writer (nothing else sends), and a watch for signs of life. The
-library's keepalive is off: while reading pauses because the ring is full, pongs are not read either, and it would take
-a healthy client for dead.
+Four tasks: a reader, a writer (nothing else sends), a watch for signs of life, and after the reader one that passes
+over what the client goes on to send. The library's keepalive is off: while reading pauses because the ring is full,
+pongs are not read either, and it would take a healthy client for dead.
 """
 
 import asyncio
 import contextlib
+import enum
 import secrets
 from collections.abc import Callable
 
 import structlog
-from msgspec.structs import replace
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
+from wernicke_daemon.gateway.transport import ClientSocket
 from wernicke_daemon.sessions.history import HISTORY
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.session import Session
@@ -24,7 +24,7 @@ from wernicke_daemon.wire.protocol import Flush, Keepalive, ServerMessage, Start
 
 _log = structlog.get_logger()
 
-MOST_WAITING = 2 * HISTORY
+MOST_UNSENT = 2 * HISTORY
 """Messages kept for a client that does not read; then it is cut off and its results are kept elsewhere."""
 
 SEND_TIMEOUT_S = 20.0
@@ -32,45 +32,72 @@ PING_EVERY_S = 20.0
 CLOSE_TIMEOUT_S = 5.0
 
 
+class State(enum.IntEnum):
+    """Where a connection stands. It goes to and fro between the first two, and else only on, from any to any later."""
+
+    RECEIVING = enum.auto()
+    """The reader waits for the client's next frame. It may be cancelled."""
+
+    TAKING = enum.auto()
+    """A frame is being taken, or reading has not begun. The reader is not cancelled: part of a frame would be lost."""
+
+    SHUTTING_DOWN = enum.auto()
+    """The daemon stops. Nothing more is read; the session ends, what is still to come is sent, close code 1001."""
+
+    FAILED = enum.auto()
+    """There was an exception nobody expected, or the session was abandoned. As SHUTTING_DOWN, but close code 1011."""
+
+    GONE = enum.auto()
+    """The client has hung up or does not read. What it sent before is still taken; nothing more is sent."""
+
+    EVICTED = enum.auto()
+    """Another connection has taken the session over. Nothing more is read or sent, close code 1000."""
+
+    def then(self, state: "State") -> "State":
+        """The state after something that leads to `state`, unless it is past that."""
+        return state if state > self or self is State.TAKING else self
+
+
+READING = frozenset({State.RECEIVING, State.TAKING, State.GONE})
+"""While the client's frames are taken."""
+
+_CLOSE_CODES = {State.SHUTTING_DOWN: protocol.CLOSE_GOING_AWAY, State.FAILED: protocol.CLOSE_INTERNAL}
+
+
 class Connection:
-    """options: turns a start message into a session's options. greet: tells the client of its session. resumed: the
-    session is one that it came back to."""
+    """One client's WebSocket, for as long as it has a session."""
 
     def __init__(
         self,
-        socket: ServerConnection,
+        socket: ClientSocket,
         options: Callable[[Start], Options],
         greet: Callable[[], None],
         timeout_s: float,
         resumed: bool,
     ) -> None:
         self._socket = socket
-        self._options = options
-        self._greet = greet
-        self._timeout_s = timeout_s
-        self._resumed = resumed
-        self._waiting: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_WAITING)
-        self._quiet_s = 0.0
-        self._gone = False
-        self._receiving = False
-        self._closing = False
-        self._close_code = protocol.CLOSE_NORMAL
-        self._evicted = False
-        self._reader: asyncio.Task[None] | None = None
+        self._options = options  # turns a start message into the session's options; raises WernickeError
+        self._greet = greet  # tells the client of its session, once its options may ask for that
+        self._timeout_s = timeout_s  # without a sign of life, after which the connection is closed
+        self._resumed = resumed  # the session is one that the client came back to
+        self._state = State.TAKING
+        self._unsent: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_UNSENT)  # what the writer has to send
+        self._quiet_s = 0.0  # since the last sign of life, as far as it was watched
+        self._reader: asyncio.Task[None] | None = None  # from `run` on
+
+    @property
+    def socket(self) -> ClientSocket:
+        return self._socket
 
     def send(self, message: ServerMessage) -> None:
         """Queue it. A client that does not read is cut off; results are in the session's history and the store."""
-        if self._gone:
+        if self._state >= State.GONE:
             return
         try:
-            self._waiting.put_nowait(message)
+            self._unsent.put_nowait(message)
         except asyncio.QueueFull:
             _log.info("client_does_not_read")
             self._give_up()
-
-    @property
-    def socket(self) -> ServerConnection:
-        return self._socket
 
     async def run(self, session: Session) -> bool:
         """Until the client has left, was evicted, or has been told that its session is over.
@@ -85,29 +112,27 @@ class Connection:
         watch.cancel()
         passing_over = asyncio.create_task(self._pass_over())
         self._report_failure(self._reader)
-        if self._closing and not self._evicted and session.ended is None:
-            await session.end_utterance("stop")
-        if not self._evicted and session.ended is not None and not self._gone:
-            await self._send_rest(session)
+        await self._finish(session)
         writer.cancel()
         await self._close()
         passing_over.cancel()
-        return self._socket.protocol.close_rcvd is not None and not (self._gone or self._evicted)
+        return self._socket.protocol.close_rcvd is not None and self._state < State.GONE
 
     def shut_down(self) -> None:
-        """The daemon stops: read nothing more, send what is still to come, close with 1001."""
-        self._close_code = protocol.CLOSE_GOING_AWAY
-        self._stop_reading()
+        """The daemon stops."""
+        self._stop_reading(State.SHUTTING_DOWN)
 
     def evict(self) -> None:
-        """Another connection has taken the session over: read nothing more, send nothing more."""
-        self._evicted = True
-        self._stop_reading()
+        """Another connection has taken the session over."""
+        self._stop_reading(State.EVICTED)
 
-    def _stop_reading(self) -> None:
-        self._closing = True
-        if self._receiving and self._reader is not None:
+    def _stop_reading(self, state: State) -> None:
+        if self._state is State.RECEIVING and self._reader is not None:
             self._reader.cancel()
+        self._become(state)
+
+    def _become(self, state: State) -> None:
+        self._state = self._state.then(state)
 
     def _report_failure(self, reader: asyncio.Task[None]) -> None:
         """An exception nobody expected: to the log with an id, and the id to the client."""
@@ -117,37 +142,50 @@ class Connection:
         _log.error("connection_failed", error_id=error_id, exc_info=error)
         text = f"Something went wrong in the daemon; its log says what, under {error_id}. Connect again to go on."
         self.send(protocol.error("INTERNAL_ERROR", text, details={"id": error_id}))
-        self._close_code = protocol.CLOSE_INTERNAL
-        self._closing = True
+        self._become(State.FAILED)
+
+    async def _finish(self, session: Session) -> None:
+        """Nothing more is read: end the session where this side stops, and send what is still to come of one that has
+        ended."""
+        if self._state in (State.SHUTTING_DOWN, State.FAILED) and session.ended is None:
+            await session.end_utterance("stop")
+        if self._state < State.GONE and session.ended is not None:
+            await self._send_rest(session)
 
     # --- in ---
 
     async def _read(self, session: Session) -> None:
-        """The client is gone when this ends, unless it said stop, or this side closes."""
+        """Until the session has ended, the client is gone, or this side reads nothing more."""
         try:
-            self._receiving = True
             if self._resumed:
+                self._become(State.RECEIVING)
                 await session.go_on()
-            while session.ended is None and not self._closing:
-                self._receiving = True
-                frame = await self._socket.recv()
-                self._receiving = False
+            while session.ended is None and (frame := await self._receive()) is not None:
                 self._quiet_s = 0.0
                 await self._take(frame, session)
                 await asyncio.sleep(0)  # thousands of tiny frames may be here already: the others get their turn
         except ConnectionClosed:
-            self._gone = True
+            self._become(State.GONE)
+
+    async def _receive(self) -> str | bytes | None:
+        """The next frame; None if nothing more is to be read."""
+        if self._state not in READING:
+            return None
+        self._become(State.RECEIVING)
+        frame = await self._socket.recv()
+        self._become(State.TAKING)
+        return frame if self._state in READING else None
 
     async def _take(self, frame: str | bytes, session: Session) -> None:
         try:
             if isinstance(frame, str):
-                await self._obey(frame, session)
+                await self._take_message(frame, session)
             else:
                 await session.feed(frame)
         except WernickeError as error:
             self.send(protocol.error(error.code, protocol.sentence(str(error))))
 
-    async def _obey(self, text: str, session: Session) -> None:
+    async def _take_message(self, text: str, session: Session) -> None:
         match protocol.parse(text):
             case Start() as start:
                 session.configure(self._options(start))
@@ -160,7 +198,7 @@ class Connection:
                 pass
 
     async def _pass_over(self) -> None:
-        """What a client goes on to send is not taken, but read: behind it are its pings and its answer to the close."""
+        """Read and drop what the client goes on to send: behind it come its pings and its answer to the close."""
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await self._socket.recv()
@@ -169,36 +207,39 @@ class Connection:
 
     async def _write(self) -> None:
         while True:
-            message = await self._waiting.get()
+            message = await self._unsent.get()
             try:
-                await asyncio.wait_for(self._socket.send(protocol.encode(message)), SEND_TIMEOUT_S)
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await self._socket.send(protocol.encode(message))
             except ConnectionClosed:
                 self._give_up()
             except TimeoutError:
                 _log.info("client_does_not_read")
                 self._give_up()
             finally:
-                self._waiting.task_done()
+                self._unsent.task_done()
 
     def _give_up(self) -> None:
-        self._gone = True
+        self._become(State.GONE)
         self._socket.transport.abort()
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
-            self._waiting.task_done()
+        while not self._unsent.empty():
+            self._unsent.get_nowait()
+            self._unsent.task_done()
 
     async def _send_rest(self, session: Session) -> None:
-        """Everything that is still to come, and whether it was everything."""
+        """Everything that is still to come, and that it was everything where the client had asked for the end."""
         await session.done.wait()
-        if session.abandoned and not self._closing:
-            self._close_code = protocol.CLOSE_INTERNAL
-        elif session.ended == "stop" and not self._closing:
-            self.send(protocol.SessionEnded(session.id))
-        await self._waiting.join()
+        if self._state < State.SHUTTING_DOWN:
+            if session.abandoned:
+                self._become(State.FAILED)
+            elif session.ended == "stop":
+                self.send(protocol.SessionEnded(session.id))
+        await self._unsent.join()
 
     async def _close(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._socket.close(self._close_code), CLOSE_TIMEOUT_S)
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._socket.close(_CLOSE_CODES.get(self._state, protocol.CLOSE_NORMAL))
 
     # --- signs of life ---
 
@@ -214,23 +255,9 @@ class Connection:
                 self._quiet_s = 0.0 if session.paused else self._quiet_s + every_s
             text = f"Nothing was heard from the client for {self._timeout_s:.0f} s; connect again to go on."
             self.send(protocol.error("IDLE_TIMEOUT", text))
-            await self._waiting.join()
+            await self._unsent.join()
             await self._socket.close(protocol.CLOSE_NORMAL)
 
     def _ponged(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
             self._quiet_s = 0.0
-
-
-def options_from(start: Start, default: Options) -> Options:
-    """`default` with what the client said. Raises InvalidAudio or InvalidMessage."""
-    said = {
-        name: value for name in ("sample_rate", "channels", "encoding") if (value := getattr(start, name)) is not None
-    }
-    return Options(
-        audio=replace(default.audio, **said),
-        language=start.language or default.language,
-        glossary=tuple(start.glossary) if start.glossary is not None else default.glossary,
-        events=protocol.parse_events(start.events) if start.events is not None else default.events,
-        words=default.words if start.words is None else start.words,
-    )

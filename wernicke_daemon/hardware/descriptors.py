@@ -1,7 +1,7 @@
 """How many files and connections the system lets this process have open at a time.
 
-On Linux and macOS each connection, file and pipe takes one of a limited number of file descriptors. What is set for a
-process to begin with (often 1024, on macOS 256) is less than it may have for the asking. Running out must not happen:
+On Linux and macOS each connection, file and pipe takes one of a limited number of file descriptors. The limit
+that a process begins with (often 1024, on macOS 256) is below what it may raise it to. Running out must not happen:
 libzmq then ends the whole process. Windows has handles instead, millions of them, and no such limit for sockets.
 """
 

@@ -13,7 +13,7 @@ _log = structlog.get_logger()
 
 
 class KeepAwake:
-    """One thread does all that is asked of the system: desktops answer over D-Bus, and may take their time."""
+    """All calls to the system are made in one thread: on desktops they go over D-Bus, which may be slow."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "keep-awake")

@@ -1,7 +1,7 @@
 """Which engines and models a machine gets: a profile is a set of settings for a kind of machine. Pure.
 
-A profile sets what was left at its default; what the user has set otherwise stands. Only `embedded` also forces, since
-it is there to run anything anywhere.
+A profile sets what was left at its default; what the user has set otherwise stands. Only `embedded` overrules the user,
+as it must run on any machine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ PROFILES: dict[Profile, Settings] = {
     },
 }
 """By section. rtx3090 has the defaults' models, which were chosen for 24 GB. With "cuda", a build of PyTorch
-without it does not start, where "auto" would make do with the CPU in silence. On a CPU alignment and pyannote may take
+without CUDA refuses to start; with "auto" it would use the CPU without a word. On a CPU alignment and pyannote may take
 longer than the speech itself."""
 
 BY_CARD: tuple[tuple[Profile, int], ...] = (("rtx3090", 16_000), ("small-gpu", 6_000))

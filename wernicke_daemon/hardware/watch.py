@@ -1,6 +1,6 @@
 """What the graphics card and the Ollama server say of themselves, asked every few seconds; whether one has come up.
 
-Not when somebody looks: a driver or a server that hangs must not hang the daemon.
+They are asked here and not when a page is requested: a driver or server that hangs must not hang the daemon.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from ipc.messages import GpuMemory
 from ipc.settings import LlmSettings
 from wernicke_daemon.models import ollama_placement
 from wernicke_daemon.models.ollama_placement import Placement
+from wernicke_daemon.observability.pages import GpuFigures
 
 CARD_EVERY_S = 5.0
 OLLAMA_EVERY_S = 30.0
@@ -66,7 +67,7 @@ class HardwareWatch:
                 _log.warning("llm_placement", problem=problem)
         self.problems = problems
 
-    def stats(self, held: Iterable[GpuMemory]) -> dict[str, Any] | None:
+    def stats(self, held: Iterable[GpuMemory]) -> GpuFigures | None:
         """`gpu_stats` of /stats; None without a card. held: by each stage.
 
         What PyTorch holds is of all of them together; CTranslate2 and Ollama are not PyTorch.
@@ -74,12 +75,12 @@ class HardwareWatch:
         if self.card is None:
             return None
         memories = list(held)
-        return {
+        return GpuFigures(
             **self.card,
-            "allocated_mib": sum(memory.allocated for memory in memories),
-            "reserved_mib": sum(memory.reserved for memory in memories),
-            "ollama_mib": self._placement.vram_mib if self._placement else None,
-        }
+            allocated_mib=sum(memory.allocated for memory in memories),
+            reserved_mib=sum(memory.reserved for memory in memories),
+            ollama_mib=self._placement.vram_mib if self._placement else None,
+        )
 
 
 async def _again_and_again(look: Callable[[], Awaitable[None]], every_s: float) -> None:

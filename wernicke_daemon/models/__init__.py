@@ -1,1 +1,1 @@
-"""Which models are needed, where they come from, and where they lie."""
+"""What is known of models: which are needed, which are here, and getting them from the hub and from Ollama."""

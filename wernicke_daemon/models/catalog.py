@@ -34,7 +34,7 @@ MELS_FILE = "preprocessor_config.json"
 """Older Whisper models lack it: without it 80 mel bands are assumed, and large-v3 has 128."""
 
 ALIGNMENT_FILES = (
-    ("model.safetensors", "pytorch_model.bin"),  # the same weights; transformers takes the first where it is there
+    ("model.safetensors", "pytorch_model.bin"),  # the same weights; transformers prefers the first
     ("config.json",),
     ("preprocessor_config.json",),
     ("vocab.json",),
@@ -67,7 +67,7 @@ OWN_PART = re.compile(r"\$model/([\w./-]+)")
 
 
 def named(config: Config) -> list[Model]:
-    """In the order in which sound becomes text. config: with its profile applied."""
+    """In the order of the work: recognition, word times, speakers, correction. config: with its profile applied."""
     return [*_recognition(config.asr), *_alignment(config), *_speakers(config), *_correction(config)]
 
 
@@ -116,7 +116,7 @@ def _recognition(asr: AsrSettings) -> Iterator[Model]:
 
 
 def _alignment(config: Config) -> Iterator[Model]:
-    """Nothing for a language that no model is known for, nor where it is recognised anew each time."""
+    """None for a language without a known model, nor for "auto", where each utterance shows its language only later."""
     alignment = config.alignment
     name = alignment_model(alignment.model, config.asr.language)
     if alignment.engine == "whisper" or config.asr.engine == "pocketsphinx" or name is None:

@@ -46,7 +46,7 @@ class Verification(NamedTuple):
 
 
 def prepare(offline: bool) -> None:
-    """Nothing is reported to anybody; with `offline`, nothing is asked either."""
+    """Turn off the hub client's telemetry; with `offline`, all its requests."""
     os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_SYMLINKS_WARNING": "1"}
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -69,7 +69,7 @@ def has_token() -> bool:
 
 
 def located(model: Model) -> dict[str, Path]:
-    """The model's files that are here, in the directory of that name or else in the hub's cache. Asks nobody."""
+    """The model's files that are here, in the directory of that name or else in the hub's cache. No request is made."""
     root = folder(model)
     if not root.is_dir():
         return {}
@@ -113,7 +113,7 @@ def _snapshot(repository: Path) -> Path:
 
 
 def fetch(model: Model) -> None:
-    """Fetch what is not here, with the hub's progress bars. What is whole stays at its revision. Raises NotFetched."""
+    """Fetch what is not here, with progress bars. A complete model stays at its revision. Raises NotFetched."""
     before = lacking(model)
     if not is_cached(model):
         if before:
@@ -125,11 +125,11 @@ def fetch(model: Model) -> None:
 
 
 def _download_patiently(model: Model, revision: str | None) -> None:
-    """Raises NotFetched. What fails for a model that is whole is no failure."""
+    """Raises NotFetched. An error is ignored where the model is complete all the same."""
     for tries_left in reversed(range(TRIES)):
         try:
             return _download(model, revision)
-        except Exception as error:  # the hub's client's, its HTTP library's (one or another by its version), the disk's
+        except Exception as error:  # of the hub's client, of the HTTP library that its version has, of the disk
             if not lacking(model):
                 return None
             refusal = why_refused(error, model.name, has_token())
@@ -146,7 +146,7 @@ def _download(model: Model, revision: str | None) -> None:
 
 
 def why_refused(error: BaseException, repository: str, token: bool) -> str:
-    """One sentence with the way out; empty where it is the network's fault. token: whether one was sent."""
+    """One sentence with the way out; empty where the network was at fault. token: whether one was sent."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     for one in _causes(error):
@@ -174,7 +174,7 @@ def _unreachable(error: BaseException) -> str:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether it broke off on the way, and not before anything came."""
+    """Whether trying again may help: the connection broke off after something had come."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     return not isinstance(error, LocalEntryNotFoundError)
@@ -219,8 +219,8 @@ def verify(model: Model) -> Verification:
 def _hashes(model: Model, files: Files) -> dict[str, str]:
     """Expected hashes by name, as far as they can be known.
 
-    The cache links a file to a blob that is named by it. Where the system has no links (Windows, unless told), the hub
-    is asked.
+    In the cache a file is a link to a blob that is named by its hash. Where there are no links (on Windows they need
+    a setting), the hub is asked.
     """
     known = {name: blob for name, path in files.items() if (blob := _blob_name(path))}
     rest = [name for name in files if name not in known]
@@ -240,7 +240,7 @@ def _asked(model: Model, names: list[str]) -> dict[str, str]:
 
     try:
         answer = HfApi().get_paths_info(model.name, names, revision=folder(model).name)
-    except Exception:  # as in `fetch`; it is no fault of the files'
+    except Exception:  # of any kind, as when fetching; it says nothing about the files
         return {}
     files = [entry for entry in answer if isinstance(entry, RepoFile)]
     return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
@@ -268,7 +268,7 @@ def _unreadable(path: Path) -> str:
 
 
 def _parses(path: Path, start: bytes) -> bool:
-    """By its kind, as cheaply as that can be told. start: at least the first eight bytes, of a longer file."""
+    """The cheapest test there is for its kind. start: the first eight bytes or more, of a longer file."""
     if path.suffix == ".json":
         try:
             json.loads(path.read_bytes())

@@ -11,9 +11,9 @@ from ipc.errors import WernickeError
 from ipc.model_names import ollama_name
 
 QUICK_S = 5.0
-"""Seconds for what takes a running server no time: to connect, to say what it has."""
+"""Seconds for what a running server does at once: to accept a connection, to list its models."""
 SILENCE_S = 600.0
-"""Seconds without a word in a pull: when all has arrived, the server hashes it."""
+"""Seconds without news in a pull: the server says nothing while it hashes what has arrived."""
 
 START = (
     "start it (the Ollama app on Windows and macOS, `ollama serve` on Linux; from https://ollama.com/download), "
@@ -37,7 +37,7 @@ def size(host: str, model: str) -> int | None:
     """Bytes on the server's disk; None where it does not have the model, or does not say."""
     try:
         listed = _client(host, QUICK_S).list().models
-    except Exception:  # of the client, of HTTP, of what answers instead of Ollama; `check` tells them apart
+    except Exception:  # of the client, HTTP, or whatever answers there instead of Ollama; `check` tells them apart
         return None
     found = next((one.size for one in listed if one.model == ollama_name(model)), None)
     return None if found is None else int(found)
@@ -91,5 +91,5 @@ def why_not(error: Exception, host: str, model: str) -> str:
 
 
 def _client(host: str, seconds: float) -> ollama.Client:
-    """Without a proxy that the environment names: the server is in one's own network."""
+    """Ignores proxies named in the environment: the server is in one's own network."""
     return ollama.Client(host, timeout=httpx.Timeout(seconds, connect=QUICK_S), trust_env=False)

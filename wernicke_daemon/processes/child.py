@@ -9,20 +9,17 @@
 
 import contextlib
 import queue
-import struct
 import subprocess
 import threading
 from collections.abc import Callable
 
+from ipc import boot_record
 from wernicke_daemon.processes import process_tree
 
 MAX_LINE_BYTES = 16 * 1024
 """A longer line is passed on in pieces."""
 
 MAX_WAITING_LINES = 1000
-
-BOOT_HEADER = struct.Struct(">I")
-"""Before the boot record on stdin: its length in bytes (`stages.process.parent_watch.read_boot` is the other end)."""
 
 
 class Child:
@@ -97,7 +94,7 @@ class Child:
         stdin = self._process.stdin
         assert stdin is not None
         with contextlib.suppress(OSError), stdin:  # a child that is gone already says so by its return code
-            stdin.write(BOOT_HEADER.pack(len(boot)) + boot)
+            stdin.write(boot_record.framed(boot))
         code = self._process.wait()
         self._exited.set()
         on_exit(code)

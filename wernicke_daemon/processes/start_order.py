@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from ipc.messages import GpuMemory, StageName
+from ipc.messages import StageName
+from wernicke_daemon.dispatch.stage_port import StageStatus
 from wernicke_daemon.hardware.budget import Need
-from wernicke_daemon.processes.supervised_stage import SupervisedStage
 from wernicke_daemon.processes.supervisor import Supervisor
 
 LARGEST_FIRST: tuple[StageName, ...] = ("correction", "asr", "diarization", "ingest")
@@ -39,22 +39,16 @@ async def load_in_order(supervisor: Supervisor, free_mib: FreeMib, progress: Cal
         before, began = await asyncio.to_thread(free_mib), time.monotonic()
         await supervisor.start_one(name)
         after = await asyncio.to_thread(free_mib)
-        one = _loaded(supervisor.stages[name], time.monotonic() - began, before, after)
+        one = _loaded(name, supervisor.ports[name].status(), time.monotonic() - began, before, after)
         _log.info("loaded", **one._asdict())
         progress(line(one))
         loaded.append(one)
     return loaded
 
 
-def _loaded(stage: SupervisedStage, seconds: float, before: int | None, after: int | None) -> Loaded:
+def _loaded(name: StageName, status: StageStatus, seconds: float, before: int | None, after: int | None) -> Loaded:
     device_mib = None if before is None or after is None else before - after
-    own = own_mib(stage.gpu) if stage.gpu is not None else None
-    return Loaded(stage.stage, stage.ready.model if stage.ready else "-", round(seconds, 1), device_mib, own)
-
-
-def own_mib(memory: GpuMemory) -> int:
-    """What the driver counts for the process, or where it does not say, what PyTorch has reserved."""
-    return memory.process if memory.process is not None else memory.reserved
+    return Loaded(name, status.model or "-", round(seconds, 1), device_mib, status.gpu_mib)
 
 
 def line(loaded: Loaded) -> str:

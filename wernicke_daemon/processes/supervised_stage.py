@@ -13,7 +13,6 @@ import contextlib
 import copy
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from functools import reduce
 
 import structlog
@@ -21,8 +20,7 @@ import zmq
 
 from ipc.errors import OutOfGpuMemory
 from ipc.messages import Cancel, Done, Failed, FromStage, GpuMemory, Incoming, Job, Ready, StageName, Started, Unusable
-from wernicke_daemon.dispatch.availability import REQUIRED
-from wernicke_daemon.dispatch.stage_port import StageListener
+from wernicke_daemon.dispatch.stage_port import REQUIRED, StageListener, StageStatus, State
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
 from wernicke_daemon.processes.links import Links
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -39,14 +37,6 @@ KILL_S = 0.5
 
 KILLED = -9
 """Stands for the exit code of a process that was killed and does not end."""
-
-
-class State(StrEnum):
-    STARTING = "starting"
-    READY = "ready"
-    BACKOFF = "backoff"
-    FAILED = "failed"
-    STOPPED = "stopped"
 
 
 def _together(one: GpuMemory, two: GpuMemory) -> GpuMemory:
@@ -71,12 +61,12 @@ class SupervisedStage:
     ) -> None:
         """job_at_death: the job that the process which died last was at."""
         self.stage = stage
-        self.state = State.STARTING
+        self._state = State.STARTING
         self._started = 0
-        self.deaths = 0
-        self.ready: Ready | None = None
+        self._deaths = 0
+        self._ready: Ready | None = None
         self.unusable: str | None = None
-        self.why_down: str | None = None
+        self._why_down: str | None = None
         self.decided = asyncio.Event()
         self._setup = setup
         self._links = links
@@ -93,7 +83,7 @@ class SupervisedStage:
         self._restart: asyncio.TimerHandle | None = None
         self._none_left = asyncio.Event()
 
-    # --- what the dispatcher uses ---
+    # --- the StagePort ---
 
     def send(self, job: Job) -> None:
         if self._working is not None:
@@ -103,47 +93,40 @@ class SupervisedStage:
         if self._working is not None:
             self._working.send_order(Cancel(job_id))
 
-    # --- what is known of it ---
+    def status(self) -> StageStatus:
+        working, ready = self._working, self._ready
+        return StageStatus(
+            state=self._state,
+            failed=self._state is not State.READY and self._policy.failed,
+            doing=self._doing,
+            engine=ready.engine if ready else None,
+            model=ready.model if ready else None,
+            why=ready.why if ready else None,
+            load_ms=ready.load_ms if ready else None,
+            pid=working.pid if working else None,
+            spare_pid=self._spare.pid if self._spare else None,
+            epoch=working.epoch if working else 0,
+            deaths=self._deaths,
+            why_down=self._why_down,
+            rss_mb=working.rss_mb if working else 0.0,
+            gpu=self._gpu(),
+        )
 
     @property
-    def epoch(self) -> int:
-        """Of the process that works, 0 while there is none."""
-        return self._working.epoch if self._working else 0
+    def _doing(self) -> str:
+        return self._working.doing if self._working else self._why_down or "starting"
 
-    @property
-    def pid(self) -> int | None:
-        return self._working.pid if self._working else None
-
-    @property
-    def spare_pid(self) -> int | None:
-        return self._spare.pid if self._spare else None
-
-    @property
-    def rss_mb(self) -> float:
-        return self._working.rss_mb if self._working else 0.0
-
-    @property
-    def gpu(self) -> GpuMemory | None:
-        """What its process, and its spare, hold on the GPU; None for none."""
+    def _gpu(self) -> GpuMemory | None:
         held = [i.gpu for i in (self._working, self._spare) if i is not None and i.gpu is not None]
         return reduce(_together, held) if held else None
-
-    @property
-    def doing(self) -> str:
-        return self._working.doing if self._working else self.why_down or "starting"
-
-    @property
-    def failed(self) -> bool:
-        """Down, and died too often to be expected back soon."""
-        return self.state is not State.READY and self._policy.failed
 
     # --- life cycle ---
 
     def start(self) -> None:
         """A process that is to work. None other is left by now."""
-        if self.state is State.STOPPED or self._working is not None:
+        if self._state is State.STOPPED or self._working is not None:
             return
-        self.state = State.STARTING
+        self._state = State.STARTING
         self._working = self._new(self.start, self._policy)
         if self._working is None:
             self._is_down()
@@ -159,7 +142,7 @@ class SupervisedStage:
             self._spare.replace(why)
 
     def _start_spare(self) -> None:
-        if self._spare is None and self.state is not State.STOPPED:
+        if self._spare is None and self._state is not State.STOPPED:
             self._spare = self._new(self._start_spare, self._spare_policy)
 
     def _new(self, again: Callable[[], None], policy: RestartPolicy) -> Incarnation | None:
@@ -170,14 +153,14 @@ class SupervisedStage:
             return Incarnation(
                 self.stage,
                 epoch,
-                self._setup.pinned(self.stage, self.ready if self._choosing is None else None),
+                self._setup.pinned(self.stage, self._ready if self._choosing is None else None),
                 self._links,
                 on_exit=lambda code: self._hand_over(epoch, code),
                 on_line=lambda line: self._on_line(self.stage, line),
             )
         except (OSError, zmq.ZMQError) as error:
             self._links.close((self.stage, epoch))
-            self.why_down = f"its process could not be started ({error})"
+            self._why_down = f"its process could not be started ({error})"
             _log.error("stage_not_started", stage=self.stage, epoch=epoch, reason=str(error))
             self._after(policy.died(time.monotonic()), again)
             return None
@@ -197,7 +180,7 @@ class SupervisedStage:
         else:
             self._working = None
             self._count_last_job()
-        if self.state is State.STOPPED:
+        if self._state is State.STOPPED:
             self._stopped()
         elif self._working is None:
             self._died(incarnation, code)
@@ -222,9 +205,9 @@ class SupervisedStage:
             self._after(delay_s, self._start_or_wait)
 
     def _is_down(self) -> None:
-        self.state = State.FAILED if self._policy.failed else State.BACKOFF
+        self._state = State.FAILED if self._policy.failed else State.BACKOFF
         self._give_up_first_start()
-        self._listener.stage_down(self.stage, self.state is State.FAILED, time.monotonic())
+        self._listener.stage_down(self.stage, self._state is State.FAILED, time.monotonic())
 
     def _after(self, delay_s: float, start: Callable[[], None]) -> None:
         """Instead of any start that was planned before: two would be two processes that work."""
@@ -234,13 +217,13 @@ class SupervisedStage:
 
     def _note_death(self, incarnation: Incarnation, code: int, policy: RestartPolicy) -> float:
         """Seconds until the next start."""
-        self.deaths += 1
+        self._deaths += 1
         if incarnation.replaced:
-            self.why_down = incarnation.why_ended
-            _log.info("stage_replaced", stage=self.stage, epoch=incarnation.epoch, reason=self.why_down)
+            self._why_down = incarnation.why_ended
+            _log.info("stage_replaced", stage=self.stage, epoch=incarnation.epoch, reason=self._why_down)
             return 0.0
         delay_s = policy.died(time.monotonic())
-        self.why_down = incarnation.why_ended or f"its process ended with {code}; started again in {delay_s:.1f} s"
+        self._why_down = incarnation.why_ended or f"its process ended with {code}; started again in {delay_s:.1f} s"
         _log.warning(
             "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
         )
@@ -256,7 +239,7 @@ class SupervisedStage:
         if self._spare is None:
             self.start()
         else:
-            self.state = State.STARTING
+            self._state = State.STARTING
             self._working, self._spare = self._spare, None
             if self._working.ready is not None:
                 self._is_ready()
@@ -266,9 +249,9 @@ class SupervisedStage:
 
     def _give_up_first_start(self) -> None:
         """Without an optional stage that keeps crashing the daemon starts all the same; slow tries go on."""
-        if self.state is State.FAILED and not self.decided.is_set():
+        if self._state is State.FAILED and not self.decided.is_set():
             if self.stage in REQUIRED:
-                self.unusable = f"The {self.stage} stage can't be started ({self.doing}); the log says why."
+                self.unusable = f"The {self.stage} stage can't be started ({self._doing}); the log says why."
             self.decided.set()
 
     def check(self, now: float) -> None:
@@ -290,7 +273,7 @@ class SupervisedStage:
     async def stop(self) -> None:
         """End it for good. An idle process is asked to, and killed after STOP_PATIENCE_S; one that loads or is at a
         job, which nobody waits for any more, is killed at once. Takes at most KILL_S longer."""
-        self.state = State.STOPPED
+        self._state = State.STOPPED
         if self._restart is not None:
             self._restart.cancel()
         running = [i for i in (self._working, self._spare) if i is not None]
@@ -301,7 +284,7 @@ class SupervisedStage:
         if not await self._gone(STOP_PATIENCE_S):
             self._kill_at_stop([i for i in (self._working, self._spare) if i is not None])
             if not await self._gone(KILL_S):  # one that is stuck in a driver; the daemon ends without it
-                _log.error("stage_not_reaped", stage=self.stage, pid=self.pid)
+                _log.error("stage_not_reaped", stage=self.stage, pid=self.status().pid)
 
     def _kill_at_stop(self, incarnations: list[Incarnation]) -> None:
         for incarnation in incarnations:
@@ -349,11 +332,11 @@ class SupervisedStage:
                 self._log_ready(incarnation)
                 if incarnation is self._spare:
                     self._spare_policy.ready(time.monotonic())
-                    if self.state is State.BACKOFF:
+                    if self._state is State.BACKOFF:
                         self._after(0.0, self._start_or_wait)
                     elif self._choosing is not None and self._working is not None and not incarnation.replaced:
                         self._working.replace(self._choosing)
-                elif self.state is State.STARTING:
+                elif self._state is State.STARTING:
                     self._is_ready()
             case Unusable(reason):
                 _log.error("stage_unusable", stage=self.stage, epoch=incarnation.epoch, reason=reason)
@@ -365,11 +348,11 @@ class SupervisedStage:
     def _is_ready(self, spare_in_s: float = 0.0) -> None:
         assert self._working is not None and self._working.ready is not None
         self._policy.ready(time.monotonic())
-        self.ready = self._working.ready
-        self.state = State.READY
+        self._ready = self._working.ready
+        self._state = State.READY
         self._choosing = None
         self.decided.set()
-        self._listener.stage_up(self.stage, self.ready.engine, self.ready.live, time.monotonic())
+        self._listener.stage_up(self.stage, self._ready.engine, self._ready.live, time.monotonic())
         if self._standby:
             self._after(spare_in_s, self._start_spare)
 

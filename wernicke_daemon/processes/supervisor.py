@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
 
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, FromStage, Incoming, StageName
-from wernicke_daemon.dispatch.stage_port import StageListener
+from wernicke_daemon.dispatch.stage_port import StageListener, StagePort
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.links import LinkId, Links
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -30,7 +30,7 @@ class StartFailed(WernickeError):
 
 
 class Supervisor:
-    """`stages`: the supervised stages by name. Made and used on the event loop's (main) thread."""
+    """`ports`: the stages, as all others see them. Made and used on the event loop's (main) thread."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._links = Links(self._from_links)
         self._checking: asyncio.Task[None] | None = None
-        self.stages: dict[StageName, SupervisedStage] = {
+        self._stages: dict[StageName, SupervisedStage] = {
             name: SupervisedStage(
                 name, setup, self._links, new_policy(), listener, on_line, partial(job_at_death, name), name in standby
             )
@@ -58,26 +58,34 @@ class Supervisor:
             self._loop.call_soon_threadsafe(self._received, link, message)
 
     def _received(self, link: LinkId, message: Incoming | FromStage) -> None:
-        for stage in self.stages.values():
+        for stage in self._stages.values():
             if stage.stage == link[0]:
                 stage.received(link[1], message)
 
+    @property
+    def ports(self) -> Mapping[StageName, StagePort]:
+        return self._stages
+
     async def start(self) -> None:
         """Start every stage and wait until each is ready. Raises StartFailed if one has no usable engine."""
-        for stage in self.stages.values():
+        for stage in self._stages.values():
             stage.start()
-        for name in self.stages:
+        for name in self._stages:
             await self._ready(name)
 
     async def start_one(self, name: StageName) -> None:
         """Start this stage and wait until it is ready. Raises StartFailed."""
-        self.stages[name].start()
+        self._stages[name].start()
         await self._ready(name)
+
+    def choose_again(self, name: StageName, why: str) -> None:
+        """Have `auto` choose that stage's engine anew; what works goes on until the new one is loaded."""
+        self._stages[name].choose_again(why)
 
     async def _ready(self, name: StageName) -> None:
         if self._checking is None:
             self._checking = asyncio.create_task(self._check())
-        stage = self.stages[name]
+        stage = self._stages[name]
         await stage.decided.wait()
         if stage.unusable is not None:
             raise StartFailed(stage.unusable)
@@ -88,7 +96,7 @@ class Supervisor:
             await asyncio.sleep(CHECK_EVERY_S)
             now = time.monotonic()
             slept_s, last = now - last - CHECK_EVERY_S, now
-            for stage in self.stages.values():
+            for stage in self._stages.values():
                 try:
                     if slept_s > ASLEEP_S:
                         stage.pardon(slept_s)
@@ -100,5 +108,5 @@ class Supervisor:
         """Every process is gone when this returns, but one that can't be killed. Takes as long as a stage's stop."""
         if self._checking is not None:
             self._checking.cancel()
-        await asyncio.gather(*(stage.stop() for stage in self.stages.values()))
+        await asyncio.gather(*(stage.stop() for stage in self._stages.values()))
         self._links.stop()

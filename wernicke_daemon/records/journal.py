@@ -81,17 +81,17 @@ class Journal:
         self._directory = directory
         self._lock_file = directory / "lock"
         self._max_mib = max_mib
-        self._guard = threading.Condition()
-        self._news: dict[str, _News] = {}
-        self._waiting = 0
-        self._due: dict[str, int | None] = {}
-        self._failed: set[str] = set()
-        self._retry_at = time.monotonic() + RETRY_EVERY_S
+        self._guard = threading.Condition()  # of all that both threads use: `_news` to `_closing`
+        self._news: dict[str, _News] = {}  # by session: handed over, and not yet taken by the writer
+        self._waiting = 0  # bytes of audio in it
+        self._due: dict[str, int | None] = {}  # by session that is journalled: its next sample; None for any
+        self._failed: set[str] = set()  # sessions whose audio the disk does not take at present
+        self._retry_at = time.monotonic() + RETRY_EVERY_S  # when the disk is tried again
         self._closing = False
         # From here on the writer's own.
-        self._held: IO[bytes] | None = None
-        self._leftovers: list[Leftover] = []
-        self._files: dict[str, SessionFiles] = {}
+        self._held: IO[bytes] | None = None  # the lock file while this journal has it
+        self._leftovers: list[Leftover] = []  # of dead daemons, as found at the start
+        self._files: dict[str, SessionFiles] = {}  # by session that has a directory here, left ones included
         try:
             self._take_over()
         except OSError as error:
@@ -233,20 +233,20 @@ class Journal:
                 files.close()
 
     def _update(self, session_id: str, files: SessionFiles, news: _News) -> None:
-        """For a session that failed, what was released is only noted. `_try_again` writes it, and so before any audio
-        after the hole: or that would be recovered with numbers that are given."""
+        """For a session that failed, what was released is only noted. `_try_again` writes it before any audio after the
+        hole is: or that would be recovered with sequences that other results have."""
         if news.released:
             files.note(news.released)
         if session_id in self._failed:
             return
         if news.meta is not None:
             self._create(files)
-        files.settle()  # first: audio after a hole would else be recovered with numbers that are given
+        files.settle()  # before the audio, for the same reason
         if news.audio:
             data = b"".join(news.audio)
             self._check_bound(len(data))
             files.append(news.start, data)
-        files.settle()
+        files.settle()  # again: what is final now can be deleted
 
     def _create(self, files: SessionFiles) -> None:
         if self._held is None:
@@ -289,7 +289,8 @@ class Journal:
         _log.info("journal_recovered")
 
     def _try_disk(self) -> None:
-        """Also with nobody connected. A whole file, as a nearly full disk takes a little for ever."""
+        """Raises OSError where the disk does not take audio yet. It is tried with a whole file, also while no session
+        brings audio: a disk that is nearly full goes on taking small files."""
         if self._held is None:
             self._take_over()
         elif not self._lock_file.exists():  # somebody deleted the directory

@@ -207,7 +207,8 @@ class SessionFiles:
         )
 
     def _delete_final(self) -> None:
-        """Only what the state on disk says is: audio whose numbers nobody knows would become results twice."""
+        """Files that are final by the state on disk. By what is only noted it would be too early: after a crash that
+        state has an old sequence, and what is recovered would get those that other results have."""
         for start in [start for start in self._sizes if start + FILE_SAMPLES <= self._state.floor]:
             if len(self._sizes) == 1:
                 self.close()  # open still, where what came after it was not kept
@@ -225,7 +226,7 @@ class SessionFiles:
         self._state = state
 
     def remove(self) -> None:
-        """Renamed first: a directory that is half deleted must never be taken for one to recover."""
+        """Renamed before it is deleted: a directory that is half deleted must not be taken for one to recover."""
         if self._file is not None:
             self._file.close()
         if not self._directory.exists():
@@ -262,7 +263,7 @@ def leftovers(directory: Path) -> Iterator[Leftover]:
 
 
 def _is_ours(directory: Path) -> bool:
-    """Where data_dir is somebody's home, `journal` may be their diary."""
+    """Whether a journal may have written all of it. A `journal` in the data directory may also be somebody's own."""
     return all(file.suffix == _SUFFIX or file.name.startswith(_STATE) for file in directory.iterdir())
 
 

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 
@@ -33,8 +33,6 @@ from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import ServerMessage
 
 _log = structlog.get_logger()
-
-T = TypeVar("T")
 
 RETRY_EVERY_S = 5.0
 DAY_S = 86_400.0
@@ -76,12 +74,6 @@ class ResultStore(Protocol):
         delivered: called once it is safe, or can't be made so; for several in the order in which they were given.
         """
 
-    def last_sequence(self, session_id: str) -> int:
-        """Of what is on disk; 0 where there is nothing. Reads the disk."""
-
-    def results_after(self, session_id: str, sequence: int) -> list[dict[str, Any]]:
-        """What is on disk with a higher sequence, in order, as messages of the protocol. Reads the disk."""
-
     def purge(self, now: float) -> None:
         """Forget what is over its retention. now: seconds since 1970."""
 
@@ -107,12 +99,6 @@ class NoStore:
     def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
         delivered()
 
-    def last_sequence(self, session_id: str) -> int:
-        return 0
-
-    def results_after(self, session_id: str, sequence: int) -> list[dict[str, Any]]:
-        return []
-
     def purge(self, now: float) -> None:
         pass
 
@@ -136,10 +122,10 @@ class Store:
         self.problem: str | None = None
         self._path = path
         self._retention_s = retention_days * DAY_S
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._unwritten: deque[_Write] = deque()
-        self._given_up = 0
-        self._database: sqlite3.Connection | None = None
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # for the writer; None: write that, and end
+        self._unwritten: deque[_Write] = deque()  # what the writer took and the disk did not; oldest first
+        self._given_up = 0  # results that were too many to hold in this outage
+        self._database: sqlite3.Connection | None = None  # the writer's; None where it can't be opened
         self._loop: asyncio.AbstractEventLoop
         self._purging: asyncio.TimerHandle
         self._writer = threading.Thread(target=self._run, name="store", daemon=True)
@@ -215,22 +201,6 @@ class Store:
         await asyncio.to_thread(self._writer.join, CLOSE_TIMEOUT_S)
         if lost := self._given_up + _results(self._unwritten):
             _log.error("results_lost", results=lost)
-
-    # --- what is there ---
-
-    def last_sequence(self, session_id: str) -> int:
-        return self._read(lambda database: transcript_file.last_sequence(database, session_id), 0)
-
-    def results_after(self, session_id: str, sequence: int) -> list[dict[str, Any]]:
-        return self._read(lambda database: transcript_file.results(database, session_id, sequence), [])
-
-    def _read(self, query: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-        try:
-            with transcript_file.reading(self._path) as database:
-                return query(database)
-        except transcript_file.NoTranscript as error:
-            _log.error("store_unreadable", reason=str(error))
-            return nothing
 
     # --- the writer's thread ---
 

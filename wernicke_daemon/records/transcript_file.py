@@ -173,9 +173,3 @@ def results(database: sqlite3.Connection, session: str, after: int = 0) -> list[
         "SELECT message FROM result WHERE session = ? AND sequence > ? ORDER BY sequence", (session, after)
     )
     return [msgspec.json.decode(message, type=dict[str, Any]) for (message,) in rows]
-
-
-def last_sequence(database: sqlite3.Connection, session: str) -> int:
-    """0 where there is none."""
-    (last,) = database.execute("SELECT coalesce(max(sequence), 0) FROM result WHERE session = ?", (session,)).fetchone()
-    return int(last)

@@ -1,7 +1,11 @@
-"""What a session's client is sent while there is one: of each kind of message what it asked for. Time is passed in."""
+"""What a session's client is sent while there is one, of what it asked for; and sent again when it comes back.
+
+Times are passed in.
+"""
 
 from collections.abc import Callable
 
+from wernicke_daemon.sessions.history import History
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import AudioReceived, ServerMessage
@@ -12,10 +16,11 @@ Send = Callable[[ServerMessage], None]
 
 
 class Delivery:
-    """events: kinds of messages that the client asked for."""
+    """events: kinds of messages that the client asked for. history: what became of its utterances so far."""
 
     def __init__(self, events: frozenset[str]) -> None:
         self.events = events
+        self.history = History()
         self._send: Send | None = None  # to the connection that is attached, None without one
         self._acks = True  # False until a client that came back has been told where its audio goes on
         self._acked = AudioReceived(0, 0)  # as last acknowledged
@@ -44,7 +49,17 @@ class Delivery:
             self.send(message)
 
     def outcome(self, message: Outcome | protocol.Gap) -> None:
-        """What became of an utterance, or audio that was lost, which every client is told in some way."""
+        """What became of an utterance, or audio that was lost. It is kept for a client that comes back."""
+        self.history.add(message)
+        self._tell_outcome(message)
+
+    def replay(self, after: int) -> None:
+        """Send again what came after the last result that a client had, 0 for none, in order."""
+        for message in self.history.after(after):
+            self._tell_outcome(message)
+
+    def _tell_outcome(self, message: Outcome | protocol.Gap) -> None:
+        """Every client is told of a gap in some way."""
         if isinstance(message, protocol.Suppressed):
             self.tell("suppressed", message)
         elif isinstance(message, protocol.Gap):

@@ -26,6 +26,6 @@ class UntoldGap:
         self._range, self._told_at = None, now
         return Gap(start / SAMPLE_RATE, end / SAMPLE_RATE, "INTERNAL_ERROR")
 
-    def due(self, now: float) -> bool:
-        """Whether the last one was told long enough ago."""
-        return now - self._told_at >= GAP_EVERY_S
+    def take_due(self, now: float) -> Gap | None:
+        """The same, once the last one was told long enough ago."""
+        return self.take(now) if now - self._told_at >= GAP_EVERY_S else None

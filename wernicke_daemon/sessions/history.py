@@ -1,6 +1,6 @@
 """What a session keeps of its results in memory, to send it again to a client that lost its line and came back. Pure.
 
-`Session.replay` sends it; `Sessions.find` says which session a client may come back to. Nothing is read from disk.
+`Delivery.replay` sends it; `SessionRegistry.find` says which session a client may come back to. No disk is read.
 """
 
 from collections import deque

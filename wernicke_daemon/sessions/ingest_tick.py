@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 FAILED = "This session can't be served any more; the daemon's log says why. Connect again to go on."
 
 
-class IngestFeed:
+class IngestTick:
     """examine: gives a job to the ingest stage and calls back with its result, None where there is none to be had."""
 
     def __init__(

@@ -20,6 +20,7 @@ from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.options import StartingPoint
 from wernicke_daemon.sessions.rate_watch import RateWatch
 from wernicke_daemon.wire.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
+from wernicke_daemon.wire.protocol import AudioReceived
 
 _log = structlog.get_logger()
 
@@ -147,6 +148,11 @@ class Intake:
         if self._start.wall is None:
             return self._clock.wall()
         return self._start.wall + (self.ring.written - self._start.sample) / SAMPLE_RATE
+
+    @property
+    def received(self) -> AudioReceived:
+        """How far audio came in, of what the client sent."""
+        return AudioReceived(self.decoder.bytes_received, self.decoder.samples_received)
 
     async def _wait_for_room(self) -> None:
         self.paused = True

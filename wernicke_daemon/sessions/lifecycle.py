@@ -25,7 +25,7 @@ class SessionState(Enum):
 
 
 class Lifecycle:
-    """state, and ended_by: the trigger that it ends or ended by, None while it is OPEN."""
+    """state. ended_by: the trigger that it ends or ended by, None while it is OPEN."""
 
     def __init__(self) -> None:
         self.state = SessionState.OPEN
@@ -35,6 +35,11 @@ class Lifecycle:
     def takes_audio(self) -> bool:
         """ENDING included: what came before its end may still wait for room."""
         return self.state in (SessionState.OPEN, SessionState.ENDING)
+
+    @property
+    def ended(self) -> Trigger | None:
+        """The trigger that it ended by; None while audio is taken in."""
+        return None if self.takes_audio else self.ended_by
 
     @property
     def is_over(self) -> bool:

@@ -42,16 +42,16 @@ COMMON_FORMATS = (
 
 
 class RateWatch:
-    """Measures one client's byte rate over unbroken runs of arrivals. Faster than declared is never remarked on.
+    """Measures one client's byte rate over unbroken runs of arrivals. Faster than declared is never warned of.
 
     The mean rate over a run must be a common format's. Chunks left out here and there lower it too, but then many of
     the others still come at the declared rate; so three quarters of the arrivals must have been slower than that.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
-        self._format = audio_format
+        self._format = audio_format  # as declared
         self._warned = False
-        self._last: float | None = None
+        self._last: float | None = None  # time of the last arrival
         self._begin_run()
 
     def arrived(self, nbytes: int, now: float) -> str | None:
@@ -73,9 +73,9 @@ class RateWatch:
         return self._sentence(likely) if likely else None
 
     def _begin_run(self) -> None:
-        self._bytes = 0
-        self._elapsed = 0.0
-        self._rates: list[float] = []
+        self._bytes = 0  # of the run's arrivals but the first
+        self._elapsed = 0.0  # seconds from its first arrival to its last
+        self._rates: list[float] = []  # bytes a second of each but the first
 
     def _count(self, nbytes: int, gap: float) -> None:
         """`nbytes` were captured during `gap`, the time since the arrival before; a pause begins a new run."""

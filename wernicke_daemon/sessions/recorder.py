@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from wernicke_daemon.observability import utterance_line
-from wernicke_daemon.observability.figures import Stats
+from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import Repeats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
@@ -26,11 +26,11 @@ IN_FULL = 5
 """Lines of one kind in a span (`repeats.SPAN_S`), of the kinds that need no more than to reach the port."""
 
 
-class Reporter:
+class Recorder:
     """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said."""
 
     def __init__(
-        self, stats: Stats, store: ResultStore, journal: Journal | None, log_text: bool, clock: Clock = SYSTEM_CLOCK
+        self, stats: Figures, store: ResultStore, journal: Journal | None, log_text: bool, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._stats = stats
         self._store = store

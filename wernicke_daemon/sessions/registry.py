@@ -18,9 +18,9 @@ from ipc.arena import Arena
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.records.journal_files import Leftover
 from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
-from wernicke_daemon.sessions.ingest_tick import IngestFeed
+from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.options import Options, StartingPoint
-from wernicke_daemon.sessions.recorder import Reporter
+from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.sessions.speculation import Workbench
 from wernicke_daemon.wire.protocol import ServerMessage
@@ -35,22 +35,22 @@ class _Window(NamedTuple):
     address: str
 
 
-class Sessions:
+class SessionRegistry:
     """Iterates over those that are not over yet. bench: who works on their utterances."""
 
     def __init__(
         self,
         config: Config,
         arena: Arena,
-        feed: IngestFeed,
+        ingest: IngestTick,
         bench: Workbench,
-        reporter: Reporter,
+        recorder: Recorder,
     ) -> None:
         self._config = config
-        self._arena = arena
-        self._feed = feed
+        self._arena = arena  # where each session gets its ring
+        self._ingest = ingest  # has the audio of each examined
         self._bench = bench
-        self._reporter = reporter
+        self._recorder = recorder  # the Records of each
         self._sessions: dict[str, Session] = {}  # that are not over, by id
         self._windows: dict[str, _Window] = {}  # of those that wait for their client, the longest-waiting first
         self._over: dict[str, Session] = {}  # that are over, and whose client may come back for results; oldest first
@@ -72,7 +72,7 @@ class Sessions:
         address."""
         session = self._make(secrets.token_hex(8), options, None)
         if session is not None:
-            self._reporter.began(session, peer)
+            self._recorder.began(session, peer)
         else:
             self._make_room()
         return session
@@ -94,7 +94,7 @@ class Sessions:
         while (session := self._make(leftover.session_id, options, start)) is None:
             self._freed.clear()
             await self._freed.wait()
-        self._reporter.taken_up(session, meta.wall_start or leftover.wall_start)
+        self._recorder.taken_up(session, meta.wall_start or leftover.wall_start)
         try:
             yield session
         finally:
@@ -105,9 +105,9 @@ class Sessions:
         if ring is None:
             return None
         lines = self._config.correction.context_lines
-        session = Session(session_id, ring, options, lines, self._bench, self._reporter, start)
+        session = Session(session_id, ring, options, lines, self._bench, self._recorder, start)
         self._sessions[session.id] = session
-        self._feed.add(session)
+        self._ingest.add(session)
         self._run(self._outlive(session))
         return session
 
@@ -117,7 +117,7 @@ class Sessions:
         presented = (resume_token or "").encode("utf-8", "surrogatepass")
         if session is None or not hmac.compare_digest(session.resume_token.encode(), presented):
             return None
-        return None if session.ended_by == "disconnect" else session
+        return None if session.life.ended_by == "disconnect" else session
 
     def came_back(self, session: Session) -> None:
         """It has its client again, or needs none any more."""
@@ -132,7 +132,7 @@ class Sessions:
         if window_s == 0.0:
             await session.end_utterance("disconnect")
             return
-        self._reporter.waits(session, window_s)
+        self._recorder.waits(session, window_s)
         loop = asyncio.get_running_loop()
         end = loop.call_later(window_s, lambda: self._run(self._give_up(session)))
         self._windows[session.id] = _Window(end, address)
@@ -154,12 +154,12 @@ class Sessions:
     async def _outlive(self, session: Session) -> None:
         """It waits for the end from the beginning, and so runs before whoever tells the client of it."""
         await session.done.wait()
-        self._feed.remove(session)
+        self._ingest.remove(session)
         del self._sessions[session.id]
         self.came_back(session)
         self._keep_results(session)
         self._arena.release(session.ring)
-        self._reporter.over(session)
+        self._recorder.over(session)
         self._freed.set()
         if not self._sessions:
             self._all_over.set()

@@ -3,42 +3,38 @@ every stage.
 
 Audio goes through the intake, is examined by the ingest stage, and is kept until its utterance needs it no more. A
 result is kept in the transcript store before it is sent. Each part has a module: which part of its life a session is in
-(`lifecycle.py`), audio in (`intake.py`), samples that are still needed (`leases.py`) or were lost (`gaps.py`), what its
-client is sent (`delivery.py`), and sent again when it comes back (`history.py`).
+(`lifecycle.py`), audio in (`intake.py`), utterances and the samples that are still needed for them (`cutting.py`), what
+they depend on (`utterances/context.py`), what its client is sent (`delivery.py`).
 """
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
 from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, OpenSpeech, Trigger
+from wernicke_daemon.observability.pages import SessionFigures
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
+from wernicke_daemon.sessions.cutting import Cutting
 from wernicke_daemon.sessions.delivery import Delivery, Send
-from wernicke_daemon.sessions.gaps import UntoldGap
-from wernicke_daemon.sessions.history import History
 from wernicke_daemon.sessions.intake import Intake
-from wernicke_daemon.sessions.leases import Leases
 from wernicke_daemon.sessions.lifecycle import Lifecycle, SessionState
 from wernicke_daemon.sessions.options import Options, StartingPoint
-from wernicke_daemon.sessions.sample_account import SampleAccount
 from wernicke_daemon.sessions.speculation import Speculation, Workbench
 from wernicke_daemon.utterances import results
-from wernicke_daemon.utterances.caption import Caption
+from wernicke_daemon.utterances.caption import Shown
 from wernicke_daemon.utterances.context import Context, Remembered
 from wernicke_daemon.utterances.ordering import InOrder
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.results import Outcome
-from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
+from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
-from wernicke_daemon.wire.protocol import PartialStage, ServerMessage
+from wernicke_daemon.wire.protocol import ServerMessage
 
 _log = structlog.get_logger()
 
@@ -82,21 +78,17 @@ class Session:
         self.ring = ring
         self.done = asyncio.Event()  # set when it is over
         self.audio_lock = asyncio.Lock()  # held while audio is taken in, which waits while the ring is full
-        self._life = Lifecycle()
+        self.life = Lifecycle()  # which part of it the session is in
         self._clock = clock
         self._bench = bench
         self._records = records
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
-        self._leases = Leases(start.sample)  # which samples are still needed
-        self._account = SampleAccount(start.sample)  # what became of its samples
-        self._gap = UntoldGap()  # lost audio that its client was not told of
-        self._delivery = Delivery(options.events)  # what its client is sent
-        self._history = History()  # what is sent again to a client that comes back
-        self._next_sequence = start.sequence  # of its next utterance
-        self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
-        self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
-        self._captions: dict[int, Utterance] = {}  # by sequence: those that a client is shown and has no final of
         self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
+        self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
+        self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
+        self._captioned: dict[int, Utterance] = {}  # by sequence: those whose client is shown what is known of them
+        self._delivery = Delivery(options.events)  # what its client is sent
+        self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
 
     # --- its client ---
 
@@ -107,8 +99,7 @@ class Session:
 
     def replay(self, after: int) -> None:
         """Send again what came after the last result that a client had, in order."""
-        for message in self._history.after(after):
-            self._delivery.outcome(message)
+        self._delivery.replay(after)
 
     async def go_on(self) -> None:
         """Tell a client that came back where its audio goes on. What the connection before was still taking in is in
@@ -123,8 +114,8 @@ class Session:
 
     def abandon(self) -> None:
         """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
-        self._tell_gap()
-        self._life.abandon()
+        self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
+        self.life.abandon()
         self.done.set()
         self._intake.close()
 
@@ -139,18 +130,9 @@ class Session:
     # --- what is known of it ---
 
     @property
-    def state(self) -> SessionState:
-        return self._life.state
-
-    @property
-    def ended_by(self) -> Trigger | None:
-        """The trigger that it ends or ended by; None while it is open."""
-        return self._life.ended_by
-
-    @property
     def ended(self) -> Trigger | None:
         """The trigger that it ended by; None while audio is taken in."""
-        return None if self._life.takes_audio else self._life.ended_by
+        return self.life.ended
 
     @property
     def remembered(self) -> Remembered:
@@ -160,7 +142,7 @@ class Session:
     @property
     def abandoned(self) -> bool:
         """It is over although results are missing."""
-        return self.state is SessionState.ABANDONED
+        return self.life.state is SessionState.ABANDONED
 
     @property
     def may_be_resumed(self) -> bool:
@@ -178,19 +160,18 @@ class Session:
 
     def received(self) -> protocol.AudioReceived:
         """How far audio came in; a client that comes back goes on there."""
-        decoder = self._intake.decoder
-        return protocol.AudioReceived(decoder.bytes_received, decoder.samples_received)
+        return self._intake.received
 
-    def summary(self) -> dict[str, Any]:
+    def figures(self) -> SessionFigures:
         """For /stats."""
-        return {
-            "session": self.id,
-            "attached": self.attached,
-            "received_s": round(self.ring.written / SAMPLE_RATE, 1),
-            "results": self._history.results,
-            "under_way": len(self._leases),
-            "paused": self.paused,
-        }
+        return SessionFigures(
+            session=self.id,
+            attached=self.attached,
+            received_s=round(self.ring.written / SAMPLE_RATE, 1),
+            results=self._delivery.history.results,
+            under_way=len(self._cutting.leases),
+            paused=self.paused,
+        )
 
     @property
     def wall_end(self) -> float:
@@ -199,7 +180,7 @@ class Session:
 
     def account(self) -> dict[str, float]:
         """What became of the audio of a session that is over, in seconds."""
-        return self._account.seconds(self.ring.written)
+        return self._cutting.account.seconds(self.ring.written)
 
     # --- audio in ---
 
@@ -217,11 +198,11 @@ class Session:
     async def end_utterance(self, trigger: Trigger) -> None:
         """End the open utterance after all that was received; but for `flush`, the session too."""
         if trigger != "flush":
-            self._life.ask_to_end(trigger)
+            self.life.ask_to_end(trigger)
         async with self.audio_lock:
             await self._intake.end(trigger)
             if trigger != "flush":
-                self._life.all_audio_is_in()
+                self.life.all_audio_is_in()
                 if self._intake.nothing_came:  # nothing to examine: it needs its ring no more
                     self._finish()
 
@@ -237,150 +218,109 @@ class Session:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`.
 
         now: seconds of its clock, monotonic."""
-        self._delivery.acknowledge(self.received(), now, last=not self._life.takes_audio)
-        self._tell_gap_in_time(now)
-        for utterance in self._captions.values():
+        self._delivery.acknowledge(self.received(), now, last=not self.life.takes_audio)
+        self._tell_gap(self._cutting.gap.take_due(now))
+        for utterance in self._captioned.values():
             self._show(utterance)
         return self._intake.take_news(now, listening=self.attached)
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
         """What an ingest job found; None where it can't be had: that audio becomes a gap."""
+        now = self._clock.monotonic()
         if outcome is None or outcome.stale:
-            self._lose(task)
+            self._intake.lost(task)
+            self._cutting.lose(task.audio.end)
+            self._follow(None, task.audio.end, now)
+            self._tell_gap(self._cutting.gap.take_due(now))
         else:
-            self._tell_gap()
+            self._tell_gap(self._cutting.gap.take(now))
             for boundary in self._intake.found(outcome):
-                self._begin(boundary)
-            self._leases.retain_from = outcome.retain_from
-            self._follow(outcome.open, outcome.examined_to)
+                self._begin(boundary, now)
+            self._cutting.leases.retain_from = outcome.retain_from
+            self._follow(outcome.open, outcome.examined_to, now)
             if outcome.dropped_samples:
                 self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
         self._free()
 
-    def _lose(self, task: IngestTask) -> None:
-        start, end = self._leases.retain_from, task.audio.end
-        self._account.gap(start, end)
-        self._gap.extend(start, end)
-        self._tell_gap_in_time(self._clock.monotonic())
-        self._intake.lost(task)
-        self._leases.retain_from = end
-        self._follow(None, end)
-
-    def _tell_gap_in_time(self, now: float) -> None:
-        if self._gap.due(now):
-            self._tell_gap()
-
-    def _tell_gap(self) -> None:
-        gap = self._gap.take(self._clock.monotonic())
-        if gap is not None:
-            _log.error("audio_lost", session=self.id, start_s=gap.start, end_s=gap.end)
-            self._history.add(gap)
-            self._delivery.outcome(gap)
-
-    def _begin(self, boundary: Boundary) -> None:
-        now = self._clock.monotonic()
+    def _begin(self, boundary: Boundary, now: float) -> None:
+        """Where it has been worked on in just this range, that counts now."""
         utterance, begun_early = self._speculation.end(boundary, now)
-        self._account.utterance(boundary.start, boundary.end)
-        self._leases.begin(utterance.sequence, boundary.start)
-        self._captions[utterance.sequence] = utterance
-        utterance.triggered = now
+        self._captioned[utterance.sequence] = utterance
+        self._cutting.begin(utterance)
         (self._bench.confirm if begun_early else self._bench.submit)(utterance, self)
 
-    def _utterance(self, boundary: Boundary, pieces: tuple[Piece, ...], like: Utterance | None) -> Utterance:
-        """like: what it takes the place of, None for a new one."""
-        sequence = like.sequence if like else self._take_sequence()
-        said_s = (self.ring.written - boundary.start) / SAMPLE_RATE
-        return Utterance(
-            session=self.id,
-            sequence=sequence,
-            buffer_id=like.buffer_id if like else _buffer_id(sequence, self._clock.wall()),
-            audio=self.ring.handle(boundary.start, boundary.end),
-            boundary=boundary,
-            language=self.options.language,
-            glossary=self.options.glossary,
-            wall_start=self._intake.time_of_day(boundary.start),
-            began=like.began if like else self._clock.monotonic() - said_s,
-            caption=like.caption if like else Caption(self.options.language),
-            pieces=pieces,
-            text_before=self._context.text_before(sequence),
-        )
+    def _utterance(self, boundary: Boundary, pieces: tuple[Piece, ...], named: Utterance | None) -> Utterance:
+        """named: what it takes the place of, None for a new one."""
+        if named is not None:
+            return self._cutting.in_place_of(named, boundary, pieces)
+        return self._cutting.utterance(boundary, pieces, self.options, self._intake.time_of_day(boundary.start))
 
-    def _take_sequence(self) -> int:
-        self._next_sequence += 1
-        return self._next_sequence - 1
-
-    def _follow(self, speech: OpenSpeech | None, heard_to: int) -> None:
+    def _follow(self, speech: OpenSpeech | None, heard_to: int, now: float) -> None:
         """Work on what is being said, and take back what turned out to be no utterance."""
-        shows = self.attached and "partial" in self.options.events
-        now = self._clock.monotonic()
-        dropped = self._speculation.follow(speech, heard_to, self.ring.written, shows, now)
-        opened = self._speculation.opened
-        if opened is not None:
-            self._captions[opened.named.sequence] = opened.named
+        dropped = self._speculation.follow(speech, heard_to, self.ring.written, self._shows, now)
+        if (named := self._speculation.named) is not None:
+            self._captioned[named.sequence] = named
         if dropped is not None:
-            self._leases.begin(dropped.sequence, self._leases.retain_from)
-            self.audio_released(dropped)
+            self._cutting.take_back(dropped)
             self.settled(dropped)
+
+    def _tell_gap(self, gap: protocol.Gap | None) -> None:
+        if gap is not None:
+            _log.error("audio_lost", session=self.id, start_s=gap.start, end_s=gap.end)
+            self._delivery.outcome(gap)
 
     def _free(self) -> None:
         """Give up what nobody needs any more; is the session over?"""
         if self.done.is_set():
             return
-        self._intake.free(self._leases.ring_floor())
-        opened = self._speculation.opened
-        to_come = self._next_sequence if opened is None else opened.named.sequence
-        next_sequence = self._leases.first_not_final(to_come)
-        self._records.final_before(self, self._leases.final_before(), next_sequence)
-        if self.state is SessionState.ENDED and self._intake.settled and not len(self._leases):
-            self._tell_gap()
+        self._intake.free(self._cutting.leases.ring_floor())
+        self._records.final_before(self, *self._cutting.first_not_final(self._speculation.named))
+        if self.life.state is SessionState.ENDED and self._intake.settled and not len(self._cutting.leases):
+            self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
             self._finish()
 
     def _finish(self) -> None:
-        self._life.every_result_is_kept()
+        self.life.every_result_is_kept()
         self.done.set()
 
     # --- results: the dispatcher's Owner ---
 
     def heard(self, piece: Piece) -> None:
-        opened = self._speculation.heard(piece, self._clock.monotonic())
-        if opened is not None:
-            self._show(opened.named)
+        utterance = self._speculation.heard(piece, self._clock.monotonic())
+        if utterance is not None:
+            self._show(utterance)
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         if utterance.certain:
-            self._context.recognised(utterance.sequence, results.recognised_text(utterance))
-        utterance.context = self._context.texts_before(utterance.sequence)
+            self._context.said.add(utterance.sequence, results.recognised_text(utterance))
         if not shed:
-            self._caption(utterance, results.recognition_stage(utterance), results.recognised_lines(utterance), [])
+            self._caption(utterance, results.recognised(utterance, self.options.words))
 
     def improved(self, utterance: Utterance, shed: bool) -> None:
         if not shed:
-            stage: PartialStage = "corrected" if utterance.correction is not None else "diarized"
-            named = self._finals.next == utterance.sequence  # else voices before it have no names yet
-            names = self._context.preview_names(utterance) if named else []
-            self._caption(utterance, stage, utterance.lines, names)
+            in_turn = self._finals.next == utterance.sequence  # else voices before it have no names yet
+            names = self._context.preview_names(utterance) if in_turn else []
+            self._caption(utterance, results.improved(utterance, names, self.options.words))
 
-    def _caption(
-        self, utterance: Utterance, stage: PartialStage, lines: Sequence[SpokenLine], names: Sequence[str | None]
-    ) -> None:
+    def _caption(self, utterance: Utterance, known: Shown) -> None:
         assert utterance.asr is not None
-        parts = results.segments(lines, results.corrected_texts(utterance, len(lines)), names, self.options.words)
-        if utterance.caption.recognised(stage, parts, utterance.asr.language, utterance.start_s, utterance.end_s):
+        if utterance.caption.recognised(known, utterance.asr.language):
             self._speculation.shown_up_to(utterance)
         self._show(utterance)
 
+    @property
+    def _shows(self) -> bool:
+        """There is a client that wants to see text before it is final."""
+        return self.attached and "partial" in self.options.events
+
     def _show(self, utterance: Utterance) -> None:
-        """The newest state of its text, where there is one to show and somebody to see it."""
-        if not (self.attached and "partial" in self.options.events):
-            return
-        shown = utterance.caption.take(self._clock.monotonic())
-        if shown is not None:
-            heard = self._intake.time_of_day(round(shown.end * SAMPLE_RATE))
-            latency_ms = round((self._clock.wall() - heard) * 1000)
-            self.send(results.partial(utterance, shown, max(0, latency_ms)))
+        """The newest state of its text, if it is time and there is one."""
+        if self._shows and (shown := utterance.caption.take(self._clock.monotonic())) is not None:
+            heard_at = self._intake.time_of_day(round(shown.end * SAMPLE_RATE))
+            self.send(results.partial(utterance, shown, latency_s=self._clock.wall() - heard_at))
 
     def audio_released(self, utterance: Utterance) -> None:
-        self._leases.release_audio(utterance.sequence)
+        self._cutting.leases.release_audio(utterance.sequence)
         self._free()
 
     def settled(self, utterance: Utterance) -> None:
@@ -401,18 +341,12 @@ class Session:
         if isinstance(message, protocol.Suppressed):
             utterance.caption.withdraw()
             self._show(utterance)
-        del self._captions[utterance.sequence]
+        del self._captioned[utterance.sequence]
         self._records.outcome(self, utterance, message)
 
     def kept(self, utterance: Utterance, message: Outcome) -> None:
         """The result is on disk (or nobody wants it there), so it may be sent."""
-        self._history.add(message)
         self._delivery.outcome(message)
-        self._leases.release_result(utterance.sequence)
+        self._cutting.leases.release_result(utterance.sequence)
         self._context.kept(utterance.sequence)
         self._free()
-
-
-def _buffer_id(sequence: int, wall: float) -> str:
-    """wall: seconds since 1970."""
-    return f"buff_{datetime.fromtimestamp(wall, UTC):%Y%m%d_%H%M%S}_{sequence:03d}"

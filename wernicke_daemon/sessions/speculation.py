@@ -151,7 +151,12 @@ class Speculation:
             self._pace.begin(now)
             self._bench.listen(opened.live, opened.named, self._owner)
 
-    def heard(self, piece: Piece, now: float) -> Opened | None:
+    @property
+    def named(self) -> Utterance | None:
+        """What is being said, as it would be if nothing more were."""
+        return self.opened.named if self.opened else None
+
+    def heard(self, piece: Piece, now: float) -> Utterance | None:
         """A live pass is over. The utterance whose caption it has changed, None where it comes too late."""
         self._pace.end(now)
         opened = self.opened
@@ -168,7 +173,7 @@ class Speculation:
         if audio.seconds >= FREEZE_LIVE * self._bench.live_s:
             caption.freeze()
             opened.passes.shown_to = audio.end
-        return opened
+        return opened.named
 
     def shown_up_to(self, utterance: Utterance) -> None:
         """The text of an early utterance is shown: live passes begin after it."""

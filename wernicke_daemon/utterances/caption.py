@@ -7,6 +7,7 @@ them. What was shown as stable stays as it is until the final, even where a late
 """
 
 import msgspec
+from msgspec.structs import replace
 from rapidfuzz.distance import Levenshtein
 
 from wernicke_daemon.utterances.joining import joined
@@ -60,18 +61,15 @@ class Caption:
             self._stable = max(self._stable, whole[: len(self._join(self._settled, text[:agreed]))], key=len)
         self._now = Shown("live", whole, len(self._stable), (), start, end)
 
-    def recognised(
-        self, stage: PartialStage, segments: tuple[SegmentOut, ...], language: str, start: float, end: float
-    ) -> bool:
-        """All from the utterance's beginning to `end` has been recognised. False where more than that has been heard
-        live already: its text stays, and recognition of the next phrases will replace it."""
-        if end + LIVE_TAIL_S < self._live_end:
+    def recognised(self, known: Shown, language: str) -> bool:
+        """All from the utterance's beginning to the end of `known` has been recognised. False where more than that has
+        been heard live already: its text stays, and recognition of the next phrases will replace it."""
+        if known.end + LIVE_TAIL_S < self._live_end:
             return False
         self.language = language
-        text = joined((segment.text for segment in segments), language)
         self._live = ""
-        self._settled = self._stable = self._whole(text)
-        self._now = Shown(stage, self._settled, len(self._settled), segments, start, end)
+        self._settled = self._stable = self._whole(known.text)
+        self._now = replace(known, text=self._settled, stable_chars=len(self._settled))
         return True
 
     def freeze(self) -> None:

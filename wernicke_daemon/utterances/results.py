@@ -47,14 +47,14 @@ def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: f
     """names: the session-wide name of each local voice. words: whether the client wants word times. now: seconds of
     the clock that `triggered` is of."""
     assert utterance.asr is not None
-    parts = segments(utterance.lines, corrected_texts(utterance, len(utterance.lines)), names, words)
+    segments = _segments(utterance, names, words)
     return Final(
         session_id=utterance.session,
         buffer_id=utterance.buffer_id,
         sequence=utterance.sequence,
         revision=max(_revision(utterance), utterance.caption.revision + 1),
-        text=joined([segment.text for segment in parts], utterance.asr.language),
-        segments=list(parts),
+        text=joined([segment.text for segment in segments], utterance.asr.language),
+        segments=segments,
         timestamp_range=_range(utterance),
         wall_start=utc_text(utterance.wall_start),
         language=utterance.asr.language,
@@ -67,8 +67,28 @@ def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: f
     )
 
 
-def partial(utterance: Utterance, shown: Shown, latency_ms: int) -> Partial:
-    """shown: the newest state of its caption. latency_ms: since the end of the audio that it is of was received."""
+def recognised(utterance: Utterance, words: bool) -> Shown:
+    """What can be shown once it is recognised: before anybody is named, and anything corrected. words: see `final`."""
+    assert utterance.asr is not None
+    lines = [SpokenLine(segment, (None,) * len(segment.words), None) for segment in utterance.asr.segments]
+    stage: PartialStage = "asr" if utterance.asr.alignment in RECOGNISERS_OWN else "aligned"
+    return _shown(utterance, stage, [_segment(line, None, (), words) for line in lines])
+
+
+def improved(utterance: Utterance, names: Sequence[str | None], words: bool) -> Shown:
+    """What can be shown once it has its speakers, or its corrections. names, words: see `final`."""
+    stage: PartialStage = "diarized" if utterance.correction is None else "corrected"
+    return _shown(utterance, stage, _segments(utterance, names, words))
+
+
+def _shown(utterance: Utterance, stage: PartialStage, segments: Sequence[SegmentOut]) -> Shown:
+    assert utterance.asr is not None
+    text = joined([segment.text for segment in segments], utterance.asr.language)
+    return Shown(stage, text, len(text), tuple(segments), utterance.start_s, utterance.end_s)
+
+
+def partial(utterance: Utterance, shown: Shown, latency_s: float) -> Partial:
+    """shown: the newest state of its caption. latency_s: since the end of the audio that it is of was received."""
     return Partial(
         session_id=utterance.session,
         buffer_id=utterance.buffer_id,
@@ -79,27 +99,8 @@ def partial(utterance: Utterance, shown: Shown, latency_ms: int) -> Partial:
         stable_chars=shown.stable_chars,
         segments=list(shown.segments),
         timestamp_range=TimestampRange(round(shown.start, 3), round(shown.end, 3)),
-        latency_ms=latency_ms,
+        latency_ms=max(0, round(latency_s * 1000)),
     )
-
-
-def recognition_stage(utterance: Utterance) -> PartialStage:
-    """Whether the words of the recognised text are timed by a model of its own."""
-    assert utterance.asr is not None
-    return "asr" if utterance.asr.alignment in RECOGNISERS_OWN else "aligned"
-
-
-def recognised_lines(utterance: Utterance) -> tuple[SpokenLine, ...]:
-    """The recognised text before anybody is named."""
-    assert utterance.asr is not None
-    return tuple(SpokenLine(segment, (None,) * len(segment.words), None) for segment in utterance.asr.segments)
-
-
-def segments(
-    lines: Sequence[SpokenLine], corrected: Sequence[str | None], names: Sequence[str | None], words: bool
-) -> tuple[SegmentOut, ...]:
-    """corrected: a text for each line, None where it stands as it was recognised."""
-    return tuple(_segment(line, text, names, words) for line, text in zip(lines, corrected, strict=True))
 
 
 def recognised_text(utterance: Utterance) -> str:
@@ -124,9 +125,10 @@ def _revision(utterance: Utterance) -> int:
     return 1 + (utterance.diarization is not None) + (utterance.correction is not None)
 
 
-def corrected_texts(utterance: Utterance, lines: int) -> Sequence[str | None]:
-    """For each of its lines, None where it stands as it was recognised."""
-    return [None] * lines if utterance.correction is None else utterance.correction.texts
+def _segments(utterance: Utterance, names: Sequence[str | None], words: bool) -> list[SegmentOut]:
+    lines, correction = utterance.lines, utterance.correction
+    corrected = correction.texts if correction is not None else (None,) * len(lines)
+    return [_segment(line, text, names, words) for line, text in zip(lines, corrected, strict=True)]
 
 
 def _range(utterance: Utterance) -> TimestampRange:

@@ -15,6 +15,7 @@ from ipc.messages import (
 )
 from wernicke_daemon.utterances.caption import Caption
 from wernicke_daemon.utterances.pieces import Piece, StageTiming
+from wernicke_daemon.utterances.said import Said
 
 
 @dataclass(frozen=True)
@@ -28,54 +29,67 @@ class SpokenLine:
 
 @dataclass
 class Utterance:
-    """From its boundary to its final; one whose end is not certain yet as if that were its boundary."""
+    """Times that are not called otherwise are seconds of the front's monotonic clock.
 
-    session: str
-    sequence: int
-    buffer_id: str
-    audio: AudioHandle
-    boundary: Boundary
-    language: str
-    glossary: tuple[str, ...]
+    One whose end is not certain yet is as if nothing more were said."""
+
+    session: str  # its id
+    sequence: int  # its number in the session, from 1
+    buffer_id: str  # its name for the client
+    audio: AudioHandle  # where its samples are
+    boundary: Boundary  # where it was found, and why it ended there
+    language: str  # as the client said, "auto" for any
+    glossary: tuple[str, ...]  # words that it may contain
     wall_start: float  # seconds since 1970 of its first sample
-    began: float  # seconds of the front's monotonic clock at which that was received
+    began: float  # when that was received
     caption: Caption  # what its client has been shown of it
     pieces: tuple[Piece, ...]  # its audio, as it is recognised; in order
-    certain: bool = True  # its end is: what is there of it goes into the final
-    text_before: str = ""  # the last thing said before it that was recognised when it was begun, for the recogniser
-    context: tuple[str, ...] = ()  # what was said before it, oldest first, as of when its text was there: for the LLM
-    triggered: float = 0.0  # seconds of the front's monotonic clock at which its boundary was committed
+    said: Said = field(default_factory=Said)  # what else was said in its session
+    certain: bool = True  # its end is: what is found of it goes into its final
+    triggered: float = 0.0  # when the boundary was committed
     served_from: float = 0.0  # the service clock at that time
-    settled: float = 0.0  # seconds of the front's monotonic clock at which its result was complete
-    asr: AsrResult | None = None
+    asr: AsrResult | None = None  # what the stages found
     diarization: DiarizationResult | None = None
     correction: CorrectionResult | None = None
     correction_work: CorrectionWork | None = None  # what that is (to be) an answer to
-    lines: tuple[SpokenLine, ...] = ()  # once it is recognised and its speakers are there, or left out
+    lines: tuple[SpokenLine, ...] = ()  # recognition and diarization put together
     left_out: set[StageName] = field(default_factory=set)  # stages it goes without
     open_jobs: dict[StageName, int] = field(default_factory=dict)  # job ids; those of recognition are the pieces'
     audio_released: bool = False  # no stage will read its audio any more
+    early_ms: float = 0.0  # work that was done of it before its end was certain
     failure: str | None = None  # why there is no text, for the client
     failure_code: str = "TRANSCRIPTION_FAILED"
-    timings: dict[StageName, StageTiming] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    models: dict[StageName, str] = field(default_factory=dict)  # what ran in each stage when it was begun
+    settled: float = 0.0  # when all this was complete
+    timings: dict[StageName, StageTiming] = field(default_factory=dict)  # of the answers so far
+    warnings: list[str] = field(default_factory=list)  # codes of what is missing or doubtful
+    models: dict[StageName, str] = field(default_factory=dict)  # what ran in each stage when it was submitted
 
-    def warn(self, code: str) -> None:
-        if code not in self.warnings:
-            self.warnings.append(code)
+    @property
+    def texts_before(self) -> tuple[str, ...]:
+        """What was said just before and is recognised by now, oldest first: the context of its correction."""
+        return self.said.texts_before(self.sequence)
 
-    def leave_out(self, stage: StageName, code: str) -> None:
-        self.left_out.add(stage)
-        self.warn(code)
+    @property
+    def text_before(self) -> str:
+        """The last of it, "" for none: the context of its recognition."""
+        return self.said.text_before(self.sequence)
+
+    @property
+    def has_text(self) -> bool:
+        return self.asr is not None and any(segment.text for segment in self.asr.segments)
 
     def lacks(self, stage: Literal["diarization", "correction"]) -> bool:
         """Neither there, nor under way, nor left out."""
         return getattr(self, stage) is None and stage not in self.left_out and stage not in self.open_jobs
 
-    @property
-    def has_text(self) -> bool:
-        return self.asr is not None and any(segment.text for segment in self.asr.segments)
+    def leave_out(self, stage: StageName, code: str) -> None:
+        """It goes without that stage's part. code: the warning that says so."""
+        self.left_out.add(stage)
+        self.warn(code)
+
+    def warn(self, code: str) -> None:
+        if code not in self.warnings:
+            self.warnings.append(code)
 
     @property
     def start_s(self) -> float:

@@ -1,0 +1,190 @@
+"""What is known of the daemon: the pages /health and /stats, which engines run, and what results lack at present."""
+
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from ipc.messages import StageName
+from wernicke_daemon.dispatch.dispatcher import Dispatcher
+from wernicke_daemon.dispatch.stage_port import REQUIRED, StagePort, StageStatus
+from wernicke_daemon.hardware.watch import HardwareWatch
+from wernicke_daemon.observability.figures import Figures
+from wernicke_daemon.observability.pages import Health, StageFigures, StageHealth, Stats
+from wernicke_daemon.records.journal import Journal
+from wernicke_daemon.records.store import ResultStore
+from wernicke_daemon.sessions.registry import SessionRegistry
+from wernicke_daemon.wire import protocol
+
+SHED_IN_ORDER = ("partials", "correction", "diarization")
+"""What is left out, by the level of overload from 1 (see `Shedding`)."""
+
+
+class Clients(Protocol):
+    """The gateway, as far as it is told of. ready: whether sessions are taken."""
+
+    ready: bool
+
+    @property
+    def active(self) -> int:
+        """Clients that are connected to a session."""
+
+
+class Status:
+    """Asked by the gateway; told by the dispatcher which stages come and go and what is left out."""
+
+    def __init__(self, figures: Figures, store: ResultStore, journal: Journal | None, hardware: HardwareWatch) -> None:
+        # What is counted, since the start.
+        self._figures = figures
+        # What may be wrong with the disk; None where nothing is journalled.
+        self._store = store
+        self._journal = journal
+        # What the card and Ollama said last.
+        self._hardware = hardware
+        # What clients were told that results lack, by (stage or "partials", reason), until it is there again.
+        self._lacking: dict[tuple[str, str], protocol.Degraded] = {}
+        # Set by `connect`, before anything is asked or told: those who make these need this object first.
+        self._ports: Mapping[StageName, StagePort]
+        self._dispatcher: Dispatcher
+        self._sessions: SessionRegistry
+        self._clients: Clients
+
+    def connect(
+        self,
+        ports: Mapping[StageName, StagePort],
+        dispatcher: Dispatcher,
+        sessions: SessionRegistry,
+        clients: Clients,
+    ) -> None:
+        """The rest of what there is to know something of."""
+        self._ports = ports
+        self._dispatcher = dispatcher
+        self._sessions = sessions
+        self._clients = clients
+
+    # --- what results lack ---
+
+    def serving(self) -> None:
+        """Sessions are taken from now on: what does not run yet is lacking."""
+        for name, stage in self._stages().items():
+            self._note(name, protocol.DOWN, lacking=not stage.ready, waiting=0)
+
+    def stage_changed(self, stage: StageName, up: bool) -> None:
+        """It came up or went down."""
+        if self._clients.ready:
+            self._note(stage, protocol.DOWN, lacking=not up, waiting=self._dispatcher.depth(stage))
+
+    def shed_changed(self, level: int) -> None:
+        """So much is left out because results are behind."""
+        waiting = self._dispatcher.depth("asr")
+        for at, what in enumerate(SHED_IN_ORDER, 1):
+            self._note(what, protocol.OVERLOAD, lacking=level >= at, waiting=waiting)
+
+    def _note(self, what: str, reason: str, lacking: bool, waiting: int) -> None:
+        """Clients are told once when something begins to be lacking and once when it is back. Those who come between
+        get it from `lacking`."""
+        if lacking == ((what, reason) in self._lacking):
+            return
+        if lacking:
+            degraded = protocol.Degraded(what, reason, protocol.utc_text(time.time()), waiting)
+            self._lacking[what, reason] = degraded
+            self._sessions.broadcast("status", degraded)
+        else:
+            del self._lacking[what, reason]
+            self._sessions.broadcast("status", protocol.Restored(what, reason))
+
+    def lacking(self) -> list[protocol.Degraded]:
+        """What results lack at the moment, as clients were told when that began."""
+        return list(self._lacking.values())
+
+    # --- the stages ---
+
+    def _stages(self) -> dict[StageName, StageStatus]:
+        return {name: port.status() for name, port in self._ports.items()}
+
+    def engines(self) -> tuple[dict[str, str], list[str]]:
+        """Engine by stage with the reason it was chosen, and the stages that are down."""
+        stages = self._stages()
+        engines: dict[str, str] = {name: f"{s.engine} ({s.why})" for name, s in stages.items() if s.engine}
+        return engines, [name for name, s in stages.items() if not s.ready]
+
+    @property
+    def useful(self) -> bool:
+        """Whether what is said now is being recognised."""
+        stages = self._stages()
+        return self._clients.ready and all(stages[name].ready for name in REQUIRED)
+
+    # --- the pages ---
+
+    def health(self) -> Health:
+        """The page /health. Its HTTP status is 200 while the daemon is `useful`, else 503."""
+        stages = self._stages()
+        card = self._hardware.card
+        return Health(
+            status=self._in_a_word(stages),
+            stages={name: _health_of(stage) for name, stage in stages.items()},
+            active_connections=self._clients.active,
+            problems=self._problems(),
+            overload=self._dispatcher.shed_level,
+            gpu_available=card is not None,
+            vram_free=card["free_mib"] if card else None,
+        )
+
+    def _in_a_word(self, stages: Mapping[StageName, StageStatus]) -> str:
+        if not self._clients.ready:
+            return "starting"
+        if any(stages[name].failed for name in REQUIRED):
+            return "failed"
+        whole = all(stage.ready for stage in stages.values()) and not self._lacking
+        return "ok" if whole and not self._problems() else "degraded"
+
+    def _problems(self) -> list[str]:
+        """What is wrong with the disk or the language model's memory; serving goes on all the same."""
+        journal = self._journal.problem if self._journal else None
+        return [problem for problem in (self._store.problem, journal, *self._hardware.problems) if problem]
+
+    def stats(self) -> Stats:
+        """The page /stats."""
+        figures, stages = self._figures, self._stages()
+        return Stats(
+            active_sessions=self._clients.active,
+            total_transcriptions=figures.transcriptions,
+            suppressed=figures.suppressed,
+            undelivered=figures.undelivered,
+            dropped_s=round(figures.dropped_s, 2),
+            silence_s=round(figures.silence_s, 2),
+            lost_s=round(figures.lost_s, 2),
+            average_processing_time=figures.average_processing_s,
+            latency_ms=figures.latency_ms.percentiles(),
+            errors=dict(figures.errors),
+            warnings=dict(figures.warnings),
+            late_answers=self._dispatcher.late_answers,
+            sessions=[session.figures() for session in self._sessions],
+            stages={name: self._figures_of(name, stage) for name, stage in stages.items()},
+            gpu_stats=self._hardware.stats(stage.gpu for stage in stages.values() if stage.gpu),
+        )
+
+    def _figures_of(self, name: StageName, stage: StageStatus) -> StageFigures:
+        return StageFigures(
+            queue=self._dispatcher.depth(name),
+            epoch=stage.epoch,
+            restarts=stage.deaths,
+            why_down=stage.why_down,
+            state=stage.state.value,
+            pid=stage.pid,
+            spare_pid=stage.spare_pid,
+            rss_mb=round(stage.rss_mb, 1),
+            gpu_mib=stage.gpu_mib,
+            queued_ms=self._figures.queued_ms[name].percentiles(),
+            run_ms=self._figures.run_ms[name].percentiles(),
+        )
+
+
+def _health_of(stage: StageStatus) -> StageHealth:
+    return StageHealth(
+        state=stage.state.value,
+        pid=stage.pid,
+        restarts=stage.deaths,
+        why_down=stage.why_down,
+        engine=stage.engine,
+        doing=stage.doing,
+    )
