@@ -36,6 +36,7 @@ from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrWork, Boundary, CorrectionWork, DiarizationWork, IngestOutcome, IngestTask, StageName, Work
 from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
 from stages.testing.sleep import Sleep
+from tests.bench import OnlyFirmWork
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
@@ -109,7 +110,9 @@ class Source:
         self._submitted: dict[int, Utterance] = {}
         self._settled: list[Settled] = []
         lines = CorrectionSettings().context_lines
-        self._session = Session(secrets.token_hex(8), ring, Options(MONO_16K, "en"), lines, self._submit, recorder)
+        self._session = Session(
+            secrets.token_hex(8), ring, Options(MONO_16K, "en"), lines, OnlyFirmWork(self._submit), recorder
+        )
         self._session.attach(self._sent)
         recorder.began(self._session, "benchmark")
 

@@ -103,17 +103,17 @@ class House:
 
     # --- the StageListener ---
 
-    def stage_up(self, stage: StageName, engine: str) -> None:
+    def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
         self.load_s.append(time.monotonic() - self._started)
         self._ready.set()
 
-    def stage_down(self, stage: StageName, failed: bool) -> None:
+    def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         """Nobody asks."""
 
     def job_started(self, stage: StageName, job_id: int) -> None:
         """Nobody asks."""
 
-    def job_answered(self, stage: StageName, answer: Done | Failed) -> None:
+    def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None:
         self._answered.set()
 
 

@@ -65,6 +65,7 @@ def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = ())
         boundary=Boundary(sequence * 32_000, sequence * 32_000 + 16_000, "silence", 16_000, 16_000),
         language="en",
         glossary=("Broca",),
+        triggered=0.0,
         wall_start=0.0,
         caption=Caption("en"),
         began=0.0,

@@ -4,7 +4,8 @@ from ipc.audio_handle import AudioHandle
 from ipc.messages import Boundary, StageName
 from wernicke_daemon.observability.figures import WINDOW, Figures, Samples
 from wernicke_daemon.observability.pages import Percentiles
-from wernicke_daemon.utterances.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.pieces import StageTiming
+from wernicke_daemon.utterances.utterance import Utterance
 
 WORKING: tuple[StageName, ...] = ("asr", "diarization")
 
@@ -81,7 +82,7 @@ def test_warnings_are_counted_by_code() -> None:
 def test_stages_are_kept_apart() -> None:
     """A job counts for its own stage, waiting and work apart."""
     figures = Figures()
-    figures.job("asr", StageTiming(queued_ms=10.0, run_ms=300.0, attempts=1))
+    figures.job("asr", "firm", StageTiming(queued_ms=10.0, run_ms=300.0, attempts=1))
     assert figures.queued_ms["asr"].percentiles().p50 == 10.0
     assert figures.run_ms["asr"].percentiles().p50 == 300.0
     assert figures.run_ms["correction"].percentiles().count == 0

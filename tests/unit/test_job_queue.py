@@ -3,17 +3,16 @@
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from wernicke_daemon.dispatch.entries import JobRow
 
-from ipc.messages import CorrectionWork
-from wernicke_daemon.dispatch.job_queue import JobQueue
+from ipc.messages import CorrectionWork, IngestWork, JobKind
+from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
 
 WORK = CorrectionWork(("text",), "en")
 MAX_ATTEMPTS = 2
 
 
 def row(job_id: int, session: str = "a") -> JobRow:
-    return JobRow(job_id, "correction", session, WORK, limit_s=1.0, created=0.0)
+    return JobRow(job_id, session, WORK, limit_s=1.0, created=0.0)
 
 
 def queue_of(*rows: JobRow, credit: int = 1, max_attempts: int = MAX_ATTEMPTS) -> JobQueue:
@@ -23,8 +22,8 @@ def queue_of(*rows: JobRow, credit: int = 1, max_attempts: int = MAX_ATTEMPTS) -
     return queue
 
 
-def take(queue: JobQueue) -> list[int]:
-    return ids_of(queue.take())
+def take(queue: JobQueue, now: float = 0.0) -> list[int]:
+    return [each.job_id for each in queue.take(now)]
 
 
 def serve_all(queue: JobQueue) -> list[int]:
@@ -68,6 +67,12 @@ def test_no_more_than_credit_are_out() -> None:
     assert take(queue) == []
     queue.answered(1)
     assert take(queue) == [3]
+
+
+def test_sent_time_is_noted() -> None:
+    """A row knows when it was sent."""
+    queue = queue_of(row(1))
+    assert queue.take(12.5)[0].sent == 12.5
 
 
 def test_length_counts_what_is_not_answered() -> None:
@@ -186,11 +191,10 @@ def test_an_answer_that_overtakes_the_word_that_its_job_began_counts_once() -> N
     failed = queue.answered(1)
     assert failed is not None and failed.attempts == 1 and queue.retry(failed)
     assert take(queue) == [1]
-    queue.started(1)
+    assert queue.started(1) is None
     assert (failed.attempts, failed.running) == (1, False)
     assert queue.stage_died() == [] and take(queue) == [1]
-    queue.started(1)
-    assert failed.attempts == 2
+    assert queue.started(1) is failed and failed.attempts == 2
 
 
 def test_failures_and_deaths_are_attempts_alike() -> None:
@@ -300,7 +304,7 @@ class Jobs(RuleBasedStateMachine):
 
     @rule()
     def send(self) -> None:
-        for sent in self.queue.take():
+        for sent in self.queue.take(0.0):
             assert sent.job_id not in self.ended
             assert sent.job_id not in ids_of(self.stage)
             self.stage.append(sent)
@@ -375,3 +379,78 @@ TestJobs = Jobs.TestCase
 TestJobs.settings = settings(
     max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+# --- jobs that are not firm ---
+
+
+def not_firm(job_id: int, kind: JobKind, session: str = "s") -> JobRow:
+    return JobRow(job_id, session, WORK, 60.0, created=0.0, kind=kind)
+
+
+def test_firm_goes_before_early_and_early_before_live() -> None:
+    queue = JobQueue(credit=1, max_attempts=2)
+    for row in (not_firm(1, "live"), not_firm(2, "early"), not_firm(3, "firm")):
+        queue.add(row)
+    order = []
+    while len(queue):
+        [row] = queue.take(0.0)
+        order.append(row.job_id)
+        queue.answered(row.job_id)
+    assert order == [3, 2, 1]
+
+
+def test_no_more_than_one_that_is_not_firm_stands_before_a_firm_one() -> None:
+    """It is sent to an idle stage only, and nothing after it but what is firm."""
+    queue = JobQueue(credit=4, max_attempts=2)
+    queue.add(not_firm(1, "early", "a"))
+    queue.add(not_firm(2, "early", "b"))
+    assert [row.job_id for row in queue.take(0.0)] == [1]
+    assert queue.take(0.0) == []
+    queue.add(not_firm(3, "firm", "c"))
+    assert queue.firm_waits
+    assert [row.job_id for row in queue.take(0.0)] == [3]
+    assert not queue.firm_waits
+
+
+def test_what_becomes_firm_takes_its_turn_and_is_done_again() -> None:
+    queue = JobQueue(credit=1, max_attempts=2)
+    queue.add(not_firm(1, "early", "a"))
+    queue.add(not_firm(2, "early", "b"))
+    queue.take(0.0)
+    queue.make_firm(1)
+    queue.make_firm(2)
+    assert queue.stage_died() == []
+    assert [row.job_id for row in queue.take(0.0)] == [1]
+    queue.answered(1)
+    assert [row.job_id for row in queue.take(0.0)] == [2]
+
+
+def test_what_is_not_firm_is_given_up_with_its_stage_and_costs_the_others_nothing() -> None:
+    queue = JobQueue(credit=2, max_attempts=1)
+    queue.add(not_firm(1, "live"))
+    queue.take(0.0)
+    queue.started(1)
+    queue.add(not_firm(2, "firm"))
+    queue.take(0.0)
+    assert [row.job_id for row in queue.stage_died()] == [1]
+    [again] = queue.take(0.0)
+    assert (again.job_id, again.attempts) == (2, 0)
+
+
+def test_what_is_not_firm_is_not_tried_again() -> None:
+    queue = JobQueue(credit=1, max_attempts=2)
+    queue.add(not_firm(1, "early"))
+    queue.take(0.0)
+    row = queue.answered(1)
+    assert row is not None and not queue.retry(row)
+
+
+def test_what_waits_can_be_given_other_work() -> None:
+    queue = JobQueue(credit=1, max_attempts=2)
+    other = IngestWork(())
+    queue.add(not_firm(1, "live"))
+    assert queue.replace(1, other, 5.0)
+    [row] = queue.take(0.0)
+    assert (row.work, row.limit_s) == (other, 5.0)
+    assert not queue.replace(1, WORK, 5.0)

@@ -6,8 +6,9 @@ import pytest
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrResult, Boundary, CorrectionResult, DiarizationResult, Segment, Turn, Word
 from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.pieces import StageTiming
 from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
-from wernicke_daemon.utterances.utterance import StageTiming, Utterance
+from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire import protocol
 
 HELLO = Segment(0.1, 1.0, "hello there", (Word(0.1, 0.5, "hello", 0.91234), Word(0.5, 1.0, " there", 0.8)))
@@ -149,9 +150,13 @@ def test_blanks_between_segments_follow_the_script() -> None:
 def test_the_recognised_text_as_a_partial() -> None:
     """It goes out unnamed and uncorrected, with the same place and buffer as the final to come."""
     made = utterance(HELLO, BYE)
-    partial = results.recognised(made, True, 100.25)
+    assert made.caption.recognised(results.recognised(made, True), "en")
+    shown = made.caption.take(100.25)
+    assert shown is not None
+    partial = results.partial(made, shown, latency_s=0.25)
     final = results.final(made, [], True, 101.0)
-    assert (partial.stage, partial.revision, partial.latency_ms) == ("asr", 1, 250)
+    assert (partial.stage, partial.stable_chars, partial.latency_ms) == ("asr", len(partial.text), 250)
+    assert (partial.revision, final.revision) == (1, 2)
     assert (partial.buffer_id, partial.sequence) == (final.buffer_id, final.sequence)
     assert partial.timestamp_range == final.timestamp_range
     assert partial.text == "hello there bye"

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import VAD_WINDOW
 from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Trigger, Turn
+from tests.bench import OnlyFirmWork
+from wernicke_daemon.dispatch.dispatcher import Owner
 from wernicke_daemon.sessions import intake
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.delivery import ACK_EVERY_S
@@ -78,9 +80,11 @@ class House:
         ring = self.arena.acquire()
         assert ring is not None
         clock = Clock(monotonic=lambda: self.now, wall=lambda: 1e9 + self.now)
-        self.session = Session("s", ring, options, CONTEXT_LINES, self._submit, self.records, start, clock)
+        self.session = Session(
+            "s", ring, options, CONTEXT_LINES, OnlyFirmWork(self._submit), self.records, start, clock
+        )
 
-    def _submit(self, utterance: Utterance, owner: Session) -> None:
+    def _submit(self, utterance: Utterance, owner: Owner) -> None:
         assert owner is self.session
         self.submitted[utterance.sequence] = utterance
 

@@ -142,15 +142,15 @@ class Machine:
 
     # --- the StageListener ---
 
-    def stage_up(self, stage: StageName, engine: str) -> None:
+    def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
         self.up += 1
 
-    def stage_down(self, stage: StageName, failed: bool) -> None:
+    def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         self.down.append(failed)
 
     def job_started(self, stage: StageName, job_id: int) -> None: ...
 
-    def job_answered(self, stage: StageName, answer: Done | Failed) -> None: ...
+    def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None: ...
 
 
 @pytest.fixture

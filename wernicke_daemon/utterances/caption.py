@@ -39,7 +39,7 @@ class Shown(msgspec.Struct, frozen=True):
 class Caption:
     """language: of the text, as far as it is known."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str = "auto") -> None:
         self.language = language
         self._settled = ""  # text of the recognised phrases; begins with what is stable
         self._live = ""  # text of the open phrase by the last live pass

@@ -40,14 +40,14 @@ class Utterance:
     boundary: Boundary  # where it was found, and why it ended there
     language: str  # as the client said, "auto" for any
     glossary: tuple[str, ...]  # words that it may contain
+    triggered: float  # when the boundary was committed; what it was before that means nothing
     wall_start: float  # seconds since 1970 of its first sample
-    began: float  # when that was received
-    caption: Caption  # what its client has been shown of it
-    pieces: tuple[Piece, ...]  # its audio, as it is recognised; in order
+    began: float = 0.0  # when that was received
+    pieces: tuple[Piece, ...] = ()  # its audio, as it is recognised; in order. Where nothing is said, all at once
+    caption: Caption = field(default_factory=Caption)  # what its client has been shown of it
     said: Said = field(default_factory=Said)  # what else was said in its session
     certain: bool = True  # its end is: what is found of it goes into its final
-    triggered: float = 0.0  # when the boundary was committed
-    served_from: float = 0.0  # the service clock at that time
+    served_from: float = 0.0  # the service clock when it was triggered
     asr: AsrResult | None = None  # what the stages found
     diarization: DiarizationResult | None = None
     correction: CorrectionResult | None = None
@@ -73,6 +73,9 @@ class Utterance:
     def text_before(self) -> str:
         """The last of it, "" for none: the context of its recognition."""
         return self.said.text_before(self.sequence)
+
+    def __post_init__(self) -> None:
+        self.pieces = self.pieces or (Piece(self.audio, "firm"),)
 
     @property
     def has_text(self) -> bool:
