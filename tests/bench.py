@@ -17,6 +17,9 @@ class OnlyFirmWork:
     def __init__(self, submit: Callable[[Utterance, Owner], None]) -> None:
         self.submit = submit
 
+    def in_time(self, audio_s: float) -> bool:
+        raise AssertionError("there is no early work")
+
     def keeps(self, audio_s: float) -> bool:
         raise AssertionError("there is no early work")
 

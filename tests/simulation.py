@@ -251,6 +251,9 @@ class Simulation:
     def live_s(self) -> float:
         return self.dispatcher.pace.live_s
 
+    def in_time(self, audio_s: float) -> bool:
+        return self.dispatcher.pace.in_time(audio_s)
+
     def keeps(self, audio_s: float) -> bool:
         return self.dispatcher.pace.keeps(audio_s)
 

@@ -35,6 +35,11 @@ class Pace:
             return self._final == "phrases"
         return self._whole.seconds(audio_s + NEXT_PHRASE_S) > self._window_s
 
+    def in_time(self, audio_s: float) -> bool:
+        """Whether to begin with so much audio at a pause. A phrase that is kept is never done for nothing; work on the
+        whole, if speech goes on, would hold up what comes next where it takes longer than the window."""
+        return self.keeps(audio_s) or self._whole.seconds(audio_s) <= self._window_s
+
     @property
     def live_s(self) -> float:
         """How many seconds of audio a live pass may hold; 0 where the recogniser is too slow for any. One that began

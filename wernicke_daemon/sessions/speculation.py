@@ -34,6 +34,9 @@ class Workbench(Protocol):
     def live_s(self) -> float:
         """Seconds of audio that a live pass may hold."""
 
+    def in_time(self, audio_s: float) -> bool:
+        """Whether so much audio may be recognised at a pause."""
+
     def keeps(self, audio_s: float) -> bool:
         """Whether so much audio is recognised once for good, rather than again with what follows it."""
 
@@ -133,7 +136,10 @@ class Speculation:
         return self._bench.keeps((stretch.end - stretch.start) / SAMPLE_RATE)
 
     def _work_early(self, opened: Opened, speech: OpenSpeech) -> None:
-        if not self._bench.takes_early_work or (stretch := opened.early.wanted(speech)) is None:
+        audio_s = (speech.end - opened.early.tail_start) / SAMPLE_RATE
+        if not (self._bench.takes_early_work and self._bench.in_time(audio_s)):
+            return
+        if (stretch := opened.early.wanted(speech)) is None:
             return
         del opened.kept[len(opened.early.kept) :]  # a phrase too short to be recognised alone goes with the one before
         pieces = (*opened.kept, Piece(self._handle(*stretch), "early"))
