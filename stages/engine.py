@@ -9,6 +9,9 @@ from ipc.messages import GpuMemory, Result, Work
 ReadAudio = Callable[[AudioHandle], Audio]
 """Copies the samples of a handle out of shared memory. Raises StaleHandle."""
 
+LOOK_S = 0.05
+"""Between two looks at whether a job is still wanted, where its engine only waits for something."""
+
 
 class Engine(Protocol):
     """One way to do a stage's work. Made with `StageSettings`; the constructor does nothing that can fail or is slow.
@@ -42,11 +45,11 @@ class LiveEngine(Protocol):
 
 @runtime_checkable
 class StoppableEngine(Protocol):
-    """What an engine can do besides whose jobs take long and have parts."""
+    """What an engine can do besides whose jobs take long and can be left off on the way."""
 
     def stop_when(self, unwanted: Callable[[], bool]) -> None:
-        """Told once, before the first job. Asked between two parts of a job; where it is true of the job under way,
-        `process` raises JobCancelled."""
+        """Told once, after warm_up() and before the first job. Asked between two parts of a job, or every LOOK_S where
+        it waits; where it is true of the job under way, `process` raises JobCancelled."""
 
 
 @runtime_checkable

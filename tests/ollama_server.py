@@ -10,6 +10,7 @@ with a full stop, so that a correction is visible.
 
 import contextlib
 import json
+import math
 import select
 import socket
 import sys
@@ -28,7 +29,7 @@ MODEL_BYTES = 8_500_000_000
 Mode = Literal[
     "good",
     "503",
-    "hang",  # no answer before the server closes
+    "hang",  # no answer before the client hangs up or the server closes
     "cut",  # half a body, then the connection closes
     "malformed",  # broken JSON as the model's answer
     "not_json",  # broken JSON as the body
@@ -64,6 +65,7 @@ class OllamaServer:
     requests: all that came, oldest first. library: what /api/pull finds. models: that it has on disk. loaded: that it
     has in memory, each with its context. loads: how many were begun. vram_share: what part of the model /api/ps reports
     in VRAM. context_length: what it reports; None: as asked for. place: where it listens; url: for `llm.host`.
+    given_up: paths of the requests whose client hung up while it waited for its answer. ps_hangs: /api/ps does.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class OllamaServer:
         self.context_length: int | None = None
         self.loaded: dict[str, int] = {}
         self.loads = 0
+        self.given_up: list[str] = []
+        self.ps_hangs = False
         self.closing = threading.Event()
         place = place or Place()
         self.url = place.url
@@ -148,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         ollama = self._received({})
         if self.path == "/api/tags":
             self._send({"models": [_listed(name) for name in ollama.models]})
+        elif self.path == "/api/ps" and ollama.ps_hangs:
+            self._hang()
         elif self.path == "/api/ps":
             self._send({"models": [_running(ollama, name) for name in ollama.loaded]})
         else:
@@ -188,8 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         if mode == "503":
             self._send({"error": "server busy, please try again. maximum pending requests exceeded"}, 503)
         elif mode == "hang":
-            self.server.ollama.closing.wait()
-            self.close_connection = True
+            self._hang()
         elif mode == "cut":
             self._send_bytes(b'{"model": ', announced=1000)
             self.close_connection = True
@@ -215,10 +220,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _loaded(self, ollama: OllamaServer, mode: Mode) -> bool:
         """Take the time of a load; False where the client or the server has gone before it was over."""
         ollama.loads += 1
-        until = time.monotonic() + (ollama.load_s if mode == "slow_load" else 0.0)
+        return self._waited(ollama.load_s if mode == "slow_load" else 0.0)
+
+    def _hang(self) -> None:
+        self._waited(math.inf)
+        self.close_connection = True
+
+    def _waited(self, seconds: float) -> bool:
+        """False where the client or the server has gone before that was over."""
+        ollama, until = self.server.ollama, time.monotonic() + seconds
         while time.monotonic() < until:
-            if ollama.closing.wait(0.02) or select.select([self.connection], [], [], 0)[0]:
-                return False  # there is something to read: the end of the connection, as one request goes at a time
+            if ollama.closing.wait(0.02):
+                return False
+            if select.select([self.connection], [], [], 0)[0]:
+                ollama.given_up.append(self.path)  # what there is to read is its end, as one request goes at a time
+                return False
         return True
 
     def _send(self, answer: Json, status: int = 200) -> None:

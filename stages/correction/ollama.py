@@ -1,19 +1,19 @@
 """Correction by an LLM that an Ollama server runs.
 
 No trouble with the LLM fails a job: texts that it could not correct stand as they were recognised, and the result
-says why. One request goes at a time; how many jobs wait here is bounded by `runtime.credit`, the rest wait in the
-front, where their deadline runs.
+says why. A job that is cancelled has its request closed, which is no trouble with the LLM. One request goes at a time;
+how many jobs wait here is bounded by `runtime.credit`, the rest wait in the front, where their deadline runs.
 """
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import httpx
 import structlog
 
-from ipc.errors import EngineUnavailable
+from ipc.errors import EngineUnavailable, JobCancelled
 from ipc.messages import CorrectionResult, CorrectionWork, StageName, Work
 from ipc.settings import StageSettings
 from stages.correction import fitting, prompt_files
@@ -39,7 +39,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class OllamaCorrection:
-    """Texts in batches, each one chat with structured output; every correction passes the guard or is refused."""
+    """Texts in batches, each one chat with structured output; every correction passes the guard or is refused.
+    A StoppableEngine."""
 
     name = "ollama"
 
@@ -72,8 +73,13 @@ class OllamaCorrection:
                 f'see Ollama\'s log, choose another llm.model, or set correction.engine = "none"'
             ) from error
 
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        """A request that is under way is closed then."""
+        assert self._server is not None
+        self._server.stop_when(unwanted)
+
     def process(self, work: Work, read_audio: ReadAudio) -> CorrectionResult:
-        """Never raises for trouble with the LLM: see the result's warnings."""
+        """Never raises for trouble with the LLM: see the result's warnings. Raises JobCancelled."""
         assert isinstance(work, CorrectionWork)
         heard = [text.strip() for text in work.texts]
         trouble = self._trouble() if any(heard) else None
@@ -103,6 +109,8 @@ class OllamaCorrection:
         assert self._server is not None
         try:
             return None if self._server.has_model_loaded() else LLM_UNAVAILABLE
+        except JobCancelled:
+            raise
         except Exception as error:
             return _failed(error, 0)
 
@@ -128,12 +136,14 @@ class OllamaCorrection:
         return CorrectionResult(tuple(texts), refused, tuple(warnings))
 
     def _correct(self, work: CorrectionWork, batch: Sequence[int]) -> tuple[list[str], str | None]:
-        """The LLM's texts and no warning, or no texts and the warning."""
+        """The LLM's texts and no warning, or no texts and the warning. Raises JobCancelled."""
         texts = [work.texts[index].strip() for index in batch]
         earlier = (*work.context, *work.texts[: batch[0]])
         context = earlier[max(0, len(earlier) - self._settings.correction.context_lines) :]
         try:
             return self._ask(self._prompt(work.language), texts, work.glossary, context), None
+        except JobCancelled:
+            raise
         except Exception as error:  # whatever the client raises, the recognised texts stand
             return [], _failed(error, len(batch))
 

@@ -1,7 +1,8 @@
 """An Ollama server and the one model of it that corrects.
 
 The server is another program, which may be slow, gone, restarted or wrong at any time. Requests go one at a time,
-since it queues them anyway and one given up in its queue costs nothing. A load of the model is another matter: a
+since it queues them anyway and one given up in its queue costs nothing. It stops working on a request whose connection
+is closed, so that of a job that nobody wants any more is closed at once. A load of the model is another matter: a
 client that hangs up aborts it, and would ask for it again with the next request. So a load gets a time-out of its
 own, and where the model has gone from the server's memory it is loaded again beside the jobs, which do not wait.
 """
@@ -11,8 +12,8 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, wait
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -20,9 +21,10 @@ import httpx
 import structlog
 from ollama import AsyncClient, ChatResponse, ResponseError
 
-from ipc.errors import EngineUnavailable
+from ipc.errors import EngineUnavailable, JobCancelled
 from ipc.model_names import ollama_name
 from ipc.settings import LlmSettings
+from stages.engine import LOOK_S
 
 T = TypeVar("T")
 
@@ -42,6 +44,7 @@ class ModelServer:
 
     def __init__(self, settings: LlmSettings) -> None:
         self._settings = settings
+        self._unwanted: Callable[[], bool] = lambda: False
         self._client: AsyncClient | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ollama", daemon=True)
@@ -65,15 +68,19 @@ class ModelServer:
             ) from error
         self._check_model()
 
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        """unwanted: whether the job under way is; its request is closed then. Not so a load."""
+        self._unwanted = unwanted
+
     def load_model(self) -> None:
         """Into the server's memory, for good. Raises whatever the client raises, or TimeoutError."""
         self._run(self._load(), self._settings.load_timeout_s)
 
     def has_model_loaded(self) -> bool:
-        """Asks the server. Where it has not, loading begins, or goes on, in the background. Raises like load_model."""
+        """Asks the server. Where it has not, loading begins, or goes on, in the background. Raises like `chat`."""
         if self._loading is not None and not self._loading.done():
             return False
-        running = self._run(self._ready_client.ps(), QUICK_S).models
+        running = self._run_while_wanted(self._ready_client.ps(), QUICK_S).models
         if any(ollama_name(model.model or "") == ollama_name(self._settings.model) for model in running):
             return True
         if time.monotonic() - self._load_failed_at >= LOAD_AGAIN_AFTER_S:
@@ -81,7 +88,7 @@ class ModelServer:
         return False
 
     def chat(self, messages: Sequence[dict[str, str]], answer_format: dict[str, Any], tokens: int) -> ChatResponse:
-        """tokens: of the answer, at most. Raises like load_model; within llm.timeout_s."""
+        """tokens: of the answer, at most. Within llm.timeout_s. Raises like load_model, or JobCancelled."""
         llm = self._settings
         request = self._ready_client.chat(
             llm.model,
@@ -90,7 +97,7 @@ class ModelServer:
             options={"temperature": llm.temperature, "num_ctx": llm.num_ctx, "num_predict": tokens},
             keep_alive=KEEP_LOADED,
         )
-        return self._run(request, llm.timeout_s)
+        return self._run_while_wanted(request, llm.timeout_s)
 
     def close(self) -> None:
         """Gives up a load that is going on."""
@@ -162,7 +169,19 @@ class ModelServer:
 
     def _run(self, request: Coroutine[Any, Any, T], seconds: float) -> T:
         """httpx bounds each read; this bounds the request as a whole. Raises TimeoutError."""
-        return asyncio.run_coroutine_threadsafe(_within(request, seconds), self._loop).result()
+        return self._begin(request, seconds).result()
+
+    def _run_while_wanted(self, request: Coroutine[Any, Any, T], seconds: float) -> T:
+        """For a job: if that is cancelled, the request's connection is closed. Raises like `_run`, or JobCancelled."""
+        under_way = self._begin(request, seconds)
+        while not wait([under_way], LOOK_S).done:
+            if self._unwanted():
+                under_way.cancel()
+                raise JobCancelled("no longer wanted")
+        return under_way.result()
+
+    def _begin(self, request: Coroutine[Any, Any, T], seconds: float) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(_within(request, seconds), self._loop)
 
     @property
     def _ready_client(self) -> AsyncClient:

@@ -1,8 +1,9 @@
 """An engine that only takes time: for benchmarks of everything around engines, and for tests."""
 
 import time
+from collections.abc import Callable
 
-from ipc.errors import EngineFailed
+from ipc.errors import EngineFailed, JobCancelled
 from ipc.messages import (
     AsrResult,
     AsrWork,
@@ -16,7 +17,7 @@ from ipc.messages import (
     Work,
 )
 from ipc.settings import StageSettings
-from stages.engine import ReadAudio
+from stages.engine import LOOK_S, ReadAudio
 
 LIVE_SHARE = 0.6
 """Of the time of a firm job: Whisper with one beam instead of five, and without word times."""
@@ -24,7 +25,7 @@ LIVE_SHARE = 0.6
 
 class Sleep:
     """Reads its audio, sleeps as long as the settings say, gives a result of the right shape that says where the audio
-    lay."""
+    lay. A StoppableEngine: a cancelled correction ends at once, as Ollama's does; other jobs are slept through."""
 
     name = "sleep"
     model = "sleep"
@@ -33,6 +34,7 @@ class Sleep:
     def __init__(self, stage: StageName, settings: StageSettings) -> None:
         self._seconds = settings.sleep_ms[stage] / 1000
         self._per_audio_s = settings.sleep_ms_per_audio_s.get(stage, 0.0) / 1000
+        self._unwanted: Callable[[], bool] = lambda: False
 
     def load(self) -> None:
         """Nothing to load."""
@@ -40,12 +42,25 @@ class Sleep:
     def warm_up(self) -> None:
         """Nothing to warm up."""
 
+    def stop_when(self, unwanted: Callable[[], bool]) -> None:
+        self._unwanted = unwanted
+
     def process(self, work: Work, read_audio: ReadAudio) -> Result:
-        """Raises EngineFailed for ingest work, which has no meaningful empty answer."""
+        """Raises JobCancelled, and EngineFailed for ingest work, which has no meaningful empty answer."""
         if isinstance(work, AsrWork | DiarizationWork):
             read_audio(work.audio)
-        time.sleep(self._takes(work))
+        if isinstance(work, CorrectionWork):
+            self._sleep_while_wanted(self._takes(work))
+        else:
+            time.sleep(self._takes(work))
         return self._answer(work)
+
+    def _sleep_while_wanted(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._unwanted():
+                raise JobCancelled("no longer wanted")
+            time.sleep(min(left, LOOK_S))
 
     def _takes(self, work: Work) -> float:
         audio_s = work.audio.seconds if isinstance(work, AsrWork | DiarizationWork) else 0.0
