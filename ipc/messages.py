@@ -59,7 +59,7 @@ class OpenSpeech(Message, frozen=True):
 
     start: its first one. phrase_start: the first one of its last phrase. last_speech_end: as in Boundary. end: where
     it would end if nothing more were said. silence: samples' worth of time since the last speech, received or not.
-    paused: that is long enough to end a phrase.
+    paused: that is long enough to end a phrase. full_at: where it would be cut for its length.
     """
 
     start: int
@@ -68,6 +68,7 @@ class OpenSpeech(Message, frozen=True):
     end: int
     silence: int
     paused: bool
+    full_at: int
 
 
 class IngestOutcome(Message, frozen=True):

@@ -155,6 +155,7 @@ def so_far(state: Endpointing, rules: Rules) -> OpenSpeech | None:
         end=min(open_.last_speech_end + rules.post_roll, state.position),
         silence=_silence(open_, state.position),
         paused=_silence(open_, state.position) >= rules.phrase_pause,
+        full_at=open_.start + rules.longest,
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
 from ipc.messages import Boundary, OpenSpeech
 from ipc.settings import VadSettings
-from stages.ingest.endpointing import Endpointing, begin, finish, hear, rules_from, so_far, wait
+from stages.ingest.endpointing import WHISPER_SAMPLES, Endpointing, begin, finish, hear, rules_from, so_far, wait
 
 RULES = rules_from(VadSettings())
 SHORT = rules_from(VadSettings(max_utterance_s=5.0, cut_search_s=2.0))
@@ -38,7 +38,7 @@ def test_a_phrase_goes_on_through_a_short_pause() -> None:
 
 def test_a_pause_ends_a_phrase_where_the_utterance_would_end() -> None:
     speech = heard([0.9] * 10 + PAUSE)
-    assert speech == OpenSpeech(0, 0, 10 * VAD_WINDOW, 10 * VAD_WINDOW + ROLL, 16 * VAD_WINDOW, True)
+    assert speech == OpenSpeech(0, 0, 10 * VAD_WINDOW, 10 * VAD_WINDOW + ROLL, 16 * VAD_WINDOW, True, WHISPER_SAMPLES)
 
 
 def test_the_next_phrase_begins_with_its_pre_roll() -> None:

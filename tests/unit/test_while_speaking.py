@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 from ipc.messages import StageName
 from ipc.settings import VadSettings
 from tests.simulation import TICK_S, Simulation, Times, policy
-from wernicke_daemon.wire.protocol import Final, Partial, Suppressed
+from wernicke_daemon.wire.protocol import Error, Final, Partial, Suppressed
 
 VAD = VadSettings(engine="energy", threshold_db=-40.0)
 FAST = Times(0.3, 0.02, 0.3, 0.5)
 CARD = Times()
 SLOW = Times(1.0, 0.3, 1.0, 2.0)
+
+HELD_UP_S = 0.5
+"""Seconds by which a final may be later where a job that nobody wants any more could not be stopped: before a cut that
+nobody could foresee, and with a recogniser that is too slow for early work in any case."""
 
 Speech = Sequence[tuple[float, float]]
 Kills = Sequence[tuple[float, StageName]]
@@ -158,7 +162,8 @@ def test_every_utterance_has_one_final_and_none_is_later(
     if final == "whole" and not any("LLM_TIMEOUT" in m.warnings for m in finals(without)):
         assert texts(with_it) == texts(without)
     for (at, mine), (without_at, _) in zip(ahead, behind, strict=True):
-        assert at <= without_at + TICK_S or (isinstance(mine, Final) and mine.trigger != "silence")
+        strict = times is not SLOW and isinstance(mine, Final) and mine.trigger == "silence"
+        assert at <= without_at + (TICK_S if strict else HELD_UP_S)
 
 
 @ANY
@@ -204,8 +209,9 @@ def test_stages_that_die_cost_nothing(speech: Speech, times: Times, kills: list[
         world.close()
     calm = run(speech, times, early=False, live=False)
     assert [m.sequence for _, m in world.outcomes()] == [m.sequence for _, m in calm.outcomes()]
-    if sum(at_firm) < 2:
+    if sum(at_firm) < 2 and not any(m.warnings for m in (*finals(world), *finals(calm))):
         assert texts(world) == texts(calm)
+    assert {type(m) for _, m in world.outcomes()} <= {Final, Error} and (sum(at_firm) >= 2 or len(finals(world)) > 0)
 
 
 @pytest.mark.parametrize("stage", ["asr", "diarization", "correction"])

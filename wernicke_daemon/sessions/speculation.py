@@ -132,14 +132,14 @@ class Speculation:
             if tail is not None:
                 opened.kept.append(tail)
 
+    def _in_time(self, stretch: Stretch) -> bool:
+        return self._bench.in_time((stretch.end - stretch.start) / SAMPLE_RATE)
+
     def _keeps(self, stretch: Stretch) -> bool:
         return self._bench.keeps((stretch.end - stretch.start) / SAMPLE_RATE)
 
     def _work_early(self, opened: Opened, speech: OpenSpeech) -> None:
-        audio_s = (speech.end - opened.early.tail_start) / SAMPLE_RATE
-        if not (self._bench.takes_early_work and self._bench.in_time(audio_s)):
-            return
-        if (stretch := opened.early.wanted(speech)) is None:
+        if not self._bench.takes_early_work or (stretch := opened.early.wanted(speech, self._in_time)) is None:
             return
         del opened.kept[len(opened.early.kept) :]  # a phrase too short to be recognised alone goes with the one before
         pieces = (*opened.kept, Piece(self._handle(*stretch), "early"))

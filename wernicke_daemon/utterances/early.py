@@ -18,6 +18,9 @@ SHORTEST_KEPT = SAMPLE_RATE
 FIRST_LIVE = round(0.8 * SAMPLE_RATE)
 """Samples of an utterance (pre-roll included) that the first live pass needs: less is a syllable."""
 
+LAST_LIVE = SAMPLE_RATE
+"""Samples before an utterance is cut for its length in which no pass begins: it would hold up its recognition."""
+
 FREEZE_LIVE = 0.7
 """Of the longest live pass there may be: from there on its text is not recognised again, the next one begins after it."""
 
@@ -61,11 +64,13 @@ class EarlyWork:
             self.tail_start = speech.phrase_start
         return Resumed(worked_on, kept)
 
-    def wanted(self, speech: OpenSpeech) -> Stretch | None:
-        """What is to be recognised now, and is not yet; `kept` may be one less after it."""
-        if not speech.paused or self.worked_on is not None:
+    def wanted(self, speech: OpenSpeech, in_time: Callable[[Stretch], bool]) -> Stretch | None:
+        """What is to be recognised now, and is not yet; `kept` may be one less after it. in_time: whether there is time
+        for so much."""
+        if not speech.paused or self.worked_on is not None or not in_time(Stretch(self.tail_start, speech.end)):
             return None
-        if self.kept and speech.end - self.tail_start < SHORTEST_KEPT:
+        short = speech.end - self.tail_start < SHORTEST_KEPT
+        if short and self.kept and in_time(Stretch(self.kept[-1].start, speech.end)):
             self.tail_start = self.kept.pop().start  # it is recognised with the phrase before it
         self.worked_on = Stretch(self.tail_start, speech.end)
         return self.worked_on
@@ -88,13 +93,14 @@ class LivePasses:
 
     def wanted(self, speech: OpenSpeech, heard_to: int, longest: int) -> Stretch | None:
         """The next pass, over all up to `heard_to` that is not recognised, or the first `longest` samples of that; None
-        where there is too little, or a pause, which early work is for."""
+        where there is too little, or a pause, which early work is for, or the end is near."""
         if speech.paused:
             self.phrase_end = speech.end
             return None
         start = speech.phrase_start if self.shown_to >= self.phrase_end else self.shown_to
         end = min(heard_to, start + longest)
-        return Stretch(start, end) if heard_to - speech.start >= FIRST_LIVE and end > start else None
+        too_soon, too_late = heard_to - speech.start < FIRST_LIVE, heard_to > speech.full_at - LAST_LIVE
+        return None if too_soon or too_late or end <= start else Stretch(start, end)
 
 
 @dataclass
