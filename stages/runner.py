@@ -8,7 +8,7 @@ from stages import offline, parent_watch
 
 
 def main() -> None:
-    offline.enforce()
+    offline.confine()
     parent_watch.ignore_interrupts()
     record = parent_watch.read_boot()
     from stages import worker

@@ -23,6 +23,7 @@ from ollama import AsyncClient, ChatResponse, ResponseError
 from ipc.errors import EngineUnavailable
 from ipc.model_names import ollama_name
 from ipc.settings import LlmSettings
+from stages import offline
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class ModelServer:
         """
         self._thread.start()
         host = self._settings.host
+        offline.permit(host)
         try:
             self._client = self._new_client()
             self._wait_for_server(patience_s)

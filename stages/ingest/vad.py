@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipc.errors import EngineUnavailable
+from stages import offline
 from stages.ingest.endpointing import WINDOW
 from stages.stage import Audio
 
@@ -117,6 +118,7 @@ def _silero_file() -> Path:
 
 
 def _session(path: Path) -> Any:
+    offline.enforce()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
