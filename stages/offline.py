@@ -57,7 +57,7 @@ def confine() -> None:
 
 
 def permit(url: str) -> None:
-    """Its host may be looked up and connected to."""
+    """Its host may be looked up and connected to. Raises ValueError where it is no URL."""
     host = urlsplit(url).hostname
     if host:
         _permitted.add(host)

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -23,7 +24,7 @@ from ipc.arena import NO_JOB, ArenaReader
 from ipc.channels import Boot
 from ipc.errors import EngineUnavailable, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Unusable, Work
-from stages import logs, parent_watch, registry
+from stages import logs, parent_watch, registry, scratch
 from stages.control import Control
 from stages.fault import Faults
 from stages.gpu_errors import is_device_error, is_out_of_memory
@@ -47,6 +48,8 @@ def run(record: bytes) -> None:
     work = channels.connect(context, zmq.PULL, boot.work, boot)
     results = channels.connect(context, zmq.PUSH, boot.results, boot)
     init = control.wait_for_init()
+    if init.settings.scratch:
+        scratch.use(Path(init.settings.scratch))
     stage = msgspec.convert(boot.stage, StageName)
     faults = Faults(stage, boot.epoch, init.settings.faults.get(stage, ()))
     with stacks_after(boot.load_limit_s):

@@ -56,8 +56,8 @@ class ModelServer:
         """
         self._thread.start()
         host = self._settings.host
-        offline.permit(host)
         try:
+            offline.permit(host)
             self._client = self._new_client()
             self._wait_for_server(patience_s)
         except Exception as error:

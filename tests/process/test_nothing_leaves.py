@@ -3,7 +3,6 @@ network of their own (tests/quarantine.py), used as they are meant to be, for lo
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,24 +13,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from stages import offline
 from stages.ingest.vad import SileroVad
 from tests import wire
 from tests.ollama_server import OllamaServer, Place
-from tests.process.conftest import command, serving
+from tests.process.conftest import command
 from tests.quarantine import Findings, is_private, watched
 from tests.tiny_whisper import TEXT, build_tiny_whisper
+from tests.whole_use import ELSEWHERE, LANGUAGE_MODEL, REPORTS_WITHIN_S, use_everything
 
-WERNICKE = (sys.executable, "-c", "import sys; from wernicke_daemon.cli import main; sys.exit(main())")
-REPORTS_WITHIN_S = 12.0
-"""onnxruntime 1.32, left alone, reports 9.0 s after its first session."""
-MODEL = "qwen2.5:3b-instruct-q4_0"
-ELSEWHERE = "192.0.2.1"
-LANGUAGE_MODEL = "192.0.2.7"
-"""Both of a block that belongs to nobody (RFC 5737)."""
+LANGUAGE_MACHINE = "192.0.2.7"
+"""Of a block that belongs to nobody (RFC 5737)."""
 
 needs_private = pytest.mark.skipif(not is_private(), reason="needs Linux, `ip`, and leave to make a network namespace")
 
@@ -64,45 +58,16 @@ def test_nothing_leaves_in_a_demo(runs: dict[Use, Future[Findings]]) -> None:
 
 
 def transcribe_with_whisper(work: Path) -> None:
-    """The second time the server sends the language model's requests on to another machine."""
-    with OllamaServer([MODEL], corrections={TEXT: f"{TEXT}。"}) as ollama:
-        ollama.elsewhere = f"http://{ELSEWHERE}"
+    with OllamaServer([LANGUAGE_MODEL], corrections={TEXT: f"{TEXT}。"}) as ollama:
         text = f"""
         asr = {{ engine = "faster_whisper", model = "{(work.parent / "whisper").as_posix()}", language = "ja" }}
         alignment = {{ engine = "whisper" }}
         diarization = {{ engine = "spectral" }}
         correction = {{ engine = "ollama" }}
-        llm = {{ host = "{ollama.url}", model = "{MODEL}" }}
+        llm = {{ host = "{ollama.url}" }}
         """
         engines = {"asr": "faster_whisper", "diarization": "spectral", "correction": "ollama"}
-        use_everything(work, text, engines, ollama)
-
-
-def use_everything(work: Path, text: str, engines: dict[str, str], ollama: OllamaServer) -> None:
-    """Transcribes twice, reads the results, asks how the daemon is and ends it. text: of config.toml. engines: those
-    that must be at work."""
-    with serving(work, text, profile="cpu") as (process, port):
-        ready = time.monotonic()
-        url = f"ws://127.0.0.1:{port}/transcribe"
-        stages = httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).json()["stages"]
-        assert {stage: stages[stage]["engine"] for stage in engines} == engines
-        wernicke("transcribe", str(wire.CLIP), "--url", url)
-        assert ollama.chats()
-        ollama.mode = "redirect"
-        wernicke("transcribe", str(wire.CLIP), "--url", url)
-        wernicke("status", "--url", url)
-        wernicke("sessions", "--config", "config.toml")
-        wernicke("export", "last", "--config", "config.toml")
-        time.sleep(max(0.0, ready + REPORTS_WITHIN_S - time.monotonic()))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    wernicke("doctor", "--config", "config.toml", "--profile", "cpu", "--json")
-    assert f"wanted to reach {ELSEWHERE}" in (work / "data/logs/wernicke.jsonl").read_text("utf-8")
-
-
-def wernicke(*arguments: str) -> None:
-    ended = subprocess.run([*WERNICKE, *arguments], capture_output=True, text=True, timeout=100)
-    assert ended.returncode == 0, (arguments, ended.stdout, ended.stderr)
+        use_everything(work, text, wire.CLIP, engines, ollama)
 
 
 def test_nothing_leaves_with_whisper_and_a_language_model(runs: dict[Use, Future[Findings]]) -> None:
@@ -189,10 +154,10 @@ def reach_the_language_model(work: Path) -> None:
     names.bind(("0.0.0.0", 53))
     threading.Thread(target=answer_queries, args=(names,), daemon=True).start()
     place = Place("0.0.0.0")
-    with OllamaServer([MODEL], place=place):
+    with OllamaServer([LANGUAGE_MODEL], place=place):
         url = f"http://ollama.example:{place.address[1]}"
         ended = subprocess.run(
-            [sys.executable, "-c", CORRECTION, url, MODEL], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", CORRECTION, url, LANGUAGE_MODEL], capture_output=True, text=True, timeout=60
         )
     assert ended.returncode == 0, ended.stderr
 
@@ -204,7 +169,7 @@ def answer_queries(names: socket.socket) -> None:
         query, client = names.recvfrom(512)
         end = query.index(b"\0", 12) + 5
         found = query[end - 4 : end - 2] == b"\0\1"
-        record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton(LANGUAGE_MODEL)
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton(LANGUAGE_MACHINE)
         counts = b"\0\1" + (b"\0\1" if found else b"\0\0") + bytes(4)
         names.sendto(query[:2] + b"\x81\x80" + counts + query[12:end] + (record if found else b""), client)
 
@@ -215,5 +180,5 @@ def test_the_language_model_may_be_on_another_machine(runs: dict[Use, Future[Fin
     left = runs[reach_the_language_model].result().left
     assert {target.rpartition(" port ")[0] or target for target in left} == {
         "look-up: ollama.example",
-        f"TCP: {LANGUAGE_MODEL}",
+        f"TCP: {LANGUAGE_MACHINE}",
     }
