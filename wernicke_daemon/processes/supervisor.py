@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -91,10 +90,10 @@ class Supervisor:
             raise StartFailed(stage.unusable)
 
     async def _check(self) -> None:
-        last = time.monotonic()
+        last = self._loop.time()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            now = time.monotonic()
+            now = self._loop.time()
             slept_s, last = now - last - CHECK_EVERY_S, now
             for stage in self._stages.values():
                 try:
