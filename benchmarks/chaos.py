@@ -45,10 +45,10 @@ from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.demo import CLIP
+from wernicke_daemon.dispatch.entries import Entry
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import applied
-from wernicke_daemon.utterances.utterance import Utterance
 
 MEETINGS = Path(__file__).resolve().parents[2] / "shared" / "audio"
 EXCERPT_S = 5.0
@@ -208,12 +208,11 @@ class Killer:
         self._ports = daemon.pipeline.ports
         self._dispatcher = daemon.pipeline.dispatcher
         self._random = random.Random(seed)
-        self._under_way: dict[Spoken, Utterance] = {}
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for name in ("submit", "job_started", "job_answered", "stage_up", "stage_down"):
+            for name in ("job_started", "job_answered", "stage_up", "stage_down"):
                 heard = _and_then(getattr(self._dispatcher, name), getattr(self, f"_{name}"))
                 stack.enter_context(patch.object(self._dispatcher, name, heard))
             yield
@@ -256,15 +255,13 @@ class Killer:
 
     def _note_hit(self, stage: StageName, job: int) -> None:
         self.hits[stage, job] += 1
-        hit = {spoken for spoken, utterance in self._under_way.items() if utterance.open_jobs.get(stage) == job}
+        under_way = self._dispatcher.ledger.under_way
+        hit = {spoken for spoken, entry in under_way.items() if _job_of(entry, stage) == job}
         self.done_again |= hit
         if self.hits[stage, job] > 1:
             self.hit_twice |= hit
 
     # --- what the dispatcher is told ---
-
-    def _submit(self, utterance: Utterance, owner: object) -> None:
-        self._under_way[utterance.session, utterance.sequence] = utterance
 
     def _job_started(self, stage: StageName, job_id: int) -> None:
         watched = self.stages[stage]
@@ -298,6 +295,12 @@ class Killer:
     def _stage_down(self, stage: StageName, failed: bool) -> None:
         self.other_deaths += self.stages[stage].up
         self.stages[stage].is_gone()
+
+
+def _job_of(entry: Entry, stage: StageName) -> int | None:
+    """The job that is open for an utterance at a stage."""
+    row = entry.open_jobs.get(stage)
+    return row.job_id if row else None
 
 
 def _and_then(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:

@@ -13,7 +13,8 @@ from ipc.arena import Arena
 from ipc.messages import STAGES, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
-from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner
+from wernicke_daemon.dispatch.dispatcher import Dispatcher
+from wernicke_daemon.dispatch.entries import Owner
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
@@ -45,7 +46,7 @@ class Pipeline:
         """Raises OSError where shared memory is too small. names: the stages to run."""
         runtime = config.runtime
         self.arena = Arena(config.rings, config.audio.ring_samples)
-        self.dispatcher = Dispatcher(_policy(config), on_job, on_status, on_shed)
+        self.dispatcher = Dispatcher(_policy(config), time.monotonic, on_job, on_status, on_shed)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
         self.supervisor = Supervisor(
             setup,
@@ -76,7 +77,7 @@ class Pipeline:
         while True:
             await asyncio.sleep(DEADLINE_TICK_S)
             try:
-                self.dispatcher.check_deadlines(time.monotonic())
+                self.dispatcher.check_deadlines()
             except Exception:  # whatever it is: without this loop utterances wait for ever
                 _log.exception("deadlines_failed")
 

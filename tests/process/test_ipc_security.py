@@ -23,7 +23,8 @@ from ipc import channels, codec
 from ipc.audio_handle import AudioHandle
 from ipc.channels import Boot, KeyPair
 from ipc.messages import AsrWork, Cancel, CorrectionResult, Done, Failed, FromStage, Hello, Incoming, Job
-from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
+from wernicke_daemon.dispatch.entries import JobRow
+from wernicke_daemon.dispatch.job_queue import JobQueue
 from wernicke_daemon.processes.links import LinkId, Links
 
 ROOT = Path(__file__).parents[2]
@@ -263,9 +264,9 @@ def test_a_message_beyond_the_limit_is_not_taken_in(front: Front, context: Conte
 def test_a_result_said_twice_counts_once(front: Front, context: Context) -> None:
     """The row of a job closes with its first result."""
     jobs = JobQueue(credit=1, max_attempts=2)
-    row = JobRow(1, "session", job(1).work, limit_s=1.0, created=0.0)
+    row = JobRow(1, "asr", "session", job(1).work, limit_s=1.0, created=0.0)
     jobs.add(row)
-    jobs.take(now=0.0)
+    jobs.take()
     stage = front.stage(context, zmq.PUSH, front.at.results)
     for _ in range(2):
         stage.send(codec.encode(done(1)))

@@ -102,9 +102,6 @@ class House:
     def audio_released(self, utterance: Utterance) -> None:
         """The ring is large enough for all."""
 
-    def context(self, utterance: Utterance) -> tuple[str, ...]:
-        return ()
-
     def settled(self, utterance: Utterance) -> None:
         self.settled_ones.append(utterance)
 

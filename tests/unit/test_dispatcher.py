@@ -1,8 +1,8 @@
 """Which job goes to which stage when, and that every utterance is settled exactly once whatever stages do."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections import defaultdict
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -31,10 +31,11 @@ from ipc.messages import (
     Turn,
     Work,
 )
-from wernicke_daemon.dispatch import dispatcher as module
 from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher
+from wernicke_daemon.dispatch.entries import Entry
 from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
 from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
 POLICY = Policy(
@@ -55,7 +56,7 @@ INGEST = IngestWork((IngestTask("s", AudioHandle("arena", 0, 1, 0, 512), b"", No
 FOUND = IngestResult((IngestOutcome("s", 512, 0, b"", (), False),))
 
 
-def utterance(sequence: int, session: str = "s") -> Utterance:
+def utterance(sequence: int, session: str, said: Said) -> Utterance:
     return Utterance(
         session=session,
         sequence=sequence,
@@ -66,6 +67,7 @@ def utterance(sequence: int, session: str = "s") -> Utterance:
         glossary=("Broca",),
         triggered=0.0,
         wall_start=0.0,
+        said=said,
     )
 
 
@@ -89,7 +91,9 @@ class Port:
 
 
 class Client:
-    """The Owner of all utterances here: writes down what it is told."""
+    """The Owner of all utterances here: writes down what it is told. under_way: what the ledger has."""
+
+    under_way: dict[tuple[str, int], Entry]
 
     def __init__(self) -> None:
         self.texts: list[int] = []
@@ -98,43 +102,40 @@ class Client:
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         assert utterance.asr is not None
+        utterance.said.add(utterance.sequence, utterance.asr.segments[0].text)
         if not shed:
             self.texts.append(utterance.sequence)
 
     def audio_released(self, utterance: Utterance) -> None:
         self.released.append(utterance.sequence)
 
-    def context(self, utterance: Utterance) -> tuple[str, ...]:
-        return (f"before {utterance.sequence}",)
-
-    def text_before(self, utterance: Utterance) -> str:
-        return f"what was said before {utterance.sequence}"
-
     def settled(self, utterance: Utterance) -> None:
-        assert not utterance.open_jobs
-        assert utterance.sequence in self.released
+        assert (utterance.session, utterance.sequence) not in self.under_way
+        assert self.released.count(utterance.sequence) == 1
         self.results.append(utterance)
 
 
 class World:
     """A dispatcher with four stages, an owner, and a clock that stands unless it is moved."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, policy: Policy = POLICY) -> None:
         self.now = 1000.0
-        patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.ports: dict[StageName, Port] = {stage: Port() for stage in STAGES}
         self.client = Client()
         self.jobs: list[tuple[StageName, StageTiming]] = []
         self.status: list[tuple[StageName, bool]] = []
         self.shed: list[int] = []
         self.dispatcher = Dispatcher(
-            POLICY,
+            policy,
+            clock=lambda: self.now,
             on_job=lambda stage, timing: self.jobs.append((stage, timing)),
             on_status=lambda stage, up: self.status.append((stage, up)),
             on_shed=self.shed.append,
         )
         self.dispatcher.connect(self.ports)
+        self.client.under_way = self.dispatcher.ledger.under_way
         self.served = 0
+        self.said: defaultdict[str, Said] = defaultdict(lambda: Said(("the one before",), next_sequence=1, lines=2))
 
     def up(self, stage: StageName, engine: str = "real") -> None:
         self.ports[stage].up = True
@@ -147,7 +148,7 @@ class World:
 
     def submit(self, session: str = "s") -> Utterance:
         self.served += 1
-        submitted = utterance(self.served, session)
+        submitted = utterance(self.served, session, self.said[session])
         self.dispatcher.submit(submitted, self.client)
         return submitted
 
@@ -178,7 +179,7 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now = min(self.now + 0.5, end)
-            self.dispatcher.check_deadlines(self.now)
+            self.dispatcher.check_deadlines()
 
     @property
     def settled(self) -> list[int]:
@@ -186,11 +187,11 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World(monkeypatch)
+def world() -> World:
+    made = World()
     for stage in STAGES:
         made.up(stage)
-    yield made
+    return made
 
 
 # --- the way of an utterance ---
@@ -223,7 +224,32 @@ def test_they_meet_before_correction(world: World, first: StageName) -> None:
     for stage, result in sorted(answers, key=lambda each: each[0] != first):
         assert world.work("correction") == []
         world.answer(stage, result)
-    assert world.work("correction") == [CorrectionWork(("hello",), "en", ("Broca",), ("before 1",))]
+    assert world.work("correction") == [CorrectionWork(("hello",), "en", ("Broca",), ("the one before",))]
+
+
+def test_an_utterance_is_recognised_with_the_end_of_what_was_said_before() -> None:
+    """As much of it as the policy says, and what is recognised when it is submitted."""
+    world = World(msgspec.structs.replace(POLICY, asr_context_chars=6))
+    for stage in STAGES:
+        world.up(stage)
+    world.submit()
+    world.answer("asr", HELLO)
+    world.submit()
+    contexts = [job.work.context for job in world.ports["asr"].sent if isinstance(job.work, AsrWork)]
+    assert contexts == ["before", "hello"]
+
+
+def test_an_utterance_is_corrected_with_what_was_recognised_by_then(world: World) -> None:
+    """The text before it may come later than its own, where that was tried again; its speakers are waited for."""
+    first, second = world.submit(), world.submit()
+    world.fail("asr", "INTERNAL_ERROR")
+    world.answer("asr", AsrResult("en", 1.0, (Segment(0.0, 1.0, "second", ()),), "whisper"))
+    world.answer("asr", HELLO)
+    assert (first.texts_before, second.texts_before) == (("the one before",), ("the one before", "hello"))
+    for _ in range(2):
+        world.answer("diarization", TURNS)
+    contexts = [work.context for work in world.work("correction") if isinstance(work, CorrectionWork)]
+    assert contexts == [first.texts_before, second.texts_before]
 
 
 def test_a_complete_result(world: World) -> None:
@@ -882,8 +908,7 @@ class Days(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.world = World(self.patch)
+        self.world = World()
         for stage in STAGES:
             self.world.up(stage)
         self.ingest: list[IngestResult | None] = []
@@ -957,12 +982,6 @@ class Days(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """When all stages live again and answer, everything is settled and nothing is left anywhere."""
-        try:
-            self.recover()
-        finally:
-            self.patch.undo()
-
-    def recover(self) -> None:
         world = self.world
         for stage in STAGES:
             self.up(stage, "real")

@@ -5,14 +5,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ipc.messages import CorrectionWork
-from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
+from wernicke_daemon.dispatch.entries import JobRow
+from wernicke_daemon.dispatch.job_queue import JobQueue
 
 WORK = CorrectionWork(("text",), "en")
 MAX_ATTEMPTS = 2
 
 
 def row(job_id: int, session: str = "a") -> JobRow:
-    return JobRow(job_id, session, WORK, limit_s=1.0, created=0.0)
+    return JobRow(job_id, "correction", session, WORK, limit_s=1.0, created=0.0)
 
 
 def queue_of(*rows: JobRow, credit: int = 1, max_attempts: int = MAX_ATTEMPTS) -> JobQueue:
@@ -22,8 +23,8 @@ def queue_of(*rows: JobRow, credit: int = 1, max_attempts: int = MAX_ATTEMPTS) -
     return queue
 
 
-def take(queue: JobQueue, now: float = 0.0) -> list[int]:
-    return [each.job_id for each in queue.take(now)]
+def take(queue: JobQueue) -> list[int]:
+    return ids_of(queue.take())
 
 
 def serve_all(queue: JobQueue) -> list[int]:
@@ -67,12 +68,6 @@ def test_no_more_than_credit_are_out() -> None:
     assert take(queue) == []
     queue.answered(1)
     assert take(queue) == [3]
-
-
-def test_sent_time_is_noted() -> None:
-    """A row knows when it was sent."""
-    queue = queue_of(row(1))
-    assert queue.take(12.5)[0].sent == 12.5
 
 
 def test_length_counts_what_is_not_answered() -> None:
@@ -191,10 +186,11 @@ def test_an_answer_that_overtakes_the_word_that_its_job_began_counts_once() -> N
     failed = queue.answered(1)
     assert failed is not None and failed.attempts == 1 and queue.retry(failed)
     assert take(queue) == [1]
-    assert queue.started(1) is None
+    queue.started(1)
     assert (failed.attempts, failed.running) == (1, False)
     assert queue.stage_died() == [] and take(queue) == [1]
-    assert queue.started(1) is failed and failed.attempts == 2
+    queue.started(1)
+    assert failed.attempts == 2
 
 
 def test_failures_and_deaths_are_attempts_alike() -> None:
@@ -304,7 +300,7 @@ class Jobs(RuleBasedStateMachine):
 
     @rule()
     def send(self) -> None:
-        for sent in self.queue.take(0.0):
+        for sent in self.queue.take():
             assert sent.job_id not in self.ended
             assert sent.job_id not in ids_of(self.stage)
             self.stage.append(sent)

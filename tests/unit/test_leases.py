@@ -19,7 +19,6 @@ def test_audio_that_was_read_leaves_the_ring_before_the_journal() -> None:
     leases.release_audio(1)
     assert (leases.ring_floor(), leases.final_before(), leases.first_not_final(3)) == (300, 200, 1)
     leases.release_audio(2)
-    leases.release_audio(2)
     assert (leases.ring_floor(), leases.final_before(), len(leases)) == (900, 200, 2)
     leases.release_result(1)
     assert (leases.final_before(), leases.first_not_final(3)) == (300, 2)

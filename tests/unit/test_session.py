@@ -568,8 +568,8 @@ async def test_context_is_what_was_said_just_before(house: House) -> None:
     await house.say(4)
     for sequence in (2, 1, 3):  # a retry may change the order in which texts are there
         house.recognise(sequence, f"{sequence}")
-    assert house.session.context(house.submitted[4]) == ("2", "3")
-    assert house.session.context(house.submitted[3]) == ("1", "2")
+    assert house.submitted[4].texts_before == ("2", "3")
+    assert house.submitted[3].texts_before == ("1", "2")
 
 
 async def test_speech_too_short_is_counted(house: House) -> None:
@@ -670,8 +670,8 @@ async def test_a_session_that_is_taken_up_knows_who_spoke_and_what_was_said(open
     house = open_house(start=start, client=False)
     await house.session.feed_recovered(ramp(0, 16_000))
     house.find(house.task(), (12_000, 20_000), (20_000, 28_000))
-    assert house.session.text_before(house.submitted[3]) == "second"
-    assert house.session.context(house.submitted[4]) == ("first", "second")
+    assert house.submitted[3].text_before == "second"
+    assert house.submitted[4].texts_before == ("first", "second")
     house.settle(3, embedding=(0.0, 1.0))
     assert [final.segments[0].speaker for final in house.listen(2) if isinstance(final, Final)] == ["Speaker_01"]
 

@@ -6,26 +6,8 @@ alone the next time, so that it can only take itself down, and is given up after
 """
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 
-from ipc.messages import Work
-
-
-@dataclass
-class JobRow:
-    """job_id: unique in the run. session: whose turn it takes. limit_s: how long it may run.
-    created, sent: seconds of the front's monotonic clock. attempts: times that a stage began it.
-    withdrawn: nobody needs it any more, but it is out."""
-
-    job_id: int
-    session: str
-    work: Work
-    limit_s: float
-    created: float
-    sent: float = 0.0
-    attempts: int = 0
-    running: bool = False
-    withdrawn: bool = False
+from wernicke_daemon.dispatch.entries import JobRow
 
 
 class JobQueue:
@@ -46,14 +28,13 @@ class JobQueue:
     def add(self, row: JobRow) -> None:
         self._waiting.setdefault(row.session, deque()).append(row)
 
-    def take(self, now: float) -> list[JobRow]:
+    def take(self) -> list[JobRow]:
         """The rows to send now; they count as sent."""
         rows: list[JobRow] = []
         while len(self._out) < self._credit and not self._retrying():
             row = self._next(alone_possible=not self._out)
             if row is None:
                 break
-            row.sent = now
             self._out[row.job_id] = row
             rows.append(row)
         return rows
@@ -72,16 +53,14 @@ class JobQueue:
             self._waiting[session] = rows
         return row
 
-    def started(self, job_id: int) -> JobRow | None:
+    def started(self, job_id: int) -> None:
         """May be said twice of one attempt, and after its answer: the two come over different sockets."""
+        row = self._out.get(job_id)
         if job_id in self._overtaken:
             self._overtaken.discard(job_id)
-            return None
-        row = self._out.get(job_id)
-        if row is not None and not row.running:
+        elif row is not None and not row.running:
             row.attempts += 1
             row.running = True
-        return row
 
     def answered(self, job_id: int) -> JobRow | None:
         """The row that this result closes; None if nobody waits for it any more."""

@@ -12,6 +12,7 @@ from wernicke_daemon.sessions.gaps import UntoldGap
 from wernicke_daemon.sessions.leases import Leases
 from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.sample_account import SampleAccount
+from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.utterance import Utterance
 
 
@@ -19,13 +20,14 @@ class Cutting:
     """leases: which samples are still needed. gap: lost audio that the client was not told of. account: what became of
     all samples. next_sequence: of the next utterance."""
 
-    def __init__(self, session_id: str, ring: RingWriter, start: StartingPoint, clock: Clock) -> None:
+    def __init__(self, session_id: str, ring: RingWriter, start: StartingPoint, said: Said, clock: Clock) -> None:
         self.leases = Leases(start.sample)
         self.gap = UntoldGap()
         self.account = SampleAccount(start.sample)
         self.next_sequence = start.sequence
         self._session = session_id  # its id, for utterances
         self._ring = ring  # where their audio is
+        self._said = said  # their context
         self._clock = clock
 
     def utterance(self, boundary: Boundary, options: Options, wall_start: float) -> Utterance:
@@ -44,6 +46,7 @@ class Cutting:
             glossary=options.glossary,
             triggered=self._clock.monotonic(),
             wall_start=wall_start,
+            said=self._said,
         )
 
     def lose(self, end: int) -> None:

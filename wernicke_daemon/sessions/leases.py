@@ -23,8 +23,8 @@ class Leases:
         self._leased[sequence] = self._not_final[sequence] = start
 
     def release_audio(self, sequence: int) -> None:
-        """No stage reads its audio any more. May be said twice."""
-        self._leased.pop(sequence, None)
+        """No stage reads its audio any more."""
+        del self._leased[sequence]
 
     def release_result(self, sequence: int) -> None:
         """Its result is kept: it is final."""

@@ -81,10 +81,10 @@ class Session:
         self._submit = submit
         self._records = records
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
-        self._cutting = Cutting(session_id, ring, start, clock)  # utterances, and which samples are still needed
+        self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
+        self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
         self._delivery = Delivery(options.events)  # what its client is sent
         self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
-        self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
 
     # --- its client ---
 
@@ -257,19 +257,13 @@ class Session:
     # --- results: the dispatcher's Owner ---
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
-        self._context.recognised(utterance.sequence, results.recognised_text(utterance))
+        self._context.said.add(utterance.sequence, results.recognised_text(utterance))
         if not shed:
             self.tell("partial", results.recognised(utterance, self.options.words, self._clock.monotonic()))
 
     def audio_released(self, utterance: Utterance) -> None:
         self._cutting.leases.release_audio(utterance.sequence)
         self._free()
-
-    def context(self, utterance: Utterance) -> tuple[str, ...]:
-        return self._context.texts_before(utterance.sequence)
-
-    def text_before(self, utterance: Utterance) -> str:
-        return self._context.text_before(utterance.sequence)
 
     def settled(self, utterance: Utterance) -> None:
         if self.done.is_set():

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.speaker_assignment import seconds_by_speaker
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.utterances.voices import Voice, Voices
@@ -16,29 +17,13 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class Context:
-    """remembered: as of the last result that was kept."""
+    """remembered: as of the last result that was kept. said: what was said, carried by each utterance."""
 
     def __init__(self, remembered: Remembered, next_sequence: int, lines: int) -> None:
         """next_sequence: of the session's next utterance. lines: how many texts before it an utterance is given."""
         self.remembered = remembered
+        self.said = Said(remembered.said, next_sequence, lines)
         self._voices = Voices(remembered.voices)
-        self._said = dict(enumerate(remembered.said, next_sequence - len(remembered.said)))
-        self._lines = lines
-
-    def recognised(self, sequence: int, text: str) -> None:
-        self._said[sequence] = text
-
-    def texts_before(self, sequence: int) -> tuple[str, ...]:
-        """What was said just before that utterance and is recognised by now, oldest first."""
-        return self._said_before(sequence, self._lines)
-
-    def text_before(self, sequence: int) -> str:
-        """The last of it, "" for none."""
-        return "".join(self._said_before(sequence, 1))
-
-    def _said_before(self, sequence: int, most: int) -> tuple[str, ...]:
-        before = sorted(said for said in self._said if said < sequence)
-        return tuple(self._said[said] for said in before[-most:] if most)
 
     def names(self, utterance: Utterance) -> list[str | None]:
         """Of its local voices; to be asked once for each utterance, in the order of `sequence`. Empty where there is
@@ -51,6 +36,4 @@ class Context:
 
     def kept(self, sequence: int) -> None:
         """That utterance has its result: what is known by it is remembered, and what nobody will ask for forgotten."""
-        lines = max(1, self._lines)
-        self._said.pop(sequence - lines, None)
-        self.remembered = Remembered(self._voices.known(), self._said_before(sequence + 1, lines))
+        self.remembered = Remembered(self._voices.known(), self.said.kept(sequence))
