@@ -237,7 +237,7 @@ def test_what_a_start_deletes_is_in_the_log(tmp_path: Path) -> None:
 async def test_without_a_store_nothing_said_is_on_disk(tmp_path: Path) -> None:
     """Neither text nor audio: after a result, while a client speaks, after kill -9."""
     data = tmp_path / "data"
-    first, second = wire.turn(5, after_s=2.6).astype("<f4").tobytes(), wire.turn(3).astype("<f4").tobytes()
+    first, second = wire.turn(5, after_s=2.3).astype("<f4").tobytes(), wire.turn(3).astype("<f4").tobytes()
     with serving(tmp_path, "[store]\nenabled = false\n") as (process, port):
         async with wire.open_socket(port, f"{wire.MONO}&events=ack") as socket:
             await socket.send(first)
