@@ -41,7 +41,8 @@ class Supervisor:
         names: tuple[StageName, ...] = STAGES,
         standby: tuple[StageName, ...] = (),
     ) -> None:
-        """names: the stages to run. standby: those of which a loaded spare is kept."""
+        """new_policy: for each stage its own. listener, on_line, job_at_death: as of SupervisedStage. names: the stages
+        to run. standby: those of which a loaded spare is kept."""
         self._loop = asyncio.get_running_loop()
         self._links = Links(self._from_links)
         self._checking: asyncio.Task[None] | None = None
