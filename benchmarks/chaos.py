@@ -49,6 +49,7 @@ from wernicke_daemon.dispatch.entries import Entry
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.gateway.http_request import SESSIONS
 from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.wire.audio import Audio
 
 MEETINGS = Path(__file__).resolve().parents[2] / "shared" / "audio"
 EXCERPT_S = 5.0
@@ -99,24 +100,24 @@ def speech(clients: int, seed: int) -> list[Session]:
     return [random.Random(f"{seed}-{client}").choices(pieces, k=UTTERANCES) for client in range(clients)]
 
 
-def _clip() -> Iterator[audio_files.Samples]:
+def _clip() -> Iterator[Audio]:
     samples = _decoded(CLIP)
     for turn in json.loads(CLIP.with_name("reference.json").read_text(encoding="utf-8"))["turns"]:
         yield _part(samples, turn["start"] - ROLL_S, turn["end"] + ROLL_S)
 
 
-def _meetings() -> Iterator[audio_files.Samples]:
+def _meetings() -> Iterator[Audio]:
     for file in sorted(MEETINGS.glob("*.wav")):
         samples = _decoded(file)
         starts = np.linspace(0, len(samples) / SAMPLE_RATE - EXCERPT_S, EXCERPTS)
         yield from (_part(samples, start, start + EXCERPT_S) for start in starts)
 
 
-def _decoded(file: Path) -> audio_files.Samples:
+def _decoded(file: Path) -> Audio:
     return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(file, SAMPLE_RATE, 1)])
 
 
-def _part(samples: audio_files.Samples, start_s: float, end_s: float) -> audio_files.Samples:
+def _part(samples: Audio, start_s: float, end_s: float) -> Audio:
     return samples[max(0, round(start_s * SAMPLE_RATE)) : round(end_s * SAMPLE_RATE)]
 
 
