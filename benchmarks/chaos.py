@@ -34,7 +34,6 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from wernicke_daemon.dispatch.entries import Entry
 
 from benchmarks import report
 from benchmarks.report import Figure
@@ -42,6 +41,7 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, Done, Failed, StageName
 from tests.ollama_server import OllamaServer
+from tests.wire import Samples
 from wernicke_daemon.client import Client, ClientError, ParsedMessage, exchange
 from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config, stage_settings
@@ -100,24 +100,24 @@ def speech(clients: int, seed: int) -> list[Session]:
     return [random.Random(f"{seed}-{client}").choices(pieces, k=UTTERANCES) for client in range(clients)]
 
 
-def _clip() -> Iterator[audio_files.Samples]:
+def _clip() -> Iterator[Samples]:
     samples = _decoded(CLIP)
     for turn in json.loads(CLIP.with_name("reference.json").read_text(encoding="utf-8"))["turns"]:
         yield _part(samples, turn["start"] - ROLL_S, turn["end"] + ROLL_S)
 
 
-def _meetings() -> Iterator[audio_files.Samples]:
+def _meetings() -> Iterator[Samples]:
     for file in sorted(MEETINGS.glob("*.wav")):
         samples = _decoded(file)
         starts = np.linspace(0, len(samples) / SAMPLE_RATE - EXCERPT_S, EXCERPTS)
         yield from (_part(samples, start, start + EXCERPT_S) for start in starts)
 
 
-def _decoded(file: Path) -> audio_files.Samples:
+def _decoded(file: Path) -> Samples:
     return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(file, SAMPLE_RATE, 1)])
 
 
-def _part(samples: audio_files.Samples, start_s: float, end_s: float) -> audio_files.Samples:
+def _part(samples: Samples, start_s: float, end_s: float) -> Samples:
     return samples[max(0, round(start_s * SAMPLE_RATE)) : round(end_s * SAMPLE_RATE)]
 
 
@@ -256,8 +256,7 @@ class Killer:
 
     def _note_hit(self, stage: StageName, job: int) -> None:
         self.hits[stage, job] += 1
-        under_way = self._dispatcher.ledger.under_way
-        hit = {spoken for spoken, entry in under_way.items() if _job_of(entry, stage) == job}
+        hit = {utterance for utterance in [self._dispatcher.utterance_of(job)] if utterance is not None}
         self.done_again |= hit
         if self.hits[stage, job] > 1:
             self.hit_twice |= hit
@@ -296,12 +295,6 @@ class Killer:
     def _stage_down(self, stage: StageName, failed: bool) -> None:
         self.other_deaths += self.stages[stage].up
         self.stages[stage].is_gone()
-
-
-def _job_of(entry: Entry, stage: StageName) -> int | None:
-    """The job that is open for an utterance at a stage."""
-    row = entry.open_jobs.get(stage)
-    return row.job_id if row else None
 
 
 def _and_then(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:

@@ -40,6 +40,7 @@ from tests.bench import OnlyFirmWork
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
+from wernicke_daemon.dispatch.dispatcher import Owner
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree
@@ -134,7 +135,7 @@ class Source:
             _check(settled)
         return self._settled
 
-    def _submit(self, utterance: Utterance, session: Session) -> None:
+    def _submit(self, utterance: Utterance, session: Owner) -> None:
         self._submitted[utterance.sequence] = utterance
         self._pipeline.submit(utterance, session)
 

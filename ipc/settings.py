@@ -140,7 +140,8 @@ class Fault(msgspec.Struct, frozen=True):
 class StageSettings(msgspec.Struct, frozen=True):
     """What a stage is told at start.
 
-    release_after_utterance: whether cached GPU memory is given back after each job.
+    release_after_utterance: whether cached GPU memory is given back after each job. scratch: the directory for what
+    libraries write; empty leaves it to them.
     sleep_ms: for each stage, how long the `sleep` engine of benchmarks and fault tests takes; where a stage is
     named here it runs that engine instead of the configured one. sleep_ms_per_audio_s: what each second of audio adds
     to that. faults: by stage. None of these three is reachable from config.toml.
@@ -153,6 +154,7 @@ class StageSettings(msgspec.Struct, frozen=True):
     correction: CorrectionSettings = CorrectionSettings()
     llm: LlmSettings = LlmSettings()
     release_after_utterance: bool = True
+    scratch: str = ""
     sleep_ms: dict[str, float] = {}
     sleep_ms_per_audio_s: dict[str, float] = {}
     faults: dict[str, tuple[Fault, ...]] = {}

@@ -34,6 +34,7 @@ from ipc.settings import StageSettings, VadSettings
 from stages.ingest.engine import EnergyIngest
 from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner
 from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.dispatch.stage_port import StageStatus
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.session import Session
@@ -98,6 +99,9 @@ class SimulatedStage:
         if self.stage == "correction" and self.working is not None and self.working.job_id == job_id:
             job, self.working = self.working, None
             self._answer(Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0))
+
+    def status(self) -> StageStatus:
+        raise AssertionError("what the dispatcher knows of a stage, it was told")
 
     def kill(self) -> None:
         """The process dies; another is there AFTER_DEATH_S later."""

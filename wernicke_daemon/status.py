@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ipc.messages import StageName
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
+from wernicke_daemon.dispatch.overload import PARTIALS_FROM, STAGES_FROM
 from wernicke_daemon.dispatch.stage_port import REQUIRED, StagePort, StageStatus
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability.figures import Figures
@@ -15,8 +16,8 @@ from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.wire import protocol
 
-SHED_IN_ORDER = ("partials", "correction", "diarization")
-"""What is left out, by the level of overload from 1 (see `Shedding`)."""
+SHED_FROM: dict[str, int] = {"partials": PARTIALS_FROM} | {str(stage): level for stage, level in STAGES_FROM.items()}
+"""What is left out under load, as clients know it, with the level from which it is."""
 
 
 class Clients(Protocol):
@@ -76,8 +77,8 @@ class Status:
     def shed_changed(self, level: int) -> None:
         """So much is left out because results are behind."""
         waiting = self._dispatcher.depth("asr")
-        for at, what in enumerate(SHED_IN_ORDER, 1):
-            self._note(what, protocol.OVERLOAD, lacking=level >= at, waiting=waiting)
+        for what, begins in SHED_FROM.items():
+            self._note(what, protocol.OVERLOAD, lacking=level >= begins, waiting=waiting)
 
     def _note(self, what: str, reason: str, lacking: bool, waiting: int) -> None:
         """Clients are told once when something begins to be lacking and once when it is back. Those who come between
@@ -138,9 +139,10 @@ class Status:
         return "ok" if whole and not self._problems() else "degraded"
 
     def _problems(self) -> list[str]:
-        """What is wrong with the disk or the language model's memory; serving goes on all the same."""
+        """What is wrong with the disk, the date or the language model's memory; serving goes on all the same."""
         journal = self._journal.problem if self._journal else None
-        return [problem for problem in (self._store.problem, journal, *self._hardware.problems) if problem]
+        found = (self._store.problem, self._store.postponed, journal, *self._hardware.problems)
+        return [problem for problem in found if problem]
 
     def stats(self) -> Stats:
         """The page /stats."""

@@ -21,18 +21,23 @@ MOST_CANCELLED = 100
 
 
 class Control:
-    """Talks to the supervisor. `orders` arrive from it, `report` tells it things.
-    gpu: what heartbeats say of GPU memory, set by the main thread."""
+    """Talks to the supervisor: its orders are taken, reports are sent."""
 
     def __init__(self, context: zmq.Context[Socket], boot: Boot, pid: int) -> None:
+        """pid: this process's, for HELLO."""
+        # What heartbeats say of GPU memory; set by the main thread.
         self.gpu: GpuMemory | None = None
         self._context = context
         self._boot = boot
         self._pid = pid
-        self._cancelled: deque[int] = deque(maxlen=MOST_CANCELLED)
-        self._told = threading.Event()
-        self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
         self._process = psutil.Process()
+        # Orders that the main thread asks for when it needs them.
+        self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
+        self._cancelled: deque[int] = deque(maxlen=MOST_CANCELLED)
+        # Set when the last report of the main thread has been passed on.
+        self._told = threading.Event()
+        # Reports, from the main thread to this one's; STOP, from this one's to the main thread, which waits for it and
+        # for work at once.
         self._from_main = context.socket(zmq.PULL)
         self._from_main.bind("inproc://reports")
         self._to_thread = context.socket(zmq.PUSH)

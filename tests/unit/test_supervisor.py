@@ -6,7 +6,6 @@ Processes are what a test says they are. Supervisor, incarnations, limits and re
 import asyncio
 import selectors
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from ipc.errors import OutOfGpuMemory
 from ipc.messages import AsrResult, AsrWork, Done, Failed, FromStage, Heartbeat, Hello, Job, Ready, StageName, Started
 from ipc.settings import StageSettings
 from wernicke_daemon.dispatch.stage_port import State
-from wernicke_daemon.processes import incarnation, supervised_stage, supervisor
 from wernicke_daemon.processes.child import Child
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
 from wernicke_daemon.processes.liveness import REAP_S, Limits
@@ -99,8 +97,6 @@ class Machine:
         self.up = 0
         self._standby = standby
         self._run = run
-        for module in (incarnation, supervised_stage, supervisor):
-            patch.setattr(module, "time", SimpleNamespace(monotonic=clock.time))
         patch.setattr(Child, "start", self._start)
         run(self._begin())
 

@@ -193,7 +193,17 @@ class Dispatcher:
 
     def is_firm(self, job_id: int) -> bool:
         """Whether that job, which is not answered, counts."""
-        return self._ledger.kind(job_id) == "firm"
+        entry = self._ledger.entry(job_id)
+        return entry is not None and entry.row.kind == "firm"
+
+    def utterance_of(self, job_id: int) -> tuple[str, int] | None:
+        """Session and sequence of the utterance that a firm job, which is not answered, is for."""
+        entry = self._ledger.entry(job_id)
+        if entry is None or entry.row.kind != "firm":
+            return None
+        request = entry.subject
+        piece_of = self._waiting.get(request.piece, (None, None))[0] if request.piece else request.utterance
+        return (piece_of.session, piece_of.sequence) if piece_of else None
 
     def depth(self, stage: StageName) -> int:
         return self._ledger.depth(stage)

@@ -52,10 +52,9 @@ class Ledger(Generic[Subject]):
         """What is to be sent to the stage now."""
         return self._queues[stage].take(now)
 
-    def kind(self, job_id: int) -> JobKind | None:
+    def entry(self, job_id: int) -> Entry[Subject] | None:
         """None where nobody waits for it."""
-        entry = self._entries.get(job_id)
-        return entry.row.kind if entry else None
+        return self._entries.get(job_id)
 
     def make_firm(self, job_id: int) -> None:
         self._queues[self._entries[job_id].stage].make_firm(job_id)

@@ -29,15 +29,27 @@ _log = structlog.get_logger()
 
 
 class HardwareWatch:
-    """card: of `gpu.figures`, None without one. problems: what is wrong with the language model's place in memory."""
+    """What was seen last."""
 
     def __init__(self) -> None:
+        # Of `gpu.figures`; None without a card.
         self.card: dict[str, Any] | None = None
+        # What is wrong with the language model's place in memory, in sentences, and that place.
         self.problems: list[str] = []
         self._placement: Placement | None = None
 
     async def look_at_card(self) -> None:
         self.card = await asyncio.to_thread(gpu.figures)
+
+    async def watch(self, llm: LlmSettings, in_use: Callable[[], bool], come: Callable[[], None] | None) -> None:
+        """For ever: the card, and the Ollama server of `llm` while it is in use. come: called where a server with the
+        model comes up after the start; None where nobody would use it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.watch_card())
+            if come is not None:
+                await self.await_ollama(llm, in_use, come)
+            if in_use():
+                await self.watch_ollama(llm)
 
     async def watch_card(self) -> None:
         """For ever, or not at all without one."""

@@ -16,7 +16,7 @@ class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """vram_free: MiB. overload: how much is left out, 0 to 3 (`Shedding`)."""
+    """vram_free: MiB. overload: how much is left out, 0 to 3 (see `dispatch/overload.py`)."""
 
     status: str
     stages: dict[str, StageHealth]

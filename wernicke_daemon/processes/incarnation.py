@@ -1,7 +1,6 @@
 """One process of a stage, from its start to its end: its sockets, keys, signs of life, and what it said of itself."""
 
 import os
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -62,9 +61,7 @@ def _pinned(settings: StageSettings, stage: StageName, engine: str) -> StageSett
 
 
 class Incarnation:
-    """Started by making one. ready: what it said of its engine. why_ended: what it said that keeps it from going on.
-    replaced: its end was asked for, as it could not do a job, and is no sign that the next one will die too.
-    doing: in plain words. rss_mb, gpu: its memory."""
+    """Started by making one."""
 
     def __init__(
         self,
@@ -74,18 +71,27 @@ class Incarnation:
         links: Links,
         on_exit: Callable[[int], None],
         on_line: Callable[[bytes], None],
+        now: float,
     ) -> None:
-        """on_exit, on_line: as of Child.start, on its threads."""
-        self.stage = stage
+        """epoch: its number. on_exit, on_line: as of Child.start, on its threads. now: seconds of the monotonic clock
+        that all times here are of. Raises OSError and ZMQError."""
+        self.stage: StageName = stage
         self.epoch = epoch
+        # What it said of its engine; None while it is loading.
         self.ready: Ready | None = None
+        # What keeps it from going on: what it said itself, or why its end was asked for.
         self.why_ended: str | None = None
+        # Its end was asked for, and is no sign that the next one will die too.
         self.replaced = False
+        # What it does, in words.
         self.doing = "starting"
+        # Its memory, as its last heartbeat had it: megabytes, and what it holds on the graphics card.
         self.rss_mb = 0.0
         self.gpu: GpuMemory | None = None
-        self.liveness = Liveness(setup.limits, time.monotonic())
+        # Whether it is alive, judged from what it says and when.
+        self.liveness = Liveness(setup.limits, now)
         self._setup = setup
+        # Its sockets, and the key pair that they let in.
         self._links = links
         self._keys = channels.new_keys()
         boot = msgspec.msgpack.encode(self._boot())
@@ -112,8 +118,8 @@ class Incarnation:
             load_limit_s=self._setup.limits.load_s,
         )
 
-    def send_work(self, job: Job) -> None:
-        self.liveness.job_sent(job.job_id, time.monotonic())
+    def send_work(self, job: Job, now: float) -> None:
+        self.liveness.job_sent(job.job_id, now)
         self._links.send_work((self.stage, self.epoch), job)
 
     def send_order(self, message: Message) -> None:
@@ -128,8 +134,8 @@ class Incarnation:
         self.replaced = True
         self.ask_to_stop()
 
-    def kill(self) -> None:
-        self.liveness.kill(time.monotonic())
+    def kill(self, now: float) -> None:
+        self.liveness.kill(now)
         self._child.kill()
 
     def close(self) -> None:

@@ -75,19 +75,23 @@ class Links:
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
         self._context: zmq.Context[Socket] = zmq.Context()
+        # The front's CURVE keys, the same for all links; and which public key each link's ZAP domain lets in.
         self._keys = channels.new_keys()
         self._allowed: dict[str, bytes] = {}
-        self._links: dict[LinkId, _Link] = {}
+        # What the thread is to do next; each is announced by a message from `_wake` to `_woken`.
         self._commands: deque[Callable[[], None]] = deque()
-        self._poller = zmq.Poller()
-        self._handlers: dict[Socket, Callable[[], None]] = {}
-        self._running = True
-        self._zap = self._context.socket(zmq.REP)
-        self._zap.bind("inproc://zeromq.zap.01")
         self._woken = self._context.socket(zmq.PULL)
         self._woken.bind("inproc://wake")
         self._wake = self._context.socket(zmq.PUSH)
         self._wake.connect("inproc://wake")
+        # Where libzmq asks who may connect.
+        self._zap = self._context.socket(zmq.REP)
+        self._zap.bind("inproc://zeromq.zap.01")
+        # The thread's own: the open links, what it polls, and what to do when a socket has something.
+        self._links: dict[LinkId, _Link] = {}
+        self._poller = zmq.Poller()
+        self._handlers: dict[Socket, Callable[[], None]] = {}
+        self._running = True
         self._thread = threading.Thread(target=self._run, name="links", daemon=True)
         self._thread.start()
 
@@ -99,8 +103,8 @@ class Links:
         """Bind four sockets for an incarnation whose public key is let in from now on.
 
         Raises ZMQError where they can't be had, with none left open. That is all that can be done here: in some places
-        libzmq does not say that file descriptors have run out, it ends the process. `descriptors` and `visitors` see
-        to it that they don't.
+        libzmq does not say that file descriptors have run out, it ends the process. `hardware.descriptors` and the
+        gateway's limit on connections see to it that they don't.
         """
         domain = _domain(link)
         kinds = (zmq.PUSH, zmq.PUSH, zmq.PULL, zmq.PULL)

@@ -28,13 +28,20 @@ class Liveness:
 
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
+        # When what it is at (connecting, loading, a job) has to be over, None while it is idle; and what is said of it
+        # if it is not over by then.
         self._deadline: float | None = now + limits.hello_s
         self._phase = "did not say hello"
+        # Its last heartbeat or answer; None before it is ready.
         self._heard: float | None = None
+        # The job that it said it had started and has not answered.
         self._job: int | None = None
+        # Jobs that it was sent and has not answered, and since when it could have begun the next of them.
         self._unanswered: set[int] = set()
         self._free_since = now
+        # When it was killed.
         self._killed: float | None = None
+        # Jobs whose end was heard before their start, oldest first.
         self._finished_early: list[int] = []
 
     def hello(self, now: float) -> None:

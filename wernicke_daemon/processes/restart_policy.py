@@ -10,8 +10,6 @@ class RestartPolicy:
 
     The first death after stable running is answered at once. A failed stage is still tried, at `last_s` intervals.
     Deaths leave the window only where it was ready in between: time spent loading proves nothing.
-    failed: it died too often too fast: what can do without it should. So it stays until it has run stably.
-    jitter: gives a factor; by default 0.8…1.2, so that stages that died together do not start together.
     """
 
     def __init__(
@@ -23,14 +21,20 @@ class RestartPolicy:
         stable_s: float,
         jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
     ) -> None:
+        """first_s: the second wait in a row, as the first is none; each further one is twice as long, up to last_s.
+        stable_s: how long it has to run for its deaths to be forgotten. jitter: gives a factor for each wait, so that
+        stages that died together do not start together."""
         self._most = most
         self._window_s = window_s
         self._first_s = first_s
         self._last_s = last_s
         self._stable_s = stable_s
         self._jitter = jitter
+        # It died too often too fast: what can do without it should. So it stays until it has run stably.
         self.failed = False
+        # When it died, oldest first, as far as that counts.
         self._deaths: deque[float] = deque()
+        # Since when it is up; None while it is not.
         self._ready_since: float | None = None
 
     def ready(self, now: float) -> None:

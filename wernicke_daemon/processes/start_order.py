@@ -1,20 +1,23 @@
-"""Models are loaded one after another where they share a graphics card, and what each took is told."""
+"""How the stages are started where they share a graphics card: one after another. What is told of any start."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import structlog
 
 from ipc.messages import StageName
-from wernicke_daemon.dispatch.stage_port import StageStatus
+from wernicke_daemon.dispatch.stage_port import StagePort, StageStatus
 from wernicke_daemon.hardware.budget import Need
 from wernicke_daemon.processes.supervisor import Supervisor
 
 LARGEST_FIRST: tuple[StageName, ...] = ("correction", "asr", "diarization", "ingest")
 """The language model takes more than all others: a server that finds too little free memory for it would put a part of
 it on the CPU for good, while Whisper can be had in smaller types."""
+
+PROGRESS_EVERY_S = 0.5
 
 FreeMib = Callable[[], int | None]
 
@@ -30,6 +33,38 @@ class Loaded(NamedTuple):
     seconds: float
     device_mib: int | None
     own_mib: int | None
+
+
+@asynccontextmanager
+async def telling(ports: Mapping[StageName, StagePort], progress: Callable[[str], None]) -> AsyncIterator[None]:
+    """What the stages are doing, whenever it changes until the block ends, and once more then."""
+    told: dict[StageName, str] = {}
+    task = asyncio.create_task(_tell(ports, progress, told))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        _tell_changes(ports, progress, told)
+
+
+async def _tell(
+    ports: Mapping[StageName, StagePort], progress: Callable[[str], None], told: dict[StageName, str]
+) -> None:
+    while True:
+        _tell_changes(ports, progress, told)
+        await asyncio.sleep(PROGRESS_EVERY_S)
+
+
+def _tell_changes(
+    ports: Mapping[StageName, StagePort], progress: Callable[[str], None], told: dict[StageName, str]
+) -> None:
+    """told: what was said last of each."""
+    for name, port in ports.items():
+        doing = port.status().doing
+        if told.get(name) != doing:
+            told[name] = doing
+            progress(f"{name}: {doing}")
 
 
 async def load_in_order(supervisor: Supervisor, free_mib: FreeMib, progress: Callable[[str], None]) -> list[Loaded]:

@@ -11,17 +11,16 @@ arrives from an old one is ignored.
 import asyncio
 import contextlib
 import copy
-import time
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 
 import structlog
-import zmq
 
 from ipc.errors import OutOfGpuMemory
 from ipc.messages import Cancel, Done, Failed, FromStage, GpuMemory, Incoming, Job, Ready, StageName, Started, Unusable
 from wernicke_daemon.dispatch.stage_port import REQUIRED, StageListener, StageStatus, State
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
+from wernicke_daemon.processes.launcher import Launcher, NotLaunched
 from wernicke_daemon.processes.links import Links
 from wernicke_daemon.processes.restart_policy import RestartPolicy
 
@@ -45,8 +44,7 @@ def _together(one: GpuMemory, two: GpuMemory) -> GpuMemory:
 
 
 class SupervisedStage:
-    """A StagePort. `ready`: what runs, or ran last. `unusable`: why the first start found no engine.
-    `why_down`: of the last death. `decided` is set once the first start has come to one or the other."""
+    """A StagePort on this machine. Whoever starts it waits for `decided`; `unusable` then says why it can't be used."""
 
     def __init__(
         self,
@@ -59,35 +57,48 @@ class SupervisedStage:
         job_at_death: Callable[[], int | None],
         standby: bool = False,
     ) -> None:
-        """job_at_death: the job that the process which died last was at."""
-        self.stage = stage
-        self._state = State.STARTING
-        self._started = 0
-        self._deaths = 0
-        self._ready: Ready | None = None
-        self.unusable: str | None = None
-        self._why_down: str | None = None
-        self.decided = asyncio.Event()
-        self._setup = setup
-        self._links = links
-        self._policy = policy
-        self._spare_policy = copy.deepcopy(policy)  # a spare that can't run is no fault of the process that works
+        """listener: told what the dispatcher has to know. on_line: called with each line that a process prints, on a
+        thread of its own. job_at_death: the job that the process which died last was at. standby: keep a spare."""
+        self.stage: StageName = stage
         self._listener = listener
-        self._on_line = on_line
         self._job_at_death = job_at_death
         self._standby = standby
         self._loop = asyncio.get_running_loop()
+        self._launcher = Launcher(stage, setup, links, self._exited_on_thread, partial(on_line, stage))
+
+        # When the next process is started after a death. A spare that can't run is no fault of the process that works.
+        self._policy = policy
+        self._spare_policy = copy.deepcopy(policy)
+
+        self._state = State.STARTING
+        # The process that jobs are sent to, also while it is still loading; None from its end to the next start.
         self._working: Incarnation | None = None
+        # A second process, loading or loaded, that takes over when the first ends.
         self._spare: Incarnation | None = None
-        self._choosing: str | None = None
+        # The next start, where one is planned.
         self._restart: asyncio.TimerHandle | None = None
+        # Why `auto` is to choose an engine anew; None again once the process that did has taken over.
+        self._choosing: str | None = None
+
+        # What the process that works said of its engine, or the last one that was ready. Restarts load that again.
+        self._ready: Ready | None = None
+        # How many processes have ended, and why the last of them did.
+        self._deaths = 0
+        self._why_down: str | None = None
+
+        # Set once the first start has come to an end: an engine is ready, or none can be used, or the stage is optional
+        # and died too often, so that the daemon starts without it.
+        self.decided = asyncio.Event()
+        # Why the first start found no engine; None while it is not decided, and where the daemon can start.
+        self.unusable: str | None = None
+        # Set once it is stopped and no process of it is left.
         self._none_left = asyncio.Event()
 
     # --- the StagePort ---
 
     def send(self, job: Job) -> None:
         if self._working is not None:
-            self._working.send_work(job)
+            self._working.send_work(job, self._loop.time())
 
     def cancel(self, job_id: int) -> None:
         if self._working is not None:
@@ -117,7 +128,7 @@ class SupervisedStage:
         return self._working.doing if self._working else self._why_down or "starting"
 
     def _gpu(self) -> GpuMemory | None:
-        held = [i.gpu for i in (self._working, self._spare) if i is not None and i.gpu is not None]
+        held = [process.gpu for process in self._processes() if process.gpu is not None]
         return reduce(_together, held) if held else None
 
     # --- life cycle ---
@@ -127,7 +138,7 @@ class SupervisedStage:
         if self._state is State.STOPPED or self._working is not None:
             return
         self._state = State.STARTING
-        self._working = self._new(self.start, self._policy)
+        self._working = self._launch(self.start, self._policy)
         if self._working is None:
             self._is_down()
 
@@ -143,29 +154,19 @@ class SupervisedStage:
 
     def _start_spare(self) -> None:
         if self._spare is None and self._state is not State.STOPPED:
-            self._spare = self._new(self._start_spare, self._spare_policy)
+            self._spare = self._launch(self._start_spare, self._spare_policy)
 
-    def _new(self, again: Callable[[], None], policy: RestartPolicy) -> Incarnation | None:
+    def _launch(self, again: Callable[[], None], policy: RestartPolicy) -> Incarnation | None:
         """None where the machine has no room for another process: `again` is called later, as `policy` has it."""
-        self._started += 1
-        epoch = self._started
         try:
-            return Incarnation(
-                self.stage,
-                epoch,
-                self._setup.pinned(self.stage, self._ready if self._choosing is None else None),
-                self._links,
-                on_exit=lambda code: self._hand_over(epoch, code),
-                on_line=lambda line: self._on_line(self.stage, line),
-            )
-        except (OSError, zmq.ZMQError) as error:
-            self._links.close((self.stage, epoch))
+            return self._launcher.launch(self._ready if self._choosing is None else None, self._loop.time())
+        except NotLaunched as error:
             self._why_down = f"its process could not be started ({error})"
-            _log.error("stage_not_started", stage=self.stage, epoch=epoch, reason=str(error))
-            self._after(policy.died(time.monotonic()), again)
+            _log.error("stage_not_started", stage=self.stage, epoch=self._launcher.epoch, reason=str(error))
+            self._after(policy.died(self._loop.time()), again)
             return None
 
-    def _hand_over(self, epoch: int, code: int) -> None:
+    def _exited_on_thread(self, epoch: int, code: int) -> None:
         """Called on the child's waiter thread. At exit the loop may be gone first; then nobody needs to know."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._exited, epoch, code)
@@ -193,8 +194,11 @@ class SupervisedStage:
         if job_id is not None:
             self._listener.job_started(self.stage, job_id)
 
+    def _processes(self) -> list[Incarnation]:
+        return [process for process in (self._working, self._spare) if process is not None]
+
     def _by_epoch(self, epoch: int) -> Incarnation | None:
-        return next((i for i in (self._working, self._spare) if i is not None and i.epoch == epoch), None)
+        return next((process for process in self._processes() if process.epoch == epoch), None)
 
     def _died(self, incarnation: Incarnation, code: int) -> None:
         delay_s = self._note_death(incarnation, code, self._policy)
@@ -207,7 +211,7 @@ class SupervisedStage:
     def _is_down(self) -> None:
         self._state = State.FAILED if self._policy.failed else State.BACKOFF
         self._give_up_first_start()
-        self._listener.stage_down(self.stage, self._state is State.FAILED, time.monotonic())
+        self._listener.stage_down(self.stage, self._state is State.FAILED, self._loop.time())
 
     def _after(self, delay_s: float, start: Callable[[], None]) -> None:
         """Instead of any start that was planned before: two would be two processes that work."""
@@ -222,7 +226,7 @@ class SupervisedStage:
             self._why_down = incarnation.why_ended
             _log.info("stage_replaced", stage=self.stage, epoch=incarnation.epoch, reason=self._why_down)
             return 0.0
-        delay_s = policy.died(time.monotonic())
+        delay_s = policy.died(self._loop.time())
         self._why_down = incarnation.why_ended or f"its process ended with {code}; started again in {delay_s:.1f} s"
         _log.warning(
             "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
@@ -256,19 +260,18 @@ class SupervisedStage:
 
     def check(self, now: float) -> None:
         """Replace processes that give no sign of life any more. Their stacks are in the log already."""
-        for incarnation in (self._working, self._spare):
-            reason = incarnation.liveness.verdict(now) if incarnation else None
-            if incarnation is not None and reason is not None:
-                self._end(incarnation, reason)
+        for incarnation in self._processes():
+            if (reason := incarnation.liveness.verdict(now)) is not None:
+                self._end(incarnation, reason, now)
 
-    def _end(self, incarnation: Incarnation, reason: str) -> None:
+    def _end(self, incarnation: Incarnation, reason: str, now: float) -> None:
         if incarnation.liveness.killed:  # stuck in a driver: it is left behind, or nothing would ever take its place
             _log.error("stage_not_reaped", stage=self.stage, pid=incarnation.pid)
             incarnation.why_ended = "its process could not be killed"
             self._exited(incarnation.epoch, KILLED)
         else:
             _log.error("stage_hung", stage=self.stage, epoch=incarnation.epoch, reason=reason)
-            incarnation.kill()
+            incarnation.kill(now)
 
     async def stop(self) -> None:
         """End it for good. An idle process is asked to, and killed after STOP_PATIENCE_S; one that loads or is at a
@@ -276,34 +279,33 @@ class SupervisedStage:
         self._state = State.STOPPED
         if self._restart is not None:
             self._restart.cancel()
-        running = [i for i in (self._working, self._spare) if i is not None]
-        for incarnation in running:
+        for incarnation in self._processes():
             incarnation.ask_to_stop()
-        self._kill_at_stop([incarnation for incarnation in running if not incarnation.liveness.idle])
+        self._kill_at_stop([process for process in self._processes() if not process.liveness.idle])
         self._stopped()
         if not await self._gone(STOP_PATIENCE_S):
-            self._kill_at_stop([i for i in (self._working, self._spare) if i is not None])
+            self._kill_at_stop(self._processes())
             if not await self._gone(KILL_S):  # one that is stuck in a driver; the daemon ends without it
                 _log.error("stage_not_reaped", stage=self.stage, pid=self.status().pid)
 
     def _kill_at_stop(self, incarnations: list[Incarnation]) -> None:
         for incarnation in incarnations:
             _log.warning("stage_killed_at_stop", stage=self.stage)
-            incarnation.kill()
+            incarnation.kill(self._loop.time())
 
     async def _gone(self, within_s: float) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._none_left.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._none_left.wait()
         return self._none_left.is_set()
 
     def pardon(self, seconds: float) -> None:
         """This process slept for so long, not the stage."""
-        for incarnation in (self._working, self._spare):
-            if incarnation is not None:
-                incarnation.liveness.pardon(seconds)
+        for incarnation in self._processes():
+            incarnation.liveness.pardon(seconds)
 
     def _stopped(self) -> None:
-        if self._working is None and self._spare is None:
+        if not self._processes():
             self._none_left.set()
 
     # --- what the processes say ---
@@ -312,7 +314,7 @@ class SupervisedStage:
         incarnation = self._by_epoch(epoch)
         if incarnation is None:
             return
-        now = time.monotonic()
+        now = self._loop.time()
         match message:
             case Started(job_id, limit_s):
                 incarnation.liveness.job_started(job_id, limit_s, now)
@@ -324,18 +326,14 @@ class SupervisedStage:
                 self._listener.job_answered(self.stage, message, now)
             case _:
                 incarnation.heard(message, now)
-                self._heard_of_engine(incarnation, message)
+                self._heard_of_engine(incarnation, message, now)
 
-    def _heard_of_engine(self, incarnation: Incarnation, message: FromStage) -> None:
+    def _heard_of_engine(self, incarnation: Incarnation, message: FromStage, now: float) -> None:
         match message:
             case Ready():
                 self._log_ready(incarnation)
                 if incarnation is self._spare:
-                    self._spare_policy.ready(time.monotonic())
-                    if self._state is State.BACKOFF:
-                        self._after(0.0, self._start_or_wait)
-                    elif self._choosing is not None and self._working is not None and not incarnation.replaced:
-                        self._working.replace(self._choosing)
+                    self._spare_is_ready(incarnation, now)
                 elif self._state is State.STARTING:
                     self._is_ready()
             case Unusable(reason):
@@ -343,16 +341,24 @@ class SupervisedStage:
                 if not self.decided.is_set():
                     self.unusable = reason
                     self.decided.set()
-                incarnation.kill()
+                incarnation.kill(now)
+
+    def _spare_is_ready(self, spare: Incarnation, now: float) -> None:
+        """It takes over at once from one that is gone, or from one that is to be replaced by another choice."""
+        self._spare_policy.ready(now)
+        if self._state is State.BACKOFF:
+            self._after(0.0, self._start_or_wait)
+        elif self._choosing is not None and self._working is not None and not spare.replaced:
+            self._working.replace(self._choosing)
 
     def _is_ready(self, spare_in_s: float = 0.0) -> None:
         assert self._working is not None and self._working.ready is not None
-        self._policy.ready(time.monotonic())
+        self._policy.ready(self._loop.time())
         self._ready = self._working.ready
         self._state = State.READY
         self._choosing = None
         self.decided.set()
-        self._listener.stage_up(self.stage, self._ready.engine, self._ready.live, time.monotonic())
+        self._listener.stage_up(self.stage, self._ready.engine, self._ready.live, self._loop.time())
         if self._standby:
             self._after(spare_in_s, self._start_spare)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -42,7 +41,8 @@ class Supervisor:
         names: tuple[StageName, ...] = STAGES,
         standby: tuple[StageName, ...] = (),
     ) -> None:
-        """names: the stages to run. standby: those of which a loaded spare is kept."""
+        """new_policy: for each stage its own. listener, on_line, job_at_death: as of SupervisedStage. names: the stages
+        to run. standby: those of which a loaded spare is kept."""
         self._loop = asyncio.get_running_loop()
         self._links = Links(self._from_links)
         self._checking: asyncio.Task[None] | None = None
@@ -91,10 +91,10 @@ class Supervisor:
             raise StartFailed(stage.unusable)
 
     async def _check(self) -> None:
-        last = time.monotonic()
+        last = self._loop.time()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            now = time.monotonic()
+            now = self._loop.time()
             slept_s, last = now - last - CHECK_EVERY_S, now
             for stage in self._stages.values():
                 try:
