@@ -12,6 +12,7 @@ import numpy as np
 
 from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
+from ipc.errors import StaleHandle
 from ipc.messages import (
     STAGES,
     AsrResult,
@@ -133,7 +134,10 @@ class SimulatedStage:
     def _finish(self, job: Job, took: float) -> None:
         if self.working is job:
             self.working = None
-            self._answer(Done(job.job_id, self._world.result(job), took * 1000))
+            try:
+                self._answer(Done(job.job_id, self._world.result(job), took * 1000))
+            except StaleHandle as error:  # of a job that nobody wants any more
+                self._answer(Failed(job.job_id, error.code, str(error), took * 1000))
 
     def _answer(self, answer: Done | Failed) -> None:
         self._world.after(0.0, lambda: self._world.dispatcher.job_answered(self.stage, answer, self._world.now))

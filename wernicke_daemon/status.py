@@ -9,8 +9,8 @@ from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.overload import PARTIALS_FROM, STAGES_FROM
 from wernicke_daemon.dispatch.stage_port import REQUIRED, StagePort, StageStatus
 from wernicke_daemon.hardware.watch import HardwareWatch
-from wernicke_daemon.observability.figures import Figures
-from wernicke_daemon.observability.pages import Health, StageFigures, StageHealth, Stats
+from wernicke_daemon.observability.figures import Ahead, Figures
+from wernicke_daemon.observability.pages import AheadFigures, Health, StageFigures, StageHealth, Stats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.registry import SessionRegistry
@@ -160,6 +160,7 @@ class Status:
             errors=dict(figures.errors),
             warnings=dict(figures.warnings),
             late_answers=self._dispatcher.late_answers,
+            ahead={kind: _figures_ahead(ahead) for kind, ahead in figures.ahead.items()},
             sessions=[session.figures() for session in self._sessions],
             stages={name: self._figures_of(name, stage) for name, stage in stages.items()},
             gpu_stats=self._hardware.stats(stage.gpu for stage in stages.values() if stage.gpu),
@@ -179,6 +180,10 @@ class Status:
             queued_ms=self._figures.queued_ms[name].percentiles(),
             run_ms=self._figures.run_ms[name].percentiles(),
         )
+
+
+def _figures_ahead(ahead: Ahead) -> AheadFigures:
+    return AheadFigures(jobs=ahead.jobs, work_s=round(ahead.work_ms / 1000, 1), used_s=round(ahead.used_ms / 1000, 1))
 
 
 def _health_of(stage: StageStatus) -> StageHealth:

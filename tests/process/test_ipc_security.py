@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import structlog
 import zmq
-from wernicke_daemon.dispatch.entries import JobRow
+from wernicke_daemon.dispatch.job_queue import JobRow
 from zmq.utils.monitor import recv_monitor_message
 
 from ipc import channels, codec
@@ -264,7 +264,7 @@ def test_a_message_beyond_the_limit_is_not_taken_in(front: Front, context: Conte
 def test_a_result_said_twice_counts_once(front: Front, context: Context) -> None:
     """The row of a job closes with its first result."""
     jobs = JobQueue(credit=1, max_attempts=2)
-    row = JobRow(1, "asr", "session", job(1).work, limit_s=1.0, created=0.0)
+    row = JobRow(1, "session", job(1).work, limit_s=1.0, created=0.0)
     jobs.add(row)
     jobs.take()
     stage = front.stage(context, zmq.PUSH, front.at.results)

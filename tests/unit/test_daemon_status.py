@@ -93,9 +93,9 @@ class House:
         self.status = Status(Figures(), NoStore(), None, HardwareWatch())
         self.dispatcher = Dispatcher(
             POLICY,
-            clock=lambda: 0.0,
-            on_job=lambda stage, timing: None,
+            on_job=lambda stage, kind, timing: None,
             on_status=self.status.stage_changed,
+            now=0.0,
             on_shed=self.status.shed_changed,
         )
         self.dispatcher.connect(self.ports)
@@ -104,9 +104,9 @@ class House:
     def become(self, stage: StageName, status: StageStatus) -> None:
         self.ports[stage].now = status
         if status.ready:
-            self.dispatcher.stage_up(stage, "real")
+            self.dispatcher.stage_up(stage, "real", live=False, now=0.0)
         else:
-            self.dispatcher.stage_down(stage, status.failed)
+            self.dispatcher.stage_down(stage, status.failed, now=0.0)
 
     def said(self) -> tuple[str, bool]:
         return self.status.health().status, self.status.useful

@@ -150,6 +150,9 @@ def _sentences(health: Health, stats: Stats) -> Iterator[str]:
     yield from (f"problem: {problem}" for problem in health.problems)
     if health.overload:
         yield f"overload: {_SHED[min(health.overload, 3)]} are left out until results have caught up"
+    for kind, ahead in stats.ahead.items():
+        if ahead.jobs:
+            yield f"{kind} work: {ahead.jobs} jobs, {ahead.work_s:.0f} s, of which {ahead.used_s:.0f} s were used"
     yield from (f"last death of {name}: {stage.why_down}" for name, stage in stats.stages.items() if stage.why_down)
 
 

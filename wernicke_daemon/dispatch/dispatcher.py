@@ -161,6 +161,7 @@ class Dispatcher:
             owner.recognised(utterance, shed=True)  # what depends on it does so from now on
             if utterance.correction_work not in (None, self._correction_work(utterance)):
                 self._drop_correction(utterance)
+        utterance.early_ms = utterance.done_ms
         self._begin(utterance, owner, "firm", now)
 
     def withdraw(self, utterance: Utterance, kept: Piece | None = None) -> None:

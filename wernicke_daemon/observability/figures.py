@@ -1,6 +1,7 @@
 """Figures of the run so far, for /stats: counts, and percentiles over the last thousand of each kind. Pure."""
 
 from collections import Counter, deque
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +30,16 @@ class Samples:
         return Percentiles(round(float(p50), 1), round(float(p95), 1), len(self._values))
 
 
+@dataclass
+class Ahead:
+    """Work before an utterance's end was certain. used_ms: of early work what went into finals, of live work what was
+    heard in time to be shown."""
+
+    jobs: int = 0
+    work_ms: float = 0.0
+    used_ms: float = 0.0
+
+
 class Figures:
     """Counts results, errors by code, and milliseconds by stage."""
 
@@ -48,6 +59,8 @@ class Figures:
         self.latency_ms = Samples()
         self.queued_ms: dict[StageName, Samples] = {stage: Samples() for stage in STAGES}
         self.run_ms: dict[StageName, Samples] = {stage: Samples() for stage in STAGES}
+        # Jobs before an utterance's end was certain, by kind: how many, milliseconds of work, and of that what was used.
+        self.ahead: dict[JobKind, Ahead] = {"early": Ahead(), "live": Ahead()}
         # Utterances that are settled, whatever became of them, and seconds that stages worked on them.
         self._settled = 0
         self._work_s = 0.0
@@ -55,12 +68,17 @@ class Figures:
     def utterance(self, utterance: Utterance, latency_ms: float) -> None:
         """A settled one, whatever became of it."""
         self._settled += 1
+        self.ahead["early"].used_ms += utterance.early_ms
+        self.ahead["live"].used_ms += utterance.caption.live_ms
         self._work_s += utterance.work_s
         self.warnings.update(utterance.warnings)
         self.latency_ms.add(latency_ms)
 
     def job(self, stage: StageName, kind: JobKind, timing: StageTiming) -> None:
-        """One answered job of any stage."""
+        """One answered job of any stage. kind: what it was when it was answered."""
+        if kind in self.ahead:
+            self.ahead[kind].jobs += 1
+            self.ahead[kind].work_ms += timing.run_ms
         self.queued_ms[stage].add(timing.queued_ms)
         self.run_ms[stage].add(timing.run_ms)
 

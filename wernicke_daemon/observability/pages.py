@@ -60,6 +60,14 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     run_ms: Percentiles
 
 
+class AheadFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that was done while an utterance was still being said, and how much of it was used; seconds."""
+
+    jobs: int
+    work_s: float
+    used_s: float
+
+
 class GpuFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The first card (as `ipc.gpu.figures` has it), and what models take of it."""
 
@@ -88,6 +96,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     warnings: dict[str, int]
     late_answers: int
+    ahead: dict[str, AheadFigures]
     sessions: list[SessionFigures]
     stages: dict[str, StageFigures]
     gpu_stats: GpuFigures | None

@@ -11,7 +11,25 @@ from wernicke_daemon.wire.protocol import Final
 def fields(utterance: Utterance, message: Outcome, latency_ms: float, with_text: bool) -> dict[str, object]:
     """message: what became of it. latency_ms: from its trigger to now. with_text: the line may say what was said."""
     text = {"text": message.text} if with_text and isinstance(message, Final) else {}
-    return {**_work(utterance, latency_ms), **_result(utterance, message), **text}
+    return {**_work(utterance, latency_ms), **_shown(utterance, latency_ms), **_result(utterance, message), **text}
+
+
+def _shown(utterance: Utterance, latency_ms: float) -> dict[str, object]:
+    """Seconds since it began to be said."""
+    caption = utterance.caption
+    return {
+        "first_text_s": _since(utterance, caption.first_shown),
+        "last_partial_s": _since(utterance, caption.last_shown),
+        "final_s": _since(utterance, utterance.triggered + latency_ms / 1000),
+        "partials": caption.revision,
+        "pieces": len(utterance.pieces),
+        "early_ms": round(utterance.early_ms, 1),
+        "live_ms": round(caption.live_ms, 1),
+    }
+
+
+def _since(utterance: Utterance, at: float | None) -> float | None:
+    return None if at is None else round(at - utterance.began, 2)
 
 
 def _work(utterance: Utterance, latency_ms: float) -> dict[str, object]:

@@ -176,6 +176,10 @@ class Intake:
         if trigger != "flush" or not self._breaks or self._breaks[-1] != end:
             self._breaks.append(end)
 
+    def end_where_examined(self) -> None:
+        """The open utterance ends after all that was examined, as if the silence had been long enough."""
+        self._breaks.appendleft(Break(self._examined, "silence", 0.0))
+
     def hold(self) -> None:
         """Time up to now is no silence of the client's."""
         self._idle.hold(self._clock.monotonic())

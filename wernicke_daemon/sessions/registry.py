@@ -105,7 +105,10 @@ class SessionRegistry:
         if ring is None:
             return None
         lines = self._config.correction.context_lines
-        session = Session(session_id, ring, options, lines, self._bench, self._recorder, start)
+        min_silence_s = self._config.vad.min_silence_s
+        session = Session(
+            session_id, ring, options, lines, self._bench, self._recorder, start, min_silence_s=min_silence_s
+        )
         self._sessions[session.id] = session
         self._ingest.add(session)
         self._run(self._outlive(session))

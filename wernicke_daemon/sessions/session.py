@@ -69,8 +69,10 @@ class Session:
         records: Records,
         start: StartingPoint | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        min_silence_s: float = 0.0,
     ) -> None:
-        """bench: who works on its utterances. start: what it goes on from, None for a new session."""
+        """bench: who works on its utterances. start: what it goes on from, None for a new session. min_silence_s: see
+        `vad.min_silence_s`."""
         start = start or StartingPoint()
         self.id = session_id
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
@@ -82,6 +84,7 @@ class Session:
         self._clock = clock
         self._bench = bench
         self._records = records
+        self._min_silence_s = min_silence_s
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
         self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
         self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
@@ -263,6 +266,15 @@ class Session:
         if dropped is not None:
             self._cutting.take_back(dropped)
             self.settled(dropped)
+        self._end_finished_sentence(speech)
+
+    def _end_finished_sentence(self, speech: OpenSpeech | None) -> None:
+        if not self._min_silence_s or speech is None or not self._intake.settled:
+            return
+        silence_s = speech.silence / SAMPLE_RATE
+        if silence_s >= self._min_silence_s and self._speculation.is_finished(speech):
+            _log.info("ended_by_sentence", session=self.id, silence_s=round(silence_s, 2))
+            self._intake.end_where_examined()
 
     def _tell_gap(self, gap: protocol.Gap | None) -> None:
         if gap is not None:

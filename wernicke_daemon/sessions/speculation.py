@@ -11,6 +11,7 @@ from typing import Protocol
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import Boundary, OpenSpeech
 from wernicke_daemon.dispatch.dispatcher import Owner
+from wernicke_daemon.utterances import results, sentences
 from wernicke_daemon.utterances.early import FREEZE_LIVE, EarlyWork, LivePace, LivePasses, Stretch
 from wernicke_daemon.utterances.joining import joined
 from wernicke_daemon.utterances.pieces import Piece
@@ -180,6 +181,15 @@ class Speculation:
             caption.freeze()
             opened.passes.shown_to = audio.end
         return opened.named
+
+    def is_finished(self, speech: OpenSpeech | None) -> bool:
+        """Whether what is being said is plainly a finished sentence, by two passes: the last live one before the pause
+        and the recognition of all that was said."""
+        begun = self.opened.begun if self.opened else None
+        if speech is None or not speech.paused or begun is None or begun.asr is None:
+            return False
+        text = results.recognised_text(begun)
+        return sentences.finished(text, begun.asr.language) and begun.caption.agrees(text)
 
     def shown_up_to(self, utterance: Utterance) -> None:
         """The text of an early utterance is shown: live passes begin after it."""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from rapidfuzz.distance import Levenshtein
 
 from wernicke_daemon.utterances.joining import joined
+from wernicke_daemon.utterances.sentences import same_words
 from wernicke_daemon.wire.protocol import PartialStage, SegmentOut
 
 SHOWN_EVERY_S = 0.5
@@ -43,6 +44,7 @@ class Caption:
         self.language = language
         self._settled = ""  # text of the recognised phrases; begins with what is stable
         self._live = ""  # text of the open phrase by the last live pass
+        self._heard = ""  # the whole text with it, as it was heard
         self._live_end = 0.0  # seconds of the session's audio up to which that pass heard
         self._stable = ""  # the longest stable text so far
         self._now: Shown | None = None  # the state that is to be shown
@@ -51,12 +53,18 @@ class Caption:
         self.revision = 0  # partials shown so far
         self.first_shown: float | None = None  # seconds, of the clock passed in
         self.last_shown: float | None = None
+        self.live_ms = 0.0  # work of the live passes that it is made of
+
+    def agrees(self, text: str) -> bool:
+        """Whether the last live pass heard the same words."""
+        return same_words(self._heard, text)
 
     def heard(self, text: str, start: float, end: float) -> None:
         """A live pass over the open phrase. What two passes agree on is stable."""
         agreed = _common(self._live, text)
         self._live, self._live_end = text, end
-        whole = self._whole(self._join(self._settled, text))
+        self._heard = self._join(self._settled, text)
+        whole = self._whole(self._heard)
         if agreed:
             self._stable = max(self._stable, whole[: len(self._join(self._settled, text[:agreed]))], key=len)
         self._now = Shown("live", whole, len(self._stable), (), start, end)

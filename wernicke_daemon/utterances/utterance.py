@@ -56,7 +56,7 @@ class Utterance:
     left_out: set[StageName] = field(default_factory=set)  # stages it goes without
     open_jobs: dict[StageName, int] = field(default_factory=dict)  # job ids; those of recognition are the pieces'
     audio_released: bool = False  # no stage will read its audio any more
-    early_ms: float = 0.0  # work that was done of it before its end was certain
+    early_ms: float = 0.0  # work that was done of it, and used, before its end was certain
     failure: str | None = None  # why there is no text, for the client
     failure_code: str = "TRANSCRIPTION_FAILED"
     settled: float = 0.0  # when all this was complete
@@ -101,6 +101,13 @@ class Utterance:
     @property
     def end_s(self) -> float:
         return self.audio.end / SAMPLE_RATE
+
+    @property
+    def done_ms(self) -> float:
+        """Milliseconds of work that is in it so far."""
+        recognised = sum(piece.timing.run_ms for piece in self.pieces if piece.timing is not None)
+        there = {"diarization": self.diarization, "correction": self.correction}
+        return recognised + sum(t.run_ms for stage, t in self.timings.items() if there.get(stage) is not None)
 
     @property
     def work_s(self) -> float:
