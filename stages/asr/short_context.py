@@ -19,11 +19,16 @@ from ipc.errors import JobCancelled
 
 FRAMES_PER_SECOND = 100
 """Of the features: a hop of 160 samples at 16 kHz."""
-MARGIN_S = 1.0
+MARGIN_S = 4.0
+"""Of padding after the audio. With less, texts of unclear speech repeat themselves at their end and are decoded again;
+more costs time and changes little (docs/performance.md)."""
 TOKENS_PER_SECOND = 20
+"""Of a window's audio and one second more: about three times the most that was measured of a text that is not doubtful
+(docs/performance.md)."""
 MOST_TOKENS = 224
 """In one window: half of the decoder's 448 positions, as in OpenAI's own code."""
 SHORT_S = 2.0
+"""An improbable text of less audio is left out."""
 IMPROBABLE = "it is improbable"
 
 Features = NDArray[np.float32]
@@ -103,6 +108,7 @@ def most_tokens(audio_s: float) -> int:
 
 
 def most_temperatures(audio_s: float) -> int:
+    """One for each second: more of them make the text of a short sound no surer (docs/performance.md)."""
     return max(1, int(audio_s))
 
 

@@ -17,14 +17,13 @@ import msgspec
 import pytest
 import structlog
 import zmq
-from wernicke_daemon.dispatch.job_queue import JobRow
 from zmq.utils.monitor import recv_monitor_message
 
 from ipc import channels, codec
 from ipc.audio_handle import AudioHandle
 from ipc.channels import Boot, KeyPair
 from ipc.messages import AsrWork, Cancel, CorrectionResult, Done, Failed, FromStage, Hello, Incoming, Job
-from wernicke_daemon.dispatch.job_queue import JobQueue
+from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
 from wernicke_daemon.processes.links import LinkId, Links
 
 ROOT = Path(__file__).parents[2]

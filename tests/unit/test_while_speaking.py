@@ -147,7 +147,11 @@ ANY = settings(
     max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # making a conversation smaller takes minutes, and tells little
+    phases=[
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ],  # making a conversation smaller takes minutes, and tells little
 )
 
 
