@@ -35,11 +35,10 @@ from rapidfuzz.distance import Levenshtein
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import report
-from ipc.audio_handle import SAMPLE_RATE, AudioHandle
+from ipc.audio_handle import SAMPLE_RATE, Audio, AudioHandle
 from ipc.messages import AsrResult, AsrWork, IngestTask, IngestWork, JobKind
 from ipc.settings import AsrSettings, StageSettings, VadSettings
 from stages.asr.faster_whisper import FasterWhisper
-from stages.engine import Audio
 from stages.ingest.engine import SileroIngest
 
 APART_S = 0.05

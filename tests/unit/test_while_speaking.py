@@ -125,7 +125,7 @@ def test_without_live_work_phrases_are_shown_all_the_same() -> None:
 
 def test_with_neither_there_is_one_partial_as_before() -> None:
     world = run(ONE, early=False, live=False)
-    assert [p.stage for p in world.partials(1)][0] == "asr" and world.work_s["early"] == 0.0
+    assert next(p.stage for p in world.partials(1)) == "asr" and world.work_s["early"] == 0.0
 
 
 # --- anything at all ---

@@ -3,8 +3,8 @@
     boundary ──▶ asr ─────────┐
              └─▶ diarization ─┴▶ join ──▶ correction ──▶ settled
 
-An utterance whose end is not certain yet goes the same way with early jobs, and rests before it would be settled; once it
-is confirmed it goes on from where it is. What an early job could not do is left to firm ones.
+An utterance whose end is not certain yet goes the same way with early jobs, and rests before it would be settled; once
+it is confirmed it goes on from where it is. What an early job could not do is left to firm ones.
 
 A wait for an optional stage has a deadline on the service clock; when it passes, the utterance goes on without.
 Every utterance that is submitted or confirmed is settled exactly once: with lines, with no text, or with a failure.

@@ -59,7 +59,7 @@ class Figures:
         self.latency_ms = Samples()
         self.queued_ms: dict[StageName, Samples] = {stage: Samples() for stage in STAGES}
         self.run_ms: dict[StageName, Samples] = {stage: Samples() for stage in STAGES}
-        # Jobs before an utterance's end was certain, by kind: how many, milliseconds of work, and of that what was used.
+        # Work before an utterance's end was certain, by kind.
         self.ahead: dict[JobKind, Ahead] = {"early": Ahead(), "live": Ahead()}
         # Utterances that are settled, whatever became of them, and seconds that stages worked on them.
         self._settled = 0

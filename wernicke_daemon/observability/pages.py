@@ -96,7 +96,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     warnings: dict[str, int]
     late_answers: int
-    ahead: dict[str, AheadFigures]
     sessions: list[SessionFigures]
     stages: dict[str, StageFigures]
     gpu_stats: GpuFigures | None
+    ahead: dict[str, AheadFigures] = {}

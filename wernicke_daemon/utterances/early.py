@@ -22,7 +22,7 @@ LAST_LIVE = SAMPLE_RATE
 """Samples before an utterance is cut for its length in which no pass begins: it would hold up its recognition."""
 
 FREEZE_LIVE = 0.7
-"""Of the longest live pass there may be: from there on its text is not recognised again, the next one begins after it."""
+"""Of the longest live pass there may be: from there on its text is not heard again, the next pass begins after it."""
 
 LIVE_EVERY_S = 0.7
 LIVE_SHARE = 2.0
