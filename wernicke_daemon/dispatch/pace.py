@@ -11,6 +11,9 @@ from wernicke_daemon.dispatch.speed import Speed
 NEXT_PHRASE_S = 2.0
 """Seconds of audio by which the next phrase is taken to be longer."""
 
+KEEPS_UP = 0.8
+"""Of its own length, what the recognition of a phrase may take: more phrases of that kind would pile up."""
+
 LIVE_LENGTHS_S = (10.0, 7.0, 5.0, 3.5, 2.5, 1.5)
 """Seconds of audio that a live pass may hold. More takes too long on any machine, less tells nothing."""
 
@@ -33,7 +36,8 @@ class Pace:
         """Whether so much audio is recognised once for good, rather than again with the phrase that follows it."""
         if self._final != "auto":
             return self._final == "phrases"
-        return self._whole.seconds(audio_s + NEXT_PHRASE_S) > self._window_s
+        too_long_again = self._whole.seconds(audio_s + NEXT_PHRASE_S) > self._window_s
+        return too_long_again and self._whole.seconds(audio_s) <= KEEPS_UP * audio_s
 
     def in_time(self, audio_s: float) -> bool:
         """Whether to begin with so much audio at a pause. A phrase that is kept is never done for nothing; work on the
