@@ -40,7 +40,7 @@ from tests.bench import OnlyFirmWork
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config, JournalSettings, LoggingSettings, RuntimeSettings
-from wernicke_daemon.dispatch.dispatcher import Owner
+from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree

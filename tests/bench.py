@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ipc.audio_handle import AudioHandle
-from wernicke_daemon.dispatch.dispatcher import Owner
+from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.utterance import Utterance
 

@@ -33,8 +33,9 @@ from ipc.messages import (
 )
 from ipc.settings import StageSettings, VadSettings
 from stages.ingest.engine import EnergyIngest
-from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner
+from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.dispatch.stage_port import StageStatus
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.options import Options

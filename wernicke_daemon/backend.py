@@ -14,8 +14,9 @@ from ipc.audio_handle import AudioHandle
 from ipc.messages import STAGES, IngestResult, IngestWork, JobKind, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
-from wernicke_daemon.dispatch.dispatcher import Dispatcher, Owner
+from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy

@@ -15,7 +15,7 @@ from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import VAD_WINDOW
 from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Trigger, Turn
 from tests.bench import OnlyFirmWork
-from wernicke_daemon.dispatch.dispatcher import Owner
+from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.sessions import intake
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.delivery import ACK_EVERY_S

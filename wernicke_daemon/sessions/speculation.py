@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import Boundary, OpenSpeech
-from wernicke_daemon.dispatch.dispatcher import Owner
+from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.utterances import results, sentences
 from wernicke_daemon.utterances.early import FREEZE_LIVE, EarlyWork, LivePace, LivePasses, Stretch
 from wernicke_daemon.utterances.joining import joined
