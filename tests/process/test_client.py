@@ -33,6 +33,14 @@ FINAL = {
     "segments": [{"start": 0.5, "end": 1.5, "speaker": "Speaker_00", "text": "good morning"}],
 }
 LINE = "[00:01] Speaker_00: good morning"
+PARTIAL = {
+    "type": "partial",
+    "sequence": 1,
+    "stage": "live",
+    "text": "good mourning",
+    "stable_chars": 7,
+    "timestamp_range": {"start": 1.0, "end": 2.0},
+}
 
 
 @dataclass
@@ -350,9 +358,10 @@ async def test_pacing_follows_the_clock_without_drift(monkeypatch: pytest.Monkey
 def test_transcribe_writes_each_format(
     name: str, beginning: str, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Results on stdout and in the file, by its extension; the whole file was sent at 16 kHz."""
+    """Results on stdout and in the file, by its extension; the whole file was sent at 16 kHz, and no more asked for."""
     with server(sends(FINAL)) as fake:
         assert cli.main(["transcribe", str(wav), "--url", fake.url, "-o", str(tmp_path / name)]) == 0
+    assert "events" not in fake.requests[0].path
     assert capsys.readouterr().out == f"{LINE}\n"
     assert (tmp_path / name).read_text(encoding="utf-8").startswith(beginning)
     assert len(fake.audio) == pytest.approx(4 * 40_000, abs=4 * 32)
@@ -448,18 +457,29 @@ def speak_then_interrupt(callback: Callable[..., None]) -> None:
 def test_listen_ends_gracefully_on_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C stops the recording, not the session: the last results are printed and appended to the live file."""
+    """Ctrl-C stops the recording, not the session: the last results are printed and appended to the live file, without
+    what was open before them or never ended."""
     live = tmp_path / "deep" / "live.txt"
     monkeypatch.setitem(sys.modules, "sounddevice", sounddevice(speak_then_interrupt))
     before = signal.getsignal(signal.SIGINT)
     for _ in range(2):
-        with server(sends(FINAL)) as fake:
+        with server(sends(PARTIAL, FINAL, PARTIAL | {"sequence": 2})) as fake:
             assert cli.main(["listen", "--url", fake.url, "--live-file", str(live)]) == 0
     assert len(fake.audio) == 3 * 4 * 4410
-    assert "sample_rate=44100" in fake.requests[0].path
+    assert "sample_rate=44100" in fake.requests[0].path and "events=partial" in fake.requests[0].path
     assert capsys.readouterr().out == f"{LINE}\n{LINE}\n"
     assert live.read_text(encoding="utf-8") == f"{LINE}\n{LINE}\n"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_listen_refuses_a_live_file_that_can_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is said: nobody is even called."""
+    monkeypatch.setitem(sys.modules, "sounddevice", sounddevice(speak_then_interrupt))
+    with server(sends(FINAL)) as fake:
+        assert cli.main(["listen", "--url", fake.url, "--live-file", str(tmp_path)]) == Exit.USAGE
+    assert not fake.requests and f"{tmp_path} can't be written" in capsys.readouterr().err
 
 
 def test_listen_tells_when_the_microphone_goes_away(

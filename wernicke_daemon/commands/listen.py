@@ -12,7 +12,7 @@ from typing import Any
 from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, problem
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
-from wernicke_daemon.formats import subtitles
+from wernicke_daemon.commands.showing import Showing
 from wernicke_daemon.formats.audio_files import MediaError
 from wernicke_daemon.wire.audio import AudioFormat
 
@@ -21,15 +21,14 @@ _CHUNK_S = 0.1
 
 def add_commands(commands: Subparsers) -> None:
     parser = commands.add_parser("listen", help="transcribe the microphone until Ctrl-C")
-    parser.add_argument("--live-file", type=Path, metavar="PATH", help="append the results to this file too")
+    options.add_live_file(parser)
     options.add_server(parser)
     options.add_language(parser)
     parser.set_defaults(command=_listen)
 
 
 def _listen(args: argparse.Namespace) -> int:
-    live_file = args.live_file.expanduser() if args.live_file else None
-    return asyncio.run(listen(args.url, args.token, args.language, live_file, args.cafile))
+    return asyncio.run(listen(args.url, args.token, args.language, args.live_file, args.cafile))
 
 
 class Microphone:
@@ -100,43 +99,27 @@ def _sounddevice() -> Any:
 async def listen(
     url: str, token: str | None, language: str | None, live_file: Path | None, cafile: Path | None
 ) -> Exit:
-    """Until Ctrl-C; the results of what was said before it still come. Raises ClientError, MediaError, TlsError."""
+    """Until Ctrl-C; the results of what was said before it still come. Raises BadOutput, ClientError, MediaError,
+    TlsError."""
     microphone = Microphone()
-    if live_file:
-        append(live_file, "")  # a file that can't be written shows before anything was said
+    showing = Showing(live_file, grows=True)
     problems: list[str] = []
 
     def receive(message: ParsedMessage) -> None:
-        if message.get("type") == "final":
-            _show(subtitles.cues([message]), live_file)
-        elif sentence := problem(message):
+        showing.take(message)
+        if sentence := problem(message):
             problems.append(sentence)
             print(f"error: {sentence}", file=sys.stderr)
 
-    async with Client(url, token=token, language=language, audio=microphone.format, cafile=cafile) as client:
+    async with Client(
+        url, token=token, language=language, audio=microphone.format, events=showing.events, cafile=cafile
+    ) as client:
         print(f"Listening to {microphone.name}; Ctrl-C ends.", file=sys.stderr)
-        with _on_interrupt(microphone.finish):
+        with _on_interrupt(microphone.finish), showing:
             await exchange(client, microphone.record(), receive)
     if microphone.overflows:
         print(f"warning: audio was lost {microphone.overflows} times, the computer is too busy.", file=sys.stderr)
     return Exit.LOST if problems or microphone.overflows else Exit.OK
-
-
-def _show(cues: list[subtitles.Cue], live_file: Path | None) -> None:
-    lines = "".join(f"{cue.line}\n" for cue in cues)
-    print(lines, end="", flush=True)
-    if live_file:
-        append(live_file, lines)
-
-
-def append(file: Path, lines: str) -> None:
-    """Raises MediaError where the file can't be written."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as out:
-            out.write(lines)
-    except OSError as error:
-        raise MediaError(f"{file} can't be written: {error.strerror}.") from error
 
 
 @contextmanager

@@ -39,6 +39,11 @@ def add_language(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", help="what is spoken, like ja or en, or auto (default: the server's)")
 
 
+def add_live_file(parser: argparse.ArgumentParser) -> None:
+    sentence = "append the results to this file as they come; its last line, without an end, is what is being said"
+    parser.add_argument("--live-file", type=Path, metavar="PATH", help=sentence)
+
+
 def settings(args: argparse.Namespace) -> Config:
     """Those that the daemon runs with, for all commands alike. args: of `add_config`. Raises ConfigError."""
     return load(args.config or _config_of_checkout())

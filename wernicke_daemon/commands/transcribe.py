@@ -11,7 +11,8 @@ from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, proble
 from wernicke_daemon.commands import options, outputs
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.commands.outputs import ENDINGS, BadOutput, complain, exit_code
-from wernicke_daemon.formats.subtitles import FORMATS, cues
+from wernicke_daemon.commands.showing import Showing
+from wernicke_daemon.formats.subtitles import FORMATS
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,7 +23,8 @@ def add_commands(commands: Subparsers) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}) or directory")
     parser.add_argument("--format", choices=list(FORMATS), default="txt", help="of files in an -o directory")
-    parser.add_argument("--realtime", action="store_true", help="send as fast as it is spoken, not as it is taken")
+    parser.add_argument("--realtime", action="store_true", help="send as fast as it is spoken, and show it growing")
+    options.add_live_file(parser)
     options.add_server(parser)
     options.add_language(parser)
     parser.set_defaults(command=_transcribe)
@@ -84,31 +86,35 @@ def _write(output: Path, finals: list[ParsedMessage]) -> Exit:
 
 
 async def _session(args: argparse.Namespace, file: Path, finals: list[ParsedMessage]) -> list[str]:
-    """Fills `finals`, returns what did not come back. Raises ClientError, MediaError."""
+    """Fills `finals`, returns what did not come back. Raises BadOutput, ClientError, MediaError."""
     from wernicke_daemon.formats.audio_files import decode, duration, stream
 
-    progress, task = _progress(file.name, duration(file))
+    seconds = duration(file)
+    showing = Showing(args.live_file, grows=args.realtime)
+    progress, task = _progress(file.name, seconds, hidden=showing.terminal is not None)
     problems: list[str] = []
 
     def receive(message: ParsedMessage) -> None:
+        showing.take(message)
         if message.get("type") == "final":
             finals.append(message)
             progress.update(task, completed=message["timestamp_range"]["end"])
-            for cue in cues([message]):
-                print(cue.line, flush=True)
         elif sentence := problem(message):
             problems.append(sentence)
             complain(sentence)
 
-    async with Client(args.url, token=args.token, language=args.language, cafile=args.cafile) as client:
+    async with Client(
+        args.url, token=args.token, language=args.language, events=showing.events, cafile=args.cafile
+    ) as client:
         chunks = decode(file, client.audio.sample_rate, client.audio.channels)
-        with progress:
+        with progress, showing:
             await exchange(client, stream(chunks, client.audio.sample_rate, realtime=args.realtime), receive)
     return problems
 
 
-def _progress(name: str, seconds: float | None) -> "tuple[Progress, TaskID]":
-    """A bar on stderr of how far the results have come, and its task. None: of unknown length."""
+def _progress(name: str, seconds: float | None, *, hidden: bool) -> "tuple[Progress, TaskID]":
+    """A bar on stderr of how far the results have come, and its task. seconds: None for unknown length. hidden: what
+    is shown on the terminal leaves no room for it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -118,7 +124,7 @@ def _progress(name: str, seconds: float | None) -> "tuple[Progress, TaskID]":
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=hidden or not sys.stderr.isatty(),
         # Results printed meanwhile must come above the bar on a terminal, and stay on stdout in a pipe.
         redirect_stdout=sys.stdout.isatty(),
     )

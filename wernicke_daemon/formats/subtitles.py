@@ -23,7 +23,7 @@ class Cue:
     @property
     def line(self) -> str:
         """As shown on a terminal: "[mm:ss] Speaker_00: text"."""
-        return f"[{_clock(self.start)}] {self.spoken}"
+        return f"[{clock(self.start)}] {self.spoken}"
 
     @property
     def spoken(self) -> str:
@@ -39,13 +39,14 @@ def _cues(final: ParsedFinal) -> list[Cue]:
     offset = float(final["timestamp_range"]["start"])
     found = [
         # One line each: an empty line would end a subtitle.
-        Cue(offset + segment["start"], offset + segment["end"], segment.get("speaker"), _one_line(segment["text"]))
+        Cue(offset + segment["start"], offset + segment["end"], segment.get("speaker"), one_line(segment["text"]))
         for segment in final["segments"]
     ]
     return [cue for cue in found if cue.text]
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """With one blank for each stretch of white space, and none at the ends."""
     return " ".join(text.split())
 
 
@@ -103,7 +104,7 @@ def _stamp(milliseconds: int, mark: str) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{mark}{fraction:03}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """mm:ss, with hours before it from the first hour on."""
     whole = max(0, int(seconds))
     hours = f"{whole // 3600}:" if whole >= 3600 else ""
