@@ -36,13 +36,16 @@ class Pace:
         """Whether so much audio is recognised once for good, rather than again with the phrase that follows it."""
         if self._final != "auto":
             return self._final == "phrases"
+        if not self._whole.known:
+            return False
         too_long_again = self._whole.seconds(audio_s + NEXT_PHRASE_S) > self._window_s
         return too_long_again and self._whole.seconds(audio_s) <= KEEPS_UP * audio_s
 
     def in_time(self, audio_s: float) -> bool:
         """Whether to begin with so much audio at a pause. A phrase that is kept is never done for nothing; work on the
-        whole, if speech goes on, would hold up what comes next where it takes longer than the window."""
-        return self.keeps(audio_s) or self._whole.seconds(audio_s) <= self._window_s
+        whole, if speech goes on, would hold up what comes next where it takes longer than the window. The first time is
+        tried."""
+        return not self._whole.known or self.keeps(audio_s) or self._whole.seconds(audio_s) <= self._window_s
 
     @property
     def live_s(self) -> float:
