@@ -202,6 +202,9 @@ class Dispatcher:
         self._jobs.ledger.started(stage, job_id)
 
     def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None:
+        work = self._jobs.ledger.sent_work(stage, answer.job_id)
+        if isinstance(work, AsrWork) and isinstance(answer, Done):
+            self.pace.took(work.kind == "live", work.audio.seconds, answer.run_ms / 1000)
         entry = self._jobs.ledger.answered(stage, answer.job_id)
         if entry is None:
             self.late_answers += 1
@@ -231,7 +234,6 @@ class Dispatcher:
         self._on_job(entry.stage, row.kind, timing)
         if request.piece is not None:
             request.piece.timing = timing
-            self.pace.took(row.kind == "live", request.piece.audio.seconds, answer.run_ms / 1000)
         elif request.utterance is not None:
             request.utterance.timings[entry.stage] = timing
 

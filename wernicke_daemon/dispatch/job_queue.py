@@ -143,6 +143,11 @@ class JobQueue:
             row.work, row.limit_s = work, limit_s
         return row is not None
 
+    def sent_work(self, job_id: int) -> Work | None:
+        """What a job that is out does, whether anybody needs it or not."""
+        row = self._out.get(job_id)
+        return row.work if row else None
+
     def started(self, job_id: int) -> JobRow | None:
         """May be said twice of one attempt, and after its answer: the two come over different sockets."""
         if job_id in self._overtaken:

@@ -52,6 +52,10 @@ class Ledger(Generic[Subject]):
         """What is to be sent to the stage now."""
         return self._queues[stage].take(now)
 
+    def sent_work(self, stage: StageName, job_id: int) -> Work | None:
+        """What a job that the stage has does, whether anybody needs it or not."""
+        return self._queues[stage].sent_work(job_id)
+
     def entry(self, job_id: int) -> Entry[Subject] | None:
         """None where nobody waits for it."""
         return self._entries.get(job_id)
