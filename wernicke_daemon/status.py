@@ -16,7 +16,7 @@ from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.wire import protocol
 
-SHED_FROM: dict[str, int] = {"partials": PARTIALS_FROM, **STAGES_FROM}
+SHED_FROM: dict[str, int] = {"partials": PARTIALS_FROM} | {str(stage): level for stage, level in STAGES_FROM.items()}
 """What is left out under load, as clients know it, with the level from which it is."""
 
 
