@@ -40,6 +40,7 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, Done, Failed, StageName
 from tests.ollama_server import OllamaServer
+from tests.wire import Samples
 from wernicke_daemon.client import Client, ClientError, ParsedMessage, exchange
 from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config, stage_settings
@@ -99,24 +100,24 @@ def speech(clients: int, seed: int) -> list[Session]:
     return [random.Random(f"{seed}-{client}").choices(pieces, k=UTTERANCES) for client in range(clients)]
 
 
-def _clip() -> Iterator[audio_files.Samples]:
+def _clip() -> Iterator[Samples]:
     samples = _decoded(CLIP)
     for turn in json.loads(CLIP.with_name("reference.json").read_text(encoding="utf-8"))["turns"]:
         yield _part(samples, turn["start"] - ROLL_S, turn["end"] + ROLL_S)
 
 
-def _meetings() -> Iterator[audio_files.Samples]:
+def _meetings() -> Iterator[Samples]:
     for file in sorted(MEETINGS.glob("*.wav")):
         samples = _decoded(file)
         starts = np.linspace(0, len(samples) / SAMPLE_RATE - EXCERPT_S, EXCERPTS)
         yield from (_part(samples, start, start + EXCERPT_S) for start in starts)
 
 
-def _decoded(file: Path) -> audio_files.Samples:
+def _decoded(file: Path) -> Samples:
     return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(file, SAMPLE_RATE, 1)])
 
 
-def _part(samples: audio_files.Samples, start_s: float, end_s: float) -> audio_files.Samples:
+def _part(samples: Samples, start_s: float, end_s: float) -> Samples:
     return samples[max(0, round(start_s * SAMPLE_RATE)) : round(end_s * SAMPLE_RATE)]
 
 

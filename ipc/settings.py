@@ -131,7 +131,8 @@ class Fault(msgspec.Struct, frozen=True):
 class StageSettings(msgspec.Struct, frozen=True):
     """What a stage is told at start.
 
-    release_after_utterance: whether cached GPU memory is given back after each job.
+    release_after_utterance: whether cached GPU memory is given back after each job. scratch: the directory for what
+    libraries write; empty leaves it to them.
     sleep_ms: for each stage, how long the `sleep` engine of benchmarks and fault tests takes; where a stage is
     named here it runs that engine instead of the configured one. faults: by stage. Neither of these two is reachable
     from config.toml.
@@ -144,5 +145,6 @@ class StageSettings(msgspec.Struct, frozen=True):
     correction: CorrectionSettings = CorrectionSettings()
     llm: LlmSettings = LlmSettings()
     release_after_utterance: bool = True
+    scratch: str = ""
     sleep_ms: dict[str, float] = {}
     faults: dict[str, tuple[Fault, ...]] = {}

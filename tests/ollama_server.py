@@ -35,6 +35,7 @@ Mode = Literal[
     "wrong_count",  # one segment too few
     "length",  # the model ran into its token limit
     "unknown_model",
+    "redirect",  # to `elsewhere`
     "slow_load",  # loading takes `load_s`, and is aborted if the client hangs up meanwhile; good once loaded
 ]
 Json = dict[str, Any]
@@ -49,9 +50,10 @@ class Request:
 class Place:
     """An address at which nobody listens yet, and nobody else can."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        """host: the address to listen on; `url` is on loopback in any case."""
         self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind((host, 0))
         self.address: tuple[str, int] = self.socket.getsockname()
 
     @property
@@ -63,7 +65,8 @@ class OllamaServer:
     """mode: how /api/chat and /api/generate behave from the next request on; `next_modes` are used up before it.
     requests: all that came, oldest first. library: what /api/pull finds. models: that it has on disk. loaded: that it
     has in memory, each with its context. loads: how many were begun. vram_share: what part of the model /api/ps reports
-    in VRAM. context_length: what it reports; None: as asked for. place: where it listens; url: for `llm.host`.
+    in VRAM. context_length: what it reports; None: as asked for. elsewhere: where mode "redirect" sends to.
+    place: where it listens; url: for `llm.host`.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class OllamaServer:
         self.load_s = 1.0
         self.vram_share = 1.0
         self.context_length: int | None = None
+        self.elsewhere = ""
         self.loaded: dict[str, int] = {}
         self.loads = 0
         self.closing = threading.Event()
@@ -187,6 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Do what a mode breaks below the model's answer."""
         if mode == "503":
             self._send({"error": "server busy, please try again. maximum pending requests exceeded"}, 503)
+        elif mode == "redirect":
+            self.send_response(307)  # with the same method and body
+            self.send_header("Location", self.server.ollama.elsewhere + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif mode == "hang":
             self.server.ollama.closing.wait()
             self.close_connection = True

@@ -139,9 +139,10 @@ class Status:
         return "ok" if whole and not self._problems() else "degraded"
 
     def _problems(self) -> list[str]:
-        """What is wrong with the disk or the language model's memory; serving goes on all the same."""
+        """What is wrong with the disk, the date or the language model's memory; serving goes on all the same."""
         journal = self._journal.problem if self._journal else None
-        return [problem for problem in (self._store.problem, journal, *self._hardware.problems) if problem]
+        found = (self._store.problem, self._store.postponed, journal, *self._hardware.problems)
+        return [problem for problem in found if problem]
 
     def stats(self) -> Stats:
         """The page /stats."""

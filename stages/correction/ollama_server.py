@@ -23,6 +23,7 @@ from ollama import AsyncClient, ChatResponse, ResponseError
 from ipc.errors import EngineUnavailable
 from ipc.model_names import ollama_name
 from ipc.settings import LlmSettings
+from stages import offline
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class ModelServer:
         self._thread.start()
         host = self._settings.host
         try:
+            offline.permit(host)
             self._client = self._new_client()
             self._wait_for_server(patience_s)
         except Exception as error:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ipc.audio_handle import VAD_WINDOW, Audio
 from ipc.errors import EngineUnavailable
+from stages import offline
 
 CONTEXT = 64
 """Samples before a window that Silero takes along with it at 16 kHz."""
@@ -116,6 +117,7 @@ def _silero_file() -> Path:
 
 
 def _session(path: Path) -> Any:
+    offline.enforce()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

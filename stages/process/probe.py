@@ -20,7 +20,7 @@ Facts = dict[str, Any]
 
 def main() -> None:
     """cuBLAS as recognition looks for it, so before torch, whose import may bring it into the process."""
-    offline.enforce()
+    offline.confine()
     parts: dict[str, Callable[[], Facts | None]] = {
         "card": gpu.figures,
         "cublas": _cublas,

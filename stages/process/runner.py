@@ -9,7 +9,7 @@ from stages.process import parent_watch
 
 
 def main() -> None:
-    offline.enforce()
+    offline.confine()
     parent_watch.ignore_interrupts()
     record = parent_watch.read_boot()
     from stages.process import worker

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -25,7 +26,7 @@ from ipc.errors import EngineUnavailable, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Unusable, Work
 from stages.engine import Engine, GpuEngine, ReadAudio
 from stages.gpu.errors import is_device_error, is_out_of_memory
-from stages.process import engine_registry, logs, parent_watch
+from stages.process import engine_registry, logs, parent_watch, scratch
 from stages.process.control import Control
 from stages.testing.faults import Faults
 
@@ -45,6 +46,8 @@ def run(record: bytes) -> None:
     work = channels.connect(context, zmq.PULL, boot.work, boot)
     results = channels.connect(context, zmq.PUSH, boot.results, boot)
     init = control.wait_for_init()
+    if init.settings.scratch:
+        scratch.use(Path(init.settings.scratch))
     stage = msgspec.convert(boot.stage, StageName)
     faults = Faults(stage, boot.epoch, init.settings.faults.get(stage, ()))
     with stacks_after(boot.load_limit_s):

@@ -86,12 +86,12 @@ def stored(daemon: Daemon, session: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def serving(
-    directory: Path, text: str = "", launcher: tuple[str, ...] = ()
+    directory: Path, text: str = "", launcher: tuple[str, ...] = (), profile: str = "embedded"
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A daemon with the embedded engines that takes sessions, and its port. text: of its config.toml. launcher: the
-    command that starts it."""
+    """A daemon that takes sessions, and its port; with the embedded engines, if with no other profile's. text: of its
+    config.toml. launcher: the command that starts it."""
     file = settings(directory, text)
-    options = ("--config", file, "--profile", "embedded", "--host", "127.0.0.1", "--port", "0")
+    options = ("--config", file, "--profile", profile, "--host", "127.0.0.1", "--port", "0")
     process = subprocess.Popen([*launcher, *command(*options)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -218,7 +218,7 @@ async def test_a_place_is_free_again_when_nobody_comes_back(tmp_path: Path) -> N
 async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_start(tmp_path: Path) -> None:
     """kill -9 of the front in mid-utterance: the next start finds the audio in the journal, the result in the store.
     The second speaker stays the second, and the session ended when its last audio came, a day ago."""
-    audio = np.concatenate([wire.turn(5, after_s=2.6), wire.turn(3)]).astype("<f4").tobytes()
+    audio = np.concatenate([wire.turn(5, after_s=2.3), wire.turn(3)]).astype("<f4").tobytes()
     with serving(tmp_path) as (process, port):
         whole = wire.finals(await wire.transcribe(port, audio))
         async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:
@@ -484,7 +484,7 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
     """/health is well again though nobody speaks, and audio that comes after that survives kill -9."""
     import resource
 
-    parts = [wire.turn(5, after_s=2.6), wire.turn(3, after_s=2.6), wire.turn(2)]
+    parts = [wire.turn(5, after_s=2.3), wire.turn(3, after_s=2.3), wire.turn(2)]
     with serving(tmp_path) as (process, port):
         whole = wire.finals(await wire.transcribe(port, np.concatenate(parts).astype("<f4").tobytes()))
         async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:

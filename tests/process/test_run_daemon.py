@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from wernicke_daemon import cli
 from wernicke_daemon.commands.serve import run_until_signal
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.hardware.profiles import ProfileChoice
+from wernicke_daemon.records import transcript_file
+from wernicke_daemon.records.retention import DAY_S, Now
+from wernicke_daemon.records.store import Store
+from wernicke_daemon.wire.protocol import Suppressed
 
 
 def stage_processes(parent: int) -> list[psutil.Process]:
@@ -164,10 +169,75 @@ def log_lines(directory: Path, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == event]
 
 
+def stored_days_ago(data: Path, *days_ago: int) -> list[str]:
+    """Transcripts that a daemon has kept that ran from the first of those days to the last: one session on each, with
+    one result. Their ids."""
+    data.mkdir(parents=True)
+    begin, day = time.time() - days_ago[0] * DAY_S, days_ago[0]
+
+    async def keep() -> None:
+        nonlocal day
+        kept = Store(data / transcript_file.FILE_NAME, 0, lambda: Now(begin + ran_s(), ran_s()))
+        kept.open()
+        for day in days_ago:
+            delivered = asyncio.Event()
+            kept.session_started(f"day {day}", begin + ran_s(), "en", "peer")
+            kept.keep(f"day {day}", 1, Suppressed(1, "b", "nothing"), delivered.set)
+            await delivered.wait()
+        await kept.close()
+
+    def ran_s() -> float:
+        return (days_ago[0] - day) * DAY_S
+
+    asyncio.run(keep())
+    return [f"day {day}" for day in days_ago]
+
+
+def sessions_in(data: Path) -> list[str]:
+    with transcript_file.reading(data / transcript_file.FILE_NAME) as database:
+        return [session.id for session in transcript_file.sessions(database)]
+
+
+def health(port: int) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=20) as answer:
+        page: dict[str, Any] = json.load(answer)
+        return page
+
+
+def test_a_start_on_a_wrong_date_deletes_nothing_and_says_so(tmp_path: Path) -> None:
+    """To the daemon it is 60 days later than at its last run: all that is there would be over its 30 days."""
+    data = tmp_path / "data"
+    kept = stored_days_ago(data, 61, 60)
+    for _ in range(2):
+        with serving(tmp_path) as (process, port):
+            page = health(port)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        assert page["status"] == "degraded"
+        [problem] = page["problems"]
+        assert "(2 results) is postponed: this machine's clock is 60 days ahead" in problem and "24 h" in problem
+    assert sessions_in(data) == kept
+    lines = log_lines(data, "retention_postponed")
+    assert [(line["results"], line["clock_ahead_days"]) for line in lines] == [(2, 60.0)] * 2
+    assert log_lines(data, "retention") == []
+
+
+def test_what_a_start_deletes_is_in_the_log(tmp_path: Path) -> None:
+    """The last run was 2 days ago: what is over its 30 days goes, and is counted."""
+    data = tmp_path / "data"
+    kept = stored_days_ago(data, 40, 33, 31, 27, 2)
+    with serving(tmp_path) as (process, port):
+        assert health(port)["problems"] == []
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert sessions_in(data) == kept[3:]
+    assert [(line["results"], line["sessions"]) for line in log_lines(data, "retention")] == [(3, 3)]
+
+
 async def test_without_a_store_nothing_said_is_on_disk(tmp_path: Path) -> None:
     """Neither text nor audio: after a result, while a client speaks, after kill -9."""
     data = tmp_path / "data"
-    first, second = wire.turn(5, after_s=2.6).astype("<f4").tobytes(), wire.turn(3).astype("<f4").tobytes()
+    first, second = wire.turn(5, after_s=2.3).astype("<f4").tobytes(), wire.turn(3).astype("<f4").tobytes()
     with serving(tmp_path, "[store]\nenabled = false\n") as (process, port):
         async with wire.open_socket(port, f"{wire.MONO}&events=ack") as socket:
             await socket.send(first)

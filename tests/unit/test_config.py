@@ -261,4 +261,4 @@ def test_stages_get_their_sections() -> None:
     config = parse('[asr]\nlanguage = "en"\n[llm]\nnum_ctx = 512\n[vad]\ntick_ms = 20\n')
     settings = stage_settings(config)
     assert (settings.asr.language, settings.llm.num_ctx, settings.vad.tick_ms) == ("en", 512, 20)
-    assert stage_settings(Config()) == StageSettings()
+    assert stage_settings(Config()) == StageSettings(scratch=str(Path("data", "scratch")))

@@ -35,6 +35,7 @@ from wernicke_daemon.dispatch.dispatcher import DOWN, GAVE_UP, Dispatcher
 from wernicke_daemon.dispatch.entries import Entry
 from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
 from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.dispatch.stage_port import StageStatus
 from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.utterance import StageTiming, Utterance
 
@@ -88,6 +89,9 @@ class Port:
     def cancel(self, job_id: int) -> None:
         assert self.up
         self.cancelled.append(job_id)
+
+    def status(self) -> StageStatus:
+        raise AssertionError("what the dispatcher knows of a stage, it was told")
 
 
 class Client:

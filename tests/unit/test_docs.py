@@ -46,13 +46,16 @@ NOT_ON_THE_WIRE = {
     "DO_NOT_TRACK",
     "ENGINE_FAILED",
     "ENGINE_UNAVAILABLE",
+    "HF_HOME",
     "HF_HUB_DISABLE_SYMLINKS_WARNING",
     "HF_HUB_DISABLE_TELEMETRY",
     "HF_HUB_OFFLINE",
     "HF_TOKEN",
     "INPUT_UNREADABLE",
     "MODELS_MISSING",
+    "NO_PROXY",
     "NO_SHARED_MEMORY",
+    "ORT_DISABLE_TELEMETRY",
     "OTEL_SDK_DISABLED",
     "PORT_TAKEN",
     "PYANNOTE_METRICS_ENABLED",
@@ -61,6 +64,7 @@ NOT_ON_THE_WIRE = {
     "TRANSFORMERS_OFFLINE",
     "WERNICKE_TOKEN",
     "WRONG_ANSWER",
+    "XDG_CACHE_HOME",
 }
 """Constants that look like codes of the protocol and reach no client."""
 

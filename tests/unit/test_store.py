@@ -15,12 +15,12 @@ import pytest
 import structlog
 
 from wernicke_daemon.records import store, transcript_file
+from wernicke_daemon.records.retention import DAY_S, Now
 from wernicke_daemon.records.store import NoStore, ResultStore, Store, StoreUnusable
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Final, SegmentOut, Suppressed, TimestampRange
 
 ROOT = Path(__file__).parents[2]
-DAY_S = 86_400.0
 
 
 def final(sequence: int, text: str = "text", speaker: str | None = None) -> Final:
@@ -68,9 +68,24 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "data" / "transcripts.db"
 
 
+class Clocks:
+    """The machine's clock and a monotonic one, as the store is to read them. Both go on with each reading."""
+
+    def __init__(self) -> None:
+        self.wall, self.monotonic = time.time(), 5000.0
+
+    def __call__(self) -> Now:
+        self.run(0.001)
+        return Now(self.wall, self.monotonic)
+
+    def run(self, seconds: float) -> None:
+        self.wall += seconds
+        self.monotonic += seconds
+
+
 @contextlib.asynccontextmanager
-async def opened(file: Path, retention_days: int = 0) -> AsyncIterator[Store]:
-    kept = Store(file, retention_days)
+async def opened(file: Path, retention_days: int = 0, clocks: Clocks | None = None) -> AsyncIterator[Store]:
+    kept = Store(file, retention_days, clocks or Clocks())
     kept.open()
     try:
         yield kept
@@ -174,7 +189,9 @@ async def test_a_session_is_described(file: Path) -> None:
         await keep(kept, final(1, speaker="Speaker_00"), final(2, speaker="Speaker_01"), final(3, speaker="Speaker_00"))
         kept.keep("s", 4, Suppressed(4, "b", "nothing"), lambda: None)
         kept.session_ended("s", 1090.5)
-    assert summaries(file) == [transcript_file.SessionSummary("s", 1000.0, 90.5, 3, "en", 2)]
+    [summary] = summaries(file)
+    assert summary.length_s == pytest.approx(90.5, abs=0.1)
+    assert summary == transcript_file.SessionSummary("s", 1000.0, summary.length_s, 3, "en", 2)
 
 
 async def test_a_session_that_nobody_saw_end_is_as_long_as_its_results(file: Path) -> None:
@@ -204,41 +221,184 @@ async def test_a_reader_and_the_writer_do_not_wait_for_each_other(file: Path) ->
 
 
 async def test_what_is_over_its_retention_is_forgotten(file: Path) -> None:
-    """Results and sessions of that age go, younger ones stay, and the words are not left in the file."""
-    now = time.time()
-    async with opened(file, retention_days=30) as kept:
-        kept.session_started("s", now - DAY_S, "en", "peer")
-        kept.session_ended("s", now)
-        await keep(kept, final(1, "unmistakable " * 2000))
-        kept.purge(now + 29 * DAY_S)
-        kept.session_started("young", now + 5 * DAY_S, "en", "peer")
-        await keep(kept, final(2))
-        assert sequences(file) == [1, 2]
-        kept.purge(now + 31 * DAY_S)
-        await keep(kept, final(1), session="young")
-        assert sequences(file) == []
-        assert [summary.id for summary in summaries(file)] == ["young"]
+    """Results and sessions of that age go, with their counts in the log, younger ones stay, and the words are not left
+    in the file."""
+    clocks = Clocks()
+    with structlog.testing.capture_logs() as lines:
+        async with opened(file, 30, clocks) as kept:
+            kept.session_started("s", clocks.wall - DAY_S, "en", "peer")
+            kept.session_ended("s", clocks.wall)
+            await keep(kept, final(1, "unmistakable " * 2000))
+            clocks.run(29 * DAY_S)
+            kept.purge()
+            kept.session_started("young", clocks.wall, "en", "peer")
+            await keep(kept, final(2))
+            assert sequences(file) == [1, 2]
+            clocks.run(2 * DAY_S)
+            kept.purge()
+            await keep(kept, final(1), session="young")
+            assert sequences(file) == [2]
+            clocks.run(29 * DAY_S)
+            kept.purge()
+            await keep(kept, final(2), session="young")
+            assert [summary.id for summary in summaries(file)] == ["young"]
+    assert lines == [
+        {"event": "retention", "log_level": "info", "results": 1, "sessions": 0},
+        {"event": "retention", "log_level": "info", "results": 1, "sessions": 1},
+    ]
     assert b"unmistakable" not in content(file)
 
 
 async def test_a_retention_of_0_is_for_ever(file: Path) -> None:
     """Nothing is ever purged."""
-    async with opened(file, retention_days=0) as kept:
+    clocks = Clocks()
+    async with opened(file, 0, clocks) as kept:
         await keep(kept, final(1))
-        kept.purge(time.time() + 10_000 * DAY_S)
+        clocks.run(10_000 * DAY_S)
+        kept.purge()
         await keep(kept, final(2))
     assert sequences(file) == [1, 2]
 
 
 async def test_a_start_purges(file: Path) -> None:
-    """What became too old while no daemon ran is gone after the next start."""
-    async with opened(file) as kept:
+    """What became too old while no daemon ran, for an ordinary time, is gone after the next start."""
+    clocks = Clocks()
+    async with opened(file, 30, clocks) as kept:
         await keep(kept, final(1))
-    with contextlib.closing(sqlite3.connect(file)) as database, database:
-        database.execute("UPDATE result SET kept = kept - ?", (2 * DAY_S,))
-    async with opened(file, retention_days=1) as kept:
+        clocks.run(25 * DAY_S)
+        await keep(kept, final(2))
+    clocks.wall += 6 * DAY_S
+    async with opened(file, 30, clocks):
         pass
-    assert sequences(file) == []
+    assert sequences(file) == [2]
+
+
+async def test_one_start_with_a_wrong_date_deletes_nothing(file: Path) -> None:
+    """60 days ahead: it is told, once in the log, until the clock is right again, in that run or in the next."""
+    clocks = Clocks()
+    async with opened(file, 30, clocks) as kept:
+        await keep(kept, final(1))
+    for put_right_at_run in (True, False):
+        clocks.wall += 60 * DAY_S
+        with structlog.testing.capture_logs() as lines:
+            async with opened(file, 30, clocks) as kept:
+                kept.purge()
+                assert kept.healthy and kept.postponed is not None
+                assert "(1 results) is postponed: this machine's clock is 60 days ahead" in kept.postponed
+                if put_right_at_run:
+                    clocks.wall -= 60 * DAY_S
+                    kept.purge()
+                    assert kept.postponed is None
+        postponement = {"event": "retention_postponed", "log_level": "warning", "results": 1, "clock_ahead_days": 60.0}
+        assert lines == [postponement]
+    clocks.wall -= 60 * DAY_S
+    async with opened(file, 30, clocks) as kept:
+        assert kept.postponed is None
+    assert sequences(file) == [1]
+
+
+async def test_what_was_kept_after_an_absence_is_not_as_old_as_it(file: Path) -> None:
+    """The machine really was off for 60 days: once a day of running has shown that, what was there before goes, and
+    what came since stays for its time."""
+    clocks = Clocks()
+    async with opened(file, 30, clocks) as kept:
+        await keep(kept, final(1))
+    clocks.wall += 60 * DAY_S
+    async with opened(file, 30, clocks) as kept:
+        await keep(kept, final(2))
+        kept.purge()
+        assert sequences(file) == [1, 2] and kept.postponed is not None and "(1 results)" in kept.postponed
+    async with opened(file, 30, clocks) as kept:
+        clocks.run(DAY_S)
+        kept.purge()
+        await keep(kept, final(3))
+        assert sequences(file) == [2, 3] and kept.postponed is None
+        clocks.run(28 * DAY_S)
+        kept.purge()
+    assert sequences(file) == [2, 3]
+
+
+async def test_what_is_kept_with_a_date_long_past_is_not_old(file: Path) -> None:
+    """A dead battery: the clock begins in 2009 and is right some minutes later."""
+    clocks = Clocks()
+    async with opened(file, 30, clocks) as kept:
+        await keep(kept, final(1))
+    right, clocks.wall = clocks.wall, 1_230_768_000.0
+    async with opened(file, 30, clocks) as kept:
+        await keep(kept, final(2))
+        clocks.run(300.0)
+        clocks.wall = right + 300.0
+        kept.purge()
+        await keep(kept, final(3))
+    assert sequences(file) == [1, 2, 3]
+
+
+async def test_a_clock_that_went_back_changes_no_order_and_no_length(file: Path) -> None:
+    """`wernicke sessions` and "last" go by what came after what, whether the clock goes back between sessions or runs,
+    or in a session, and after a kill, too (nobody wrote down when the run ended)."""
+    clocks = Clocks()
+    kept = Store(file, 30, clocks)
+    kept.open()
+    for session in ("first", "second"):
+        kept.session_started(session, clocks.wall, "en", "peer")
+        clocks.run(60.0)
+        clocks.wall -= 100 * DAY_S
+        await keep(kept, final(1), session=session)
+    async with opened(file, 30, clocks) as after:
+        after.session_started("third", clocks.wall, "en", "peer")
+        clocks.run(60.0)
+        clocks.wall -= 100 * DAY_S
+        after.session_ended("third", clocks.wall)
+        await keep(after, final(1), session="third")
+    await kept.close()
+    assert [one.id for one in summaries(file)] == ["first", "second", "third"]
+    assert [one.length_s for one in summaries(file)] == [pytest.approx(60, abs=1)] * 3
+    with transcript_file.reading(file) as database:
+        assert transcript_file.find(database, "last") == "third"
+
+
+async def test_nothing_is_deleted_while_it_is_unknown_how_old_it_is(file: Path, soon: None) -> None:
+    """A file that can't be opened at the start: its clock is read once it can."""
+    clocks = Clocks()
+    async with opened(file, 30, clocks) as kept:
+        await keep(kept, final(1))
+    clocks.wall += 60 * DAY_S
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        async with opened(file, 30, clocks) as kept:
+            assert not kept.healthy
+            kept.purge()
+            other.close()
+            await recovery(kept)
+            kept.purge()
+            assert kept.postponed is not None
+    assert sequences(file) == [1]
+
+
+async def test_a_file_of_version_1_goes_on(file: Path) -> None:
+    """It is listed before any daemon has opened it; its last result tells until when there was a daemon."""
+    now = time.time()
+    file.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.executescript(f"{transcript_file._SCHEMAS[0]} PRAGMA user_version = 1;")
+        with database:
+            for number, begun in enumerate((now - 100 * DAY_S, now - 80 * DAY_S), 1):
+                row = (f"s{number}", begun, begun + 60, "en", "")
+                database.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", row)
+                text = protocol.encode(final(number))
+                database.execute("INSERT INTO result VALUES (?, ?, ?, 'final', ?)", (row[0], number, begun, text))
+    listed = summaries(file)
+    assert [one.id for one in listed] == ["s1", "s2"]
+    clocks = Clocks()
+    async with opened(file, 30, clocks) as kept:
+        assert summaries(file) == listed
+        assert kept.postponed is not None and "(2 results)" in kept.postponed
+        await keep(kept, final(3), session="s3")
+        clocks.run(DAY_S)
+        kept.purge()
+        await keep(kept, final(4), session="s3")
+        assert [one.id for one in summaries(file)] == ["s3"]
 
 
 # --- kill ------------------------------------------------------------------------------------------
@@ -437,6 +597,5 @@ async def test_no_store_keeps_no_trace() -> None:
     kept.keep("s", 1, final(1), deliveries.of(1))
     assert deliveries.numbers == [1]
     kept.session_ended("s", 1.0)
-    kept.purge(0.0)
-    assert kept.healthy and kept.problem is None
+    assert kept.healthy and kept.problem is None and kept.postponed is None
     await kept.close()

@@ -180,4 +180,5 @@ def stage_settings(config: Config) -> StageSettings:
         correction=config.correction,
         llm=config.llm,
         release_after_utterance=config.runtime.release_after_utterance,
+        scratch=str(config.data_path / "scratch"),
     )

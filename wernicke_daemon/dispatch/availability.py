@@ -20,11 +20,11 @@ class Availability:
     def __init__(self, shed_after_s: float, down_limit_s: float, now: float) -> None:
         self.shedding = Shedding(shed_after_s)
         self.breaker = Breaker()
-        self._down_limit_s = down_limit_s
-        self._up: set[StageName] = set()
-        self._failed: set[StageName] = set()
-        self._none: set[StageName] = set()
-        self._down_since: dict[StageName, float] = dict.fromkeys(REQUIRED, now)
+        self._down_limit_s = down_limit_s  # how long a required stage is waited for
+        self._up: set[StageName] = set()  # those that take jobs
+        self._failed: set[StageName] = set()  # those that are down and not expected back soon
+        self._none: set[StageName] = set()  # those configured to do nothing
+        self._down_since: dict[StageName, float] = dict.fromkeys(REQUIRED, now)  # where a stage is down
 
     def up(self, stage: StageName, engine: str) -> None:
         self._up.add(stage)

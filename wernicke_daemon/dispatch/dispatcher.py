@@ -61,13 +61,13 @@ class Dispatcher:
         now = clock()
         self.ledger = Ledger(policy, now)
         self.late_answers = 0  # that nobody waited for any more
-        self._policy = policy
+        self._policy = policy  # how long each wait may take
         self._clock = clock
         self._on_job = on_job
         self._on_status = on_status
         self._on_shed = on_shed
-        self._ports: Mapping[StageName, StagePort] = {}
-        self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)
+        self._ports: Mapping[StageName, StagePort] = {}  # where jobs are sent
+        self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)  # what is left out
         self._ingest_answer: Callable[[IngestResult | None], None] | None = None  # who waits for the ingest job
 
     def connect(self, ports: Mapping[StageName, StagePort]) -> None:

@@ -14,12 +14,12 @@ class JobQueue:
     """Jobs wait in the order of their age within a session, sessions take turns; `credit` are out at a time."""
 
     def __init__(self, credit: int, max_attempts: int) -> None:
-        self._credit = credit
-        self._max_attempts = max_attempts
-        self._waiting: OrderedDict[str, deque[JobRow]] = OrderedDict()
-        self._again: deque[JobRow] = deque()
-        self._out: dict[int, JobRow] = {}
-        self._overtaken: set[int] = set()
+        self._credit = credit  # how many may be out
+        self._max_attempts = max_attempts  # how often a job may be begun
+        self._waiting: OrderedDict[str, deque[JobRow]] = OrderedDict()  # not sent yet, by session; whose turn is first
+        self._again: deque[JobRow] = deque()  # to be sent again, before those
+        self._out: dict[int, JobRow] = {}  # sent and not answered
+        self._overtaken: set[int] = set()  # answered before they were said to have started
 
     def __len__(self) -> int:
         """Jobs not answered yet."""

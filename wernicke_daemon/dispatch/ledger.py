@@ -21,10 +21,10 @@ class Ledger:
 
     def __init__(self, policy: Policy, now: float) -> None:
         self.under_way: dict[tuple[str, int], Entry] = {}
-        self._policy = policy
-        self._ids = itertools.count(1)
+        self._policy = policy  # how long a job may run
+        self._ids = itertools.count(1)  # of jobs
         self._queues = {stage: JobQueue(policy.credit, policy.max_attempts) for stage in STAGES}
-        self._clock = ServiceClock(policy.restart_grace_s, frozenset(REQUIRED), now)
+        self._clock = ServiceClock(policy.restart_grace_s, frozenset(REQUIRED), now)  # of deadlines
 
     # --- utterances ---
 

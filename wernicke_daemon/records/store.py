@@ -10,6 +10,8 @@ transaction. The file is in SQLite's WAL mode with `synchronous = NORMAL`:
 
 A disk that is full, read-only or gone is no reason to keep results from clients: they are sent, and held in memory, up
 to a limit, to be written once it works again.
+
+How old something is, is told by a clock that one wrong date does not move (`retention`).
 """
 
 import asyncio
@@ -18,29 +20,34 @@ import queue
 import sqlite3
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
 from ipc.errors import WernickeError
 from wernicke_daemon.hardware import descriptors
-from wernicke_daemon.records import transcript_file
+from wernicke_daemon.records import retention, transcript_file
+from wernicke_daemon.records.retention import DAY_S, Now, RetentionClock, Shift
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import ServerMessage
 
 _log = structlog.get_logger()
 
+T = TypeVar("T")
+
 RETRY_EVERY_S = 5.0
-DAY_S = 86_400.0
+PURGE_EVERY_S = 600.0
+"""Also how far the retention clock on disk may be behind, and how late it is noticed that a date was put right."""
+
 CLOSE_TIMEOUT_S = 5.0
 """For a disk that does not answer at all when the daemon stops."""
 
-MOST_UNWRITTEN = 10_000
-"""Statements held while the disk fails, two a result: hours of speech, and some ten megabytes."""
+MOST_UNWRITTEN = 15_000
+"""Statements held while the disk fails, three a result: hours of speech, and some ten megabytes."""
 
 
 class StoreUnusable(WernickeError):
@@ -55,6 +62,10 @@ class ResultStore(Protocol):
     @property
     def problem(self) -> str | None:
         """What keeps results from being stored, as a sentence; None while all is well."""
+
+    @property
+    def postponed(self) -> str | None:
+        """Why what seems to be over its retention is not deleted, as a sentence; None while that is not so."""
 
     @property
     def healthy(self) -> bool: ...
@@ -74,9 +85,6 @@ class ResultStore(Protocol):
         delivered: called once it is safe, or can't be made so; for several in the order in which they were given.
         """
 
-    def purge(self, now: float) -> None:
-        """Forget what is over its retention. now: seconds since 1970."""
-
     async def close(self) -> None:
         """Everything given to `keep` is written and `delivered`; nothing may come after it."""
 
@@ -85,6 +93,7 @@ class NoStore:
     """Keeps no trace."""
 
     problem: str | None = None
+    postponed: str | None = None
     healthy = True
 
     def open(self) -> None:
@@ -99,27 +108,34 @@ class NoStore:
     def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
         delivered()
 
-    def purge(self, now: float) -> None:
-        pass
-
     async def close(self) -> None:
         pass
 
 
 @dataclass(frozen=True)
 class _Write:
-    """One statement. delivered: None where nobody waits for it."""
+    """One statement. delivered: None where nobody waits for it. purges: the table of which it deletes what is too old;
+    None where it does not."""
 
     sql: str
     parameters: tuple[object, ...]
     delivered: Callable[[], None] | None = None
+    purges: str | None = None
+
+
+def _now() -> Now:
+    return Now(time.time(), time.monotonic())
 
 
 class Store:
-    """A `ResultStore` in a file. retention_days: 0 keeps results for ever; they are purged at `open` and once a day."""
+    """A `ResultStore` in a file. retention_days: 0 keeps results for ever; they are purged at `open` and from then on
+    every PURGE_EVERY_S. now: reads the clocks."""
 
-    def __init__(self, path: Path, retention_days: int) -> None:
+    def __init__(self, path: Path, retention_days: int, now: Callable[[], Now] = _now) -> None:
         self.problem: str | None = None
+        self.postponed: str | None = None
+        self._now = now
+        self._clock = RetentionClock(now(), retention.tolerance_s(retention_days * DAY_S))  # tells how old results are
         self._path = path
         self._retention_s = retention_days * DAY_S
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # for the writer; None: write that, and end
@@ -139,7 +155,7 @@ class Store:
         self._check_directory()
         self._attempt()
         self._writer.start()
-        self._purge_daily()
+        self._purge_regularly()
 
     def _check_directory(self) -> None:
         try:
@@ -151,56 +167,114 @@ class Store:
                 "choose another runtime.data_dir, or set store.enabled = false."
             ) from None
 
-    def _purge_daily(self) -> None:
-        self.purge(time.time())
-        self._purging = self._loop.call_later(DAY_S, self._purge_daily)
+    def _purge_regularly(self) -> None:
+        self.purge()
+        self._purging = self._loop.call_later(PURGE_EVERY_S, self._purge_regularly)
 
     # --- what is to be written ---
 
     def session_started(self, session_id: str, wall_start: float, language: str, peer: str) -> None:
         self._put(
-            "INSERT OR IGNORE INTO session (id, begun, language, peer) VALUES (?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO session (id, begun, started, language, peer) VALUES (?, ?, ?, ?, ?)",
             session_id,
             wall_start,
+            self._retention_time_of(wall_start),
             language,
             peer,
         )
 
     def session_ended(self, session_id: str, wall_end: float) -> None:
-        self._put("UPDATE session SET ended = ? WHERE id = ?", wall_end, session_id)
+        self._put("UPDATE session SET ended = ? WHERE id = ?", self._retention_time_of(wall_end), session_id)
 
     def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
-        now = time.time()
+        kept = self._retention_time()
         # Its own row may have been purged, or given up in an outage.
-        self._put("INSERT OR IGNORE INTO session (id, begun) VALUES (?, ?)", session_id, now)
+        begun = self._now().wall
+        self._put("INSERT OR IGNORE INTO session (id, begun, started) VALUES (?, ?, ?)", session_id, begun, kept)
         self._put(
             "INSERT OR IGNORE INTO result (session, sequence, kept, kind, message) VALUES (?, ?, ?, ?, ?)",
             session_id,
             sequence,
-            now,
+            kept,
             message.__struct_config__.tag,
             protocol.encode(message),
             delivered=delivered,
         )
 
-    def purge(self, now: float) -> None:
-        if not self._retention_s:
-            return
-        oldest = now - self._retention_s
-        self._put("DELETE FROM result WHERE kept < ?", oldest)
+    def purge(self) -> None:
+        """Forget what is over its retention."""
+        if not self._clock.loaded:
+            self._load_clock()
+        now = self._retention_time()
+        if self._retention_s and self._clock.loaded:
+            self._purge(now - self._retention_s)
+            self._tell_postponed()
+
+    def _purge(self, oldest: float) -> None:
+        self._put("DELETE FROM result WHERE kept < ?", oldest, purges="result")
         self._put(
-            "DELETE FROM session WHERE coalesce(ended, begun) < ? AND id NOT IN (SELECT session FROM result)", oldest
+            "DELETE FROM session WHERE coalesce(ended, started) < ? AND id NOT IN (SELECT session FROM result)",
+            oldest,
+            purges="session",
         )
 
-    def _put(self, sql: str, *parameters: object, delivered: Callable[[], None] | None = None) -> None:
-        self._queue.put(_Write(sql, parameters, delivered))
+    def _tell_postponed(self) -> None:
+        due = self._read(self._due, 0) if self._clock.state.ahead_s else 0
+        if due and self.postponed is None:
+            days = round(self._clock.state.ahead_s / DAY_S, 1)
+            _log.warning("retention_postponed", results=due, clock_ahead_days=days)
+        self.postponed = retention.postponed(due, self._clock.state) if due else None
+
+    def _due(self, database: sqlite3.Connection) -> int:
+        """Results that go if the machine's clock turns out to be right."""
+        state = self._clock.state
+        return transcript_file.kept_until(database, min(state.wall - self._retention_s, state.parted or state.time))
+
+    # --- the retention clock ---
+
+    def _load_clock(self) -> None:
+        """Where the disk fails it is tried again, and nothing is deleted meanwhile."""
+        saved = self._read(transcript_file.clock, None) if self.healthy else None
+        if saved is not None:
+            self._clock.load(saved[0] if saved else None)
+
+    def _retention_time(self) -> float:
+        """The retention clock, read now. It is on disk before anything that bears its time: after a kill, too, the next
+        run goes on behind all of that."""
+        if (shift := self._clock.read(self._now())) is not None:
+            self._shift(shift)
+        if self._clock.loaded:
+            self._put(transcript_file.SET_CLOCK, *self._clock.state)
+        return self._clock.state.time
+
+    def _retention_time_of(self, wall: float) -> float:
+        self._retention_time()
+        return self._clock.time_of(wall)
+
+    def _shift(self, shift: Shift) -> None:
+        for table, column in (("result", "kept"), ("session", "started"), ("session", "ended")):
+            self._put(f"UPDATE {table} SET {column} = {column} + ? WHERE {column} > ?", shift.by_s, shift.after)
+
+    def _put(
+        self, sql: str, *parameters: object, delivered: Callable[[], None] | None = None, purges: str | None = None
+    ) -> None:
+        self._queue.put(_Write(sql, parameters, delivered, purges))
 
     async def close(self) -> None:
         self._purging.cancel()
+        self._retention_time()
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join, CLOSE_TIMEOUT_S)
         if lost := self._given_up + _results(self._unwritten):
             _log.error("results_lost", results=lost)
+
+    def _read(self, query: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        try:
+            with transcript_file.reading(self._path) as database:
+                return query(database)
+        except transcript_file.NoTranscript as error:
+            _log.error("store_unreadable", reason=str(error))
+            return nothing
 
     # --- the writer's thread ---
 
@@ -241,10 +315,15 @@ class Store:
 
     def _commit(self) -> None:
         database = self._connected()
+        purged: Counter[str] = Counter()
         with database:
             for write in self._unwritten:
-                database.execute(write.sql, write.parameters)
+                changed = database.execute(write.sql, write.parameters).rowcount
+                if write.purges is not None:
+                    purged[write.purges] += changed
         self._unwritten.clear()
+        if purged.total():
+            _log.info("retention", results=purged["result"], sessions=purged["session"])
 
     def _connected(self) -> sqlite3.Connection:
         if self._database is not None and not self._path.exists():

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from ipc.errors import WernickeError
+from wernicke_daemon.records.retention import ClockState
 
 _log = structlog.get_logger()
 
@@ -34,8 +35,26 @@ _SCHEMAS = (
     );
     CREATE INDEX result_by_age ON result (kept);
     """,
+    # The last rows tell until when there was a daemon. The latest times may be those of a clock that was wrong.
+    """
+    ALTER TABLE session ADD COLUMN started REAL NOT NULL DEFAULT 0;
+    UPDATE session SET started = begun;
+    CREATE TABLE clock (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        time REAL NOT NULL, wall REAL NOT NULL, parted REAL, held_s REAL NOT NULL
+    );
+    INSERT INTO clock SELECT 1, last, last, NULL, 0 FROM (
+        SELECT max(
+            coalesce(ended, begun), coalesce((SELECT kept FROM result ORDER BY result.rowid DESC LIMIT 1), begun)
+        ) AS last FROM session ORDER BY session.rowid DESC LIMIT 1
+    );
+    """,
 )
-"""What makes version n + 1 of the file out of version n. Times are seconds since 1970."""
+"""What makes version n + 1 of the file out of version n. Times are seconds since 1970; of the retention clock all but
+`session.begun`, which is shown."""
+
+SET_CLOCK = "REPLACE INTO clock (id, time, wall, parted, held_s) VALUES (1, ?, ?, ?, ?)"
+"""Parameters: a ClockState."""
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -136,15 +155,17 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def sessions(database: sqlite3.Connection) -> list[SessionSummary]:
-    """All, by time."""
+    """All, in the order in which they began, whatever the machine's clock said."""
+    started = _started(database)
     rows = database.execute(
-        """
-        SELECT session.id, begun, max(0.0, coalesce(ended, max(kept), begun) - begun),
+        f"""
+        SELECT session.id, begun, max(0.0, coalesce(ended, max(kept), {started}) - {started}),
             count(*) FILTER (WHERE kind = 'final'),
             coalesce(group_concat(DISTINCT json_extract(message, '$.language')), language),
             (SELECT count(DISTINCT json_extract(segment.value, '$.speaker'))
                 FROM result AS said, json_each(said.message, '$.segments') AS segment WHERE said.session = session.id)
-        FROM session LEFT JOIN result ON result.session = session.id GROUP BY session.id ORDER BY begun
+        FROM session LEFT JOIN result ON result.session = session.id GROUP BY session.id
+        ORDER BY {started}, session.rowid
         """
     )
     return [SessionSummary(*row) for row in rows]
@@ -153,7 +174,8 @@ def sessions(database: sqlite3.Connection) -> list[SessionSummary]:
 def find(database: sqlite3.Connection, wanted: str) -> str:
     """The id that `wanted` stands for: itself, the only one that begins so, or "last". Raises NoTranscript."""
     if wanted == "last":
-        rows = database.execute("SELECT id FROM session ORDER BY begun DESC LIMIT 1").fetchall()
+        latest = f"SELECT id FROM session ORDER BY {_started(database)} DESC, rowid DESC LIMIT 1"
+        rows = database.execute(latest).fetchall()
     else:
         rows = database.execute(
             # Two are enough to know that it is ambiguous; the exact one comes first.
@@ -173,3 +195,21 @@ def results(database: sqlite3.Connection, session: str, after: int = 0) -> list[
         "SELECT message FROM result WHERE session = ? AND sequence > ? ORDER BY sequence", (session, after)
     )
     return [msgspec.json.decode(message, type=dict[str, Any]) for (message,) in rows]
+
+
+def clock(database: sqlite3.Connection) -> list[ClockState]:
+    """The retention clock as it was written last; none in a file that no daemon has used yet."""
+    return [ClockState(*row) for row in database.execute("SELECT time, wall, parted, held_s FROM clock")]
+
+
+def kept_until(database: sqlite3.Connection, latest: float) -> int:
+    """How many results are that old. latest: by the retention clock, seconds since 1970."""
+    (count,) = database.execute("SELECT count(*) FROM result WHERE kept <= ?", (latest,)).fetchone()
+    return int(count)
+
+
+def _started(database: sqlite3.Connection) -> str:
+    """The column with the begin of a session by the retention clock. A file that no daemon has opened since there is
+    one has only the begin by the machine's."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return "started" if version > 1 else "begun"

@@ -23,7 +23,7 @@ from wernicke_daemon.wire.protocol import Error, Final, Suppressed
 _log = structlog.get_logger()
 
 IN_FULL = 5
-"""Lines of one kind in a span (`repeats.SPAN_S`), of the kinds that need no more than to reach the port."""
+"""Lines of one kind in a span (`log_throttle.SPAN_S`), of the kinds that need no more than to reach the port."""
 
 
 class Recorder:

@@ -118,7 +118,7 @@ def _check_time(file: Path, certificate: x509.Certificate, now: datetime) -> Non
     if now > ends:
         raise TlsError(
             f"The certificate {file} expired on {ends.date()}; renew it, or make a new one with "
-            "`wernicke cert --force`."
+            f"`wernicke cert --force`. If today is not {now.date()}, correct this machine's clock instead."
         )
     if now < begins:
         raise TlsError(f"The certificate {file} is valid from {begins.date()} only; is this machine's clock right?")
