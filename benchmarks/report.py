@@ -74,10 +74,12 @@ def save(path: Path | None, figures: dict[str, Any]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """cpu_percent: how busy all CPUs together were since `workplace`, with whatever others did, which blurs times."""
+    """cpu_percent: how busy all CPUs together were since `workplace`, with whatever others did, which blurs times.
+    load: how many programs ran or waited for a CPU, on average over 1, 5 and 15 minutes."""
     return {
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "cpu_percent": psutil.cpu_percent(),
+        "load": [round(load, 2) for load in psutil.getloadavg()],
     }

@@ -208,6 +208,7 @@ class Dispatcher:
         entry = self._jobs.ledger.answered(stage, answer.job_id)
         if entry is None:
             self.late_answers += 1
+            _log.debug("late_answer", stage=stage, job=answer.job_id, run_ms=round(answer.run_ms, 1))
         else:
             self._note(entry, answer, now)
             self._accept(entry, answer, now)

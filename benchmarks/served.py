@@ -1,0 +1,125 @@
+"""A daemon in a process of its own, for benchmarks that measure from the client's side; several may run side by side.
+
+Run as a program it is such a daemon: a Plan comes as one line of JSON on stdin, the port goes out as one on stdout, and
+the end of stdin is the end.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from msgspec.structs import replace
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ipc.messages import StageName
+from ipc.settings import StageSettings
+from wernicke_daemon.config.schema import Config, LoggingSettings, stage_settings
+from wernicke_daemon.daemon import running
+from wernicke_daemon.gateway.http_request import SESSIONS
+
+STARTS_S = 300.0
+"""For a daemon that loads a model while others do the same."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """settings: for the stages. Neither the port nor the data directory of `config` is used."""
+
+    config: Config
+    settings: StageSettings
+
+
+def plan(config: Config, sleep_ms: dict[str, float], per_audio_s: dict[str, float]) -> Plan:
+    """sleep_ms, per_audio_s: as in StageSettings; empty for the engines of `config`."""
+    settings = replace(stage_settings(config), sleep_ms=sleep_ms, sleep_ms_per_audio_s=per_audio_s)
+    return Plan(config, settings)
+
+
+class Served:
+    """`url`: of its sessions."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, directory: Path) -> None:
+        self.url = f"ws://127.0.0.1:{port}{SESSIONS}"
+        self._process = process
+        self._directory = directory
+
+    def cpu_s(self) -> float:
+        """CPU time of all its processes so far; none of them may have died."""
+        front = psutil.Process(self._process.pid)
+        return sum(_cpu_s(each) for each in (front, *front.children(recursive=True)))
+
+    def cpu_s_of(self, stage: StageName | None) -> float:
+        """CPU time of one stage's process so far, of the front for None."""
+        pid = self._process.pid if stage is None else self._stage_pid(stage)
+        return _cpu_s(psutil.Process(pid))
+
+    def _stage_pid(self, stage: StageName) -> int:
+        return next(int(event["pid"]) for event in self.events("stage_ready") if event["stage"] == stage)
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """Those lines of its log, so far."""
+        text = (self._directory / "log.jsonl").read_text(encoding="utf-8")
+        events = (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
+        return [event for event in events if event["event"] in names]
+
+    async def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+@contextlib.asynccontextmanager
+async def serving(plans: Iterable[Plan], directory: Path) -> AsyncIterator[list[Served]]:
+    """A daemon for each plan, all ready. Ends the program if one does not come up."""
+    async with contextlib.AsyncExitStack() as stack:
+        starts = [_start(plan, Path(tempfile.mkdtemp(dir=directory))) for plan in plans]
+        daemons = await asyncio.gather(*starts)
+        for daemon in daemons:
+            stack.push_async_callback(daemon.stop)
+        yield list(daemons)
+
+
+async def _start(plan: Plan, directory: Path) -> Served:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None and process.stdout is not None
+    config = _placed(plan.config, directory)
+    process.stdin.write(msgspec.json.encode(Plan(config, plan.settings)) + b"\n")
+    async with asyncio.timeout(STARTS_S):
+        port = await process.stdout.readline()
+    if not port:
+        sys.exit("error: a daemon did not start; what it said is above")
+    return Served(process, int(port), directory)
+
+
+def _placed(config: Config, directory: Path) -> Config:
+    return replace(
+        config,
+        host="127.0.0.1",
+        port=0,
+        logging=LoggingSettings(level="debug", file="log.jsonl", console=False, max_mib=1000),
+        runtime=replace(config.runtime, data_dir=str(directory)),
+    )
+
+
+async def _serve(plan: Plan) -> None:
+    async with running(plan.config, lambda line: None, plan.settings) as daemon:
+        print(daemon.port, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(msgspec.json.decode(sys.stdin.readline(), type=Plan)))
