@@ -39,6 +39,19 @@ def test_what_two_passes_agree_on_is_stable() -> None:
     assert shown(caption, 2.0).stable_chars == 3
 
 
+def test_no_word_is_stable_by_half() -> None:
+    """Where words are told apart by blanks."""
+    caption = Caption("en")
+    caption.heard("can you tell", 0.0, 1.0)
+    caption.heard("can you talk to", 0.0, 1.5)
+    state = shown(caption, 2.0)
+    assert state.text[: state.stable_chars] == "can you"
+    caption.heard("can you talk to", 0.0, 2.0)
+    caption.heard("can you talk to her", 0.0, 2.5)
+    state = shown(caption, 4.0)
+    assert state.text[: state.stable_chars] == "can you talk to"
+
+
 def test_a_recognised_phrase_is_stable_and_stands_before_the_open_one() -> None:
     caption = japanese()
     caption.recognised(known("asr", segment("今日は晴れ。"), 0.0, 2.0), "ja")
@@ -54,7 +67,7 @@ def test_blanks_where_the_language_has_them() -> None:
     caption.heard("to", 2.3, 3.0)
     caption.heard("tomorrow", 2.3, 3.0)
     state = shown(caption, 3.0)
-    assert (state.text, state.text[: state.stable_chars]) == ("It rains. tomorrow", "It rains. to")
+    assert (state.text, state.text[: state.stable_chars]) == ("It rains. tomorrow", "It rains.")
 
 
 def test_stable_text_is_not_taken_back_by_a_later_wording() -> None:

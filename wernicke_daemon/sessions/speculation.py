@@ -173,10 +173,14 @@ class Speculation:
         audio = piece.audio
         if piece.result is None or audio.start < opened.passes.shown_to:
             return None
-        caption, language = opened.named.caption, piece.result.language
-        caption.language = language
-        text = joined((segment.text for segment in piece.result.segments), language)
+        caption = opened.named.caption
+        if audio.start >= opened.passes.heard_to > opened.passes.shown_to:
+            caption.freeze()  # this pass follows on the one before, instead of hearing it again
+        caption.live_ms += piece.timing.run_ms if piece.timing else 0.0
+        caption.language = piece.result.language
+        text = joined((segment.text for segment in piece.result.segments), caption.language)
         caption.heard(text, audio.start / SAMPLE_RATE, audio.end / SAMPLE_RATE)
+        opened.passes.heard(Stretch(audio.start, audio.end))
         if audio.seconds >= FREEZE_LIVE * self._bench.live_s:
             caption.freeze()
             opened.passes.shown_to = audio.end

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 from rapidfuzz.distance import Levenshtein
 
-from wernicke_daemon.utterances.joining import joined
+from wernicke_daemon.utterances.joining import has_blanks, joined
 from wernicke_daemon.utterances.sentences import same_words
 from wernicke_daemon.wire.protocol import PartialStage, SegmentOut
 
@@ -61,7 +61,7 @@ class Caption:
 
     def heard(self, text: str, start: float, end: float) -> None:
         """A live pass over the open phrase. What two passes agree on is stable."""
-        agreed = _common(self._live, text)
+        agreed = self._agreed(text)
         self._live, self._live_end = text, end
         self._heard = self._join(self._settled, text)
         whole = self._whole(self._heard)
@@ -111,6 +111,13 @@ class Caption:
 
     def _join(self, one: str, two: str) -> str:
         return joined((one, two), self.language)
+
+    def _agreed(self, text: str) -> int:
+        """How many first characters the pass before heard alike; whole words where the language has such."""
+        agreed = _common(self._live, text)
+        if has_blanks(self.language) and agreed < max(len(text), len(self._live)):
+            agreed = text.rfind(" ", 0, agreed + 1)
+        return max(0, agreed)
 
     def _whole(self, text: str) -> str:
         """`text` with the stable text, as it was shown, in place of its own wording of that."""

@@ -86,10 +86,17 @@ class Resumed(NamedTuple):
 @dataclass
 class LivePasses:
     """Of one open utterance. shown_to: sample up to which its text has been recognised, or is not heard again.
-    phrase_end: of the last phrase that has ended."""
+    heard_to: sample up to which the last pass heard. phrase_end: of the last phrase that has ended."""
 
     shown_to: int
+    heard_to: int = 0
     phrase_end: int = 0
+
+    def heard(self, stretch: Stretch) -> None:
+        """A pass is over. Where it followed on the one before, that one's text stays."""
+        if stretch.start >= self.heard_to:
+            self.shown_to = max(self.shown_to, self.heard_to)
+        self.heard_to = stretch.end
 
     def wanted(self, speech: OpenSpeech, heard_to: int, longest: int) -> Stretch | None:
         """The next pass, over all up to `heard_to` that is not recognised, or the first `longest` samples of that; None
@@ -98,6 +105,8 @@ class LivePasses:
             self.phrase_end = speech.end
             return None
         start = speech.phrase_start if self.shown_to >= self.phrase_end else self.shown_to
+        if start + longest < self.heard_to:  # passes have to be shorter by now: what was heard is left as it is
+            start = self.heard_to
         end = min(heard_to, start + longest)
         too_soon, too_late = heard_to - speech.start < FIRST_LIVE, heard_to > speech.full_at - LAST_LIVE
         return None if too_soon or too_late or end <= start else Stretch(start, end)
