@@ -240,7 +240,7 @@ def timeline(daemon: Broken, name: StageName, patch: pytest.MonkeyPatch) -> list
 
         return both
 
-    dispatcher, stage = daemon.daemon.pipeline.dispatcher, daemon.stage(name)
+    dispatcher, stage = daemon.daemon.pipeline.dispatcher, daemon.daemon.pipeline.supervisor._stages[name]
     for teller, what in (
         (dispatcher, "job_started"),
         (dispatcher, "stage_down"),
