@@ -156,8 +156,12 @@ class Heard:
 class Simulation:
     """One session. work_s: seconds of recognition by kind."""
 
-    def __init__(self, policy: Policy, vad: VadSettings, times: Times) -> None:
+    def __init__(
+        self, policy: Policy, vad: VadSettings, times: Times, min_silence_s: float = 0.0, says: str | None = None
+    ) -> None:
+        """min_silence_s: as in config.toml. says: what is recognised, in Japanese, whatever was said."""
         self.now = 0.0
+        self._says = says
         self.times = times
         self.heard: list[Heard] = []
         self.work_s: dict[JobKind, float] = {"firm": 0.0, "early": 0.0, "live": 0.0}
@@ -175,7 +179,7 @@ class Simulation:
         assert ring is not None
         options = Options(AudioFormat(SAMPLE_RATE, 1, "f32le"), "en", events=frozenset({"partial", "suppressed"}))
         clock = Clock(lambda: self.now, lambda: 1e9 + self.now)
-        self.session = Session("s", ring, options, 3, self, self, clock=clock)
+        self.session = Session("s", ring, options, 3, self, self, clock=clock, min_silence_s=min_silence_s)
         self.session.attach(lambda message: self.heard.append(Heard(self.now, message)))
 
     def close(self) -> None:
@@ -194,22 +198,31 @@ class Simulation:
             event.act()
         self.now = at
 
-    async def play(self, speech: Sequence[tuple[float, float]], total_s: float, withholds: bool = False) -> None:
-        """speech: seconds [start, end) in which somebody speaks. withholds: silence is not sent. Then all results."""
+    async def play(
+        self,
+        speech: Sequence[tuple[float, float]],
+        total_s: float,
+        withholds: bool = False,
+        lose_at: float | None = None,
+    ) -> None:
+        """speech: seconds [start, end) in which somebody speaks. withholds: silence is not sent. lose_at: then a look at
+        new audio fails for good. Then all results."""
         for tick in range(round(total_s / TICK_S)):
             at = tick * TICK_S
             loud = any(start <= at < end for start, end in speech)
             if loud or not withholds:
                 await self.session.feed(np.full(round(TICK_S * SAMPLE_RATE), 0.3 * loud, "<f4").tobytes())
-            self._tick(at + TICK_S)
+            self._tick(at + TICK_S, loses=lose_at is not None and at <= lose_at < at + TICK_S)
         await self.session.end_utterance("stop")
         while not self.session.done.is_set():
             self._tick(self.now + TICK_S)
 
-    def _tick(self, at: float) -> None:
+    def _tick(self, at: float, loses: bool = False) -> None:
         self._until(at)
         task = self.session.take_news(self.now)
-        if task is not None:
+        if task is not None and loses:
+            self.session.commit(task, None)
+        elif task is not None:
             [outcome] = self._ingest.process(IngestWork((task,)), self._reader.read).outcomes
             self.session.commit(task, outcome)
         self.dispatcher.check_deadlines(self.now)
@@ -230,6 +243,8 @@ class Simulation:
     def result(self, job: Job) -> Result:
         match job.work:
             case AsrWork(audio=audio):
+                if self._says is not None:
+                    return AsrResult("ja", 1.0, (Segment(0.0, audio.seconds, self._says, ()),), "whisper")
                 return AsrResult("en", 1.0, tuple(self._segments(audio)), "whisper")
             case DiarizationWork():
                 return DiarizationResult((Turn(0.0, 60.0, 0),), ((1.0, 0.0),), 0.7)

@@ -131,6 +131,35 @@ def test_with_neither_there_is_one_partial_as_before() -> None:
     assert next(p.stage for p in world.partials(1)) == "asr" and world.work_s["early"] == 0.0
 
 
+def test_a_finished_sentence_may_end_an_utterance_sooner() -> None:
+    """Where it is asked for, and two passes agree; another text waits for the whole silence."""
+    for says, ended in (("ですか", 0.8), ("ですが", 2.0)):
+        world = Simulation(policy(), VAD, FAST, min_silence_s=0.8, says=says)
+        try:
+            asyncio.run(world.play(((0.5, 3.0), (6.0, 7.0)), 10.0))
+        finally:
+            world.close()
+        (at, first), _ = world.outcomes()
+        assert isinstance(first, Final) and first.trigger == "silence"
+        assert ended <= at - 3.0 <= ended + 0.7, says
+
+
+def test_speech_that_is_lost_is_taken_back() -> None:
+    """Text was shown, and then its audio could not be examined: no final comes of it, and the client is told."""
+    world = Simulation(policy(), VAD, FAST)
+    try:
+        asyncio.run(world.play(((0.5, 3.0), (6.0, 8.0)), 10.5, lose_at=2.0))
+    finally:
+        world.close()
+    partials = world.partials(1)
+    assert partials[-1].stage == "withdrawn" and partials[-1].text == ""
+    kinds = [type(message).__name__ for _, message in world.outcomes()]
+    assert kinds[0] == "Suppressed" and "Final" in kinds
+    assert [message.sequence for _, message in world.outcomes() if message.sequence] == list(
+        range(1, 1 + sum(message.sequence is not None for _, message in world.outcomes()))
+    )
+
+
 # --- anything at all ---
 
 
