@@ -105,7 +105,8 @@ class SessionRegistry:
         if ring is None:
             return None
         lines = self._config.correction.context_lines
-        session = Session(session_id, ring, options, lines, self._bench, self._recorder, start)
+        bench, recorder = self._bench, self._recorder
+        session = Session(session_id, ring, options, lines, bench, recorder, start, hurry=self._ingest.hurry)
         self._sessions[session.id] = session
         self._ingest.add(session)
         self._run(self._outlive(session))
