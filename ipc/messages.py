@@ -59,7 +59,8 @@ class OpenSpeech(Message, frozen=True):
 
     start: its first one. phrase_start: the first one of its last phrase. last_speech_end: as in Boundary. end: where
     it would end if nothing more were said. silence: samples' worth of time since the last speech, received or not.
-    paused: that is long enough to end a phrase. full_at: where it would be cut for its length.
+    paused: that is long enough to end a phrase. full_at: where it would be cut for its length. ends_at: the sample up
+    to which nothing must be said for silence to end it.
     """
 
     start: int
@@ -69,6 +70,7 @@ class OpenSpeech(Message, frozen=True):
     silence: int
     paused: bool
     full_at: int
+    ends_at: int
 
 
 class IngestOutcome(Message, frozen=True):

@@ -205,8 +205,8 @@ class Simulation:
         withholds: bool = False,
         lose_at: float | None = None,
     ) -> None:
-        """speech: seconds [start, end) in which somebody speaks. withholds: silence is not sent. lose_at: then a look at
-        new audio fails for good. Then all results."""
+        """speech: seconds [start, end) in which somebody speaks. withholds: silence is not sent. lose_at: then a look
+        at new audio fails for good. Then all results."""
         for tick in range(round(total_s / TICK_S)):
             at = tick * TICK_S
             loud = any(start <= at < end for start, end in speech)

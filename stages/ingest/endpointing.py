@@ -156,6 +156,7 @@ def so_far(state: Endpointing, rules: Rules) -> OpenSpeech | None:
         silence=_silence(open_, state.position),
         paused=_silence(open_, state.position) >= rules.phrase_pause,
         full_at=open_.start + rules.longest,
+        ends_at=_ends_at(open_, state.position, rules),
     )
 
 
@@ -173,6 +174,12 @@ def _samples(seconds: float) -> int:
 def _silence(utterance: OpenUtterance, position: int) -> int:
     """Time without speech, in samples: what was received since, and time in which nothing was."""
     return position - utterance.last_speech_end + utterance.idle
+
+
+def _ends_at(utterance: OpenUtterance, position: int, rules: Rules) -> int:
+    """The end of the window with which silence is long enough."""
+    lacking = max(0, rules.silence - _silence(utterance, position))
+    return position + -(-lacking // VAD_WINDOW) * VAD_WINDOW
 
 
 def _hear_window(state: Endpointing, rules: Rules, end: int, probability: float) -> tuple[Endpointing, Boundary | None]:

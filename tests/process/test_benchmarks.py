@@ -48,6 +48,20 @@ def test_ingest_measures_cpu_by_number_of_streams(tmp_path: Path) -> None:
     assert "streams" in table
 
 
+def test_latency_compares_finals_with_and_without_early_work(tmp_path: Path) -> None:
+    """Whole daemons on the same speech in real time: every wanted figure is in the JSON, and of the right order."""
+    figures, table = run(tmp_path, "latency.py", "--quick")
+    for found in (figures, figures["faster"]):
+        assert found["utterances"] > 0 and found["unmatched"] == 0
+        assert found["final_after_trigger_ms"]["p50"] < found["without_early_ms"]["p50"] < found["serial_ms"]["p50"]
+        assert found["first_text_s"]["p50"] < found["first_text_without_s"]["p50"]
+        assert found["phrase_text_s"]["p50"] <= found["phrase_text_s"]["p95"]
+        assert isinstance(found["never_later"], bool)
+    assert figures["work_ratio"] > 0
+    assert figures["sessions"]["5"]["utterances"] >= 5
+    assert "card: final, p50" in table
+
+
 @pytest.mark.parametrize(
     ("figure", "verdict"),
     [

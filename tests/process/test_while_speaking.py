@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ async def test_a_phrase_is_shown_before_the_utterance_has_ended(daemon: Daemon) 
     assert {message["buffer_id"] for message in partials} == {final["buffer_id"]}
     assert [message["revision"] for message in partials] == list(range(1, len(partials) + 1))
     assert final["revision"] > len(partials)
-    for before, after in zip(partials, partials[1:], strict=False):
+    for before, after in pairwise(partials):
         assert after["text"].startswith(before["text"][: before["stable_chars"]])
     assert final["trigger"] == "silence" and len(final["text"].split()) > 8
 

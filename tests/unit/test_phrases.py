@@ -38,7 +38,28 @@ def test_a_phrase_goes_on_through_a_short_pause() -> None:
 
 def test_a_pause_ends_a_phrase_where_the_utterance_would_end() -> None:
     speech = heard([0.9] * 10 + PAUSE)
-    assert speech == OpenSpeech(0, 0, 10 * VAD_WINDOW, 10 * VAD_WINDOW + ROLL, 16 * VAD_WINDOW, True, WHISPER_SAMPLES)
+    assert speech == OpenSpeech(
+        start=0,
+        phrase_start=0,
+        last_speech_end=10 * VAD_WINDOW,
+        end=10 * VAD_WINDOW + ROLL,
+        silence=16 * VAD_WINDOW,
+        paused=True,
+        full_at=WHISPER_SAMPLES,
+        ends_at=(10 + 63) * VAD_WINDOW,
+    )
+
+
+@given(st.lists(st.sampled_from([0.0, 0.9]), min_size=4, max_size=100), st.integers(0, 40))
+def test_silence_ends_an_utterance_at_the_sample_that_is_told(probabilities: list[float], idle_windows: int) -> None:
+    """Not a window sooner, whether or not nothing was received for a while."""
+    state, _ = wait(listen(probabilities), RULES, idle_windows * VAD_WINDOW / SAMPLE_RATE)
+    speech = so_far(state, RULES)
+    if speech is None:
+        return
+    windows = (speech.ends_at - state.position) // VAD_WINDOW
+    assert hear(state, RULES, (windows - 1) * VAD_WINDOW, [0.0] * (windows - 1))[1] == []
+    assert hear(state, RULES, windows * VAD_WINDOW, [0.0] * windows)[1] != []
 
 
 def test_the_next_phrase_begins_with_its_pre_roll() -> None:

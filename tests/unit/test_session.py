@@ -70,7 +70,9 @@ class Notebook:
 class House:
     """A session and everything around it. now: the clock, which stands unless it is moved. got: by its client."""
 
-    def __init__(self, options: Options, start: StartingPoint | None = None) -> None:
+    def __init__(
+        self, options: Options, start: StartingPoint | None = None, hurry: Callable[[], None] = lambda: None
+    ) -> None:
         self.now = 1000.0
         self.arena = Arena(1, RING)
         self.reader = ArenaReader(self.arena.geometry)
@@ -81,7 +83,7 @@ class House:
         assert ring is not None
         clock = Clock(monotonic=lambda: self.now, wall=lambda: 1e9 + self.now)
         self.session = Session(
-            "s", ring, options, CONTEXT_LINES, OnlyFirmWork(self._submit), self.records, start, clock
+            "s", ring, options, CONTEXT_LINES, OnlyFirmWork(self._submit), self.records, start, clock, hurry
         )
 
     def _submit(self, utterance: Utterance, owner: Owner) -> None:

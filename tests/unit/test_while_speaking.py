@@ -112,6 +112,16 @@ def test_auto_takes_what_the_recogniser_has_time_for() -> None:
     assert slow.work_s["early"] < 4 * SLOW.asr + 1.5 * SLOW.asr_per_audio * audio_s
 
 
+def test_a_pause_just_before_the_longest_utterance_is_full_holds_nothing_up() -> None:
+    """Silence can't end it there any more, and work on all of it would be for nothing when it is cut. The recogniser is
+    known to be fast enough for that from what was said before."""
+    speech = ((0.5, 1.5), (4.5, 6.0), (9.0, 37.5), (38.2, 42.0))
+    *_, (at, cut), _ = run(speech, live=False).outcomes()
+    *_, (without, _), _ = run(speech, early=False, live=False).outcomes()
+    assert isinstance(cut, Final) and cut.trigger == "max_duration"
+    assert at <= without
+
+
 def test_a_client_that_withholds_silence_gets_the_same() -> None:
     """A pause may arrive as no audio at all."""
     world = run(ONE, withholds=True)

@@ -1,6 +1,7 @@
 """One ingest job per tick carries the news of every session; its result is committed before the next is made."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -28,6 +29,7 @@ class IngestTick:
         self._tick_s = tick_s
         self._clock = clock
         self._sessions: dict[str, Session] = {}
+        self._hurried = asyncio.Event()  # the next tick is not waited for
 
     def add(self, session: Session) -> None:
         self._sessions[session.id] = session
@@ -35,10 +37,16 @@ class IngestTick:
     def remove(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
 
+    def hurry(self) -> None:
+        """What has come in decides something: it is examined now."""
+        self._hurried.set()
+
     async def run(self) -> None:
         """Until cancelled. Nothing that goes wrong with one tick may end it: nobody would be heard any more."""
         while True:
-            await asyncio.sleep(self._tick_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), self._tick_s)
+            self._hurried.clear()
             try:
                 await self._tick()
             except Exception:

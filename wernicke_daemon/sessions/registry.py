@@ -105,9 +105,16 @@ class SessionRegistry:
         if ring is None:
             return None
         lines = self._config.correction.context_lines
-        min_silence_s = self._config.vad.min_silence_s
         session = Session(
-            session_id, ring, options, lines, self._bench, self._recorder, start, min_silence_s=min_silence_s
+            session_id,
+            ring,
+            options,
+            lines,
+            self._bench,
+            self._recorder,
+            start,
+            min_silence_s=self._config.vad.min_silence_s,
+            hurry=self._ingest.hurry,
         )
         self._sessions[session.id] = session
         self._ingest.add(session)

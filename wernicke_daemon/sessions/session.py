@@ -9,6 +9,7 @@ they depend on (`utterances/context.py`), what its client is sent (`delivery.py`
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -70,9 +71,10 @@ class Session:
         start: StartingPoint | None = None,
         clock: Clock = SYSTEM_CLOCK,
         min_silence_s: float = 0.0,
+        hurry: Callable[[], None] = lambda: None,
     ) -> None:
         """bench: who works on its utterances. start: what it goes on from, None for a new session. min_silence_s: see
-        `vad.min_silence_s`."""
+        `vad.min_silence_s`. hurry: has its news taken at once."""
         start = start or StartingPoint()
         self.id = session_id
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
@@ -82,6 +84,8 @@ class Session:
         self.audio_lock = asyncio.Lock()  # held while audio is taken in, which waits while the ring is full
         self.life = Lifecycle()  # which part of it the session is in
         self._clock = clock
+        self._hurry = hurry
+        self._decided_at: int | None = None  # the sample with which silence will be long enough; None once it is there
         self._bench = bench
         self._records = records
         self._min_silence_s = min_silence_s
@@ -191,6 +195,9 @@ class Session:
         """One frame. Waits while the ring is full. Raises InvalidAudio; what was refused is out, the rest is in."""
         async with self.audio_lock:
             warning = await self._intake.feed(data)
+        if self._decided_at is not None and self.ring.written >= self._decided_at:
+            self._decided_at = None
+            self._hurry()
         if warning is not None:
             self.tell("status", protocol.Warned("INVALID_AUDIO_FORMAT", warning))
 
@@ -260,6 +267,7 @@ class Session:
 
     def _follow(self, speech: OpenSpeech | None, heard_to: int, now: float) -> None:
         """Work on what is being said, and take back what turned out to be no utterance."""
+        self._decided_at = speech.ends_at if speech is not None and speech.paused else None
         dropped = self._speculation.follow(speech, heard_to, self.ring.written, self._shows, now)
         if (named := self._speculation.named) is not None:
             self._captioned[named.sequence] = named

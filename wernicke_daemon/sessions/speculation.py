@@ -140,7 +140,10 @@ class Speculation:
         return self._bench.keeps((stretch.end - stretch.start) / SAMPLE_RATE)
 
     def _work_early(self, opened: Opened, speech: OpenSpeech) -> None:
-        if not self._bench.takes_early_work or (stretch := opened.early.wanted(speech, self._in_time)) is None:
+        """What is cut for its length before silence can end it is not final in this range, so that only a phrase that
+        is kept is worth the work."""
+        allowed = self._in_time if speech.ends_at <= speech.full_at else self._keeps
+        if not self._bench.takes_early_work or (stretch := opened.early.wanted(speech, allowed)) is None:
             return
         del opened.kept[len(opened.early.kept) :]  # a phrase too short to be recognised alone goes with the one before
         pieces = (*opened.kept, Piece(self._handle(*stretch), "early"))
