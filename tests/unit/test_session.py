@@ -83,7 +83,7 @@ class House:
         assert ring is not None
         clock = Clock(monotonic=lambda: self.now, wall=lambda: 1e9 + self.now)
         self.session = Session(
-            "s", ring, options, CONTEXT_LINES, OnlyFirmWork(self._submit), self.records, start, clock, hurry
+            "s", ring, options, CONTEXT_LINES, OnlyFirmWork(self._submit), self.records, start, clock, hurry=hurry
         )
 
     def _submit(self, utterance: Utterance, owner: Owner) -> None:
