@@ -985,6 +985,20 @@ def test_an_answer_to_other_words_is_not_used(world: World) -> None:
     assert world.work("correction") == [CorrectionWork(("hello",), "en", ("Broca",), ("before 1",))]
 
 
+def test_an_answer_to_the_same_words_is_used_again(world: World) -> None:
+    """Of an utterance that was begun early in another range: the LLM is not asked once more."""
+    begun = world.begin_early()
+    world.do_all()
+    world.dispatcher.withdraw(begun)
+    longer = utterance(1)
+    longer.corrected_early = begun.known_correction
+    world.dispatcher.submit(longer, world.client, world.now)
+    world.answer("asr", HELLO)
+    world.answer("diarization", TURNS)
+    assert (world.settled, longer.correction) == ([1], CorrectionResult(("Hello.",)))
+    assert len(world.ports["correction"].sent) == 1
+
+
 def test_withdrawn_work_is_called_off_and_never_heard_of_again(world: World) -> None:
     begun = world.begin_early()
     jobs = {stage: port.sent[0].job_id for stage, port in world.ports.items() if port.sent}

@@ -102,9 +102,12 @@ class Progress:
         if utterance.certain and self._clock.read(now) >= utterance.served_from + self._policy.correction_s:
             utterance.leave_out("correction", TOO_LATE["correction"])
             return True
-        utterance.correction_work = self.correction_work(utterance)
+        work = utterance.correction_work = self.correction_work(utterance)
+        if utterance.corrected_early is not None and utterance.corrected_early[0] == work:
+            utterance.correction = utterance.corrected_early[1]
+            return True
         kind: JobKind = "firm" if utterance.certain else "early"
-        self._jobs.add_for(utterance, owner, "correction", utterance.correction_work, kind, now)
+        self._jobs.add_for(utterance, owner, "correction", work, kind, now)
         self._limit_correction(utterance)
         return False
 

@@ -56,7 +56,8 @@ class Cutting:
         )
 
     def in_place_of(self, named: Utterance, boundary: Boundary, pieces: tuple[Piece, ...]) -> Utterance:
-        """One with the number, name and caption of `named`, begun anew in another range."""
+        """One with the number, name and caption of `named`, and what the language model has answered of it, begun anew
+        in another range."""
         audio = self._ring.handle(boundary.start, boundary.end)
         return Utterance(
             session=named.session,
@@ -70,6 +71,7 @@ class Cutting:
             wall_start=named.wall_start,
             began=named.began,
             caption=named.caption,
+            corrected_early=named.known_correction,
             pieces=pieces,
             said=named.said,
         )

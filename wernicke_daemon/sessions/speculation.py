@@ -66,6 +66,7 @@ class Opened:
     passes: LivePasses
     kept: list[Piece] = field(default_factory=list)  # recognised once for good, as `early.kept` says
     begun: Utterance | None = None  # what is worked on early
+    last_begun: Utterance | None = None  # the same, of the pause before
     live: Piece | None = None  # the live pass that is under way
 
 
@@ -127,6 +128,7 @@ class Speculation:
         if resumed is None:
             return
         begun, opened.begun = opened.begun, None
+        opened.last_begun = begun or opened.last_begun
         if begun is not None:
             tail = begun.pieces[-1] if resumed.kept else None
             self._bench.withdraw(begun, tail)
@@ -147,7 +149,7 @@ class Speculation:
             return
         del opened.kept[len(opened.early.kept) :]  # a phrase too short to be recognised alone goes with the one before
         pieces = (*opened.kept, Piece(self._handle(*stretch), "early"))
-        opened.begun = self._make(_as_boundary(speech), pieces, opened.named)
+        opened.begun = self._make(_as_boundary(speech), pieces, opened.last_begun or opened.named)
         self._bench.begin_early(opened.begun, self._owner)
 
     def _listen(self, opened: Opened, speech: OpenSpeech, heard_to: int, now: float) -> None:
@@ -219,7 +221,8 @@ class Speculation:
             return begun, True
         if begun is not None:
             self._bench.withdraw(begun)
-        return self._make(boundary, self._pieces(opened, boundary), opened.named), False
+        named = begun or opened.last_begun or opened.named
+        return self._make(boundary, self._pieces(opened, boundary), named), False
 
     def _pieces(self, opened: Opened, boundary: Boundary) -> tuple[Piece, ...]:
         """Phrases that were recognised for good, and the rest, if it holds speech."""

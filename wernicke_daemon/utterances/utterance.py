@@ -52,6 +52,7 @@ class Utterance:
     diarization: DiarizationResult | None = None
     correction: CorrectionResult | None = None
     correction_work: CorrectionWork | None = None  # what that is (to be) an answer to
+    corrected_early: tuple[CorrectionWork, CorrectionResult] | None = None  # of one whose place it took
     lines: tuple[SpokenLine, ...] = ()  # recognition and diarization put together
     left_out: set[StageName] = field(default_factory=set)  # stages it goes without
     open_jobs: dict[StageName, int] = field(default_factory=dict)  # job ids; those of recognition are the pieces'
@@ -101,6 +102,13 @@ class Utterance:
     @property
     def end_s(self) -> float:
         return self.audio.end / SAMPLE_RATE
+
+    @property
+    def known_correction(self) -> tuple[CorrectionWork, CorrectionResult] | None:
+        """What the language model has answered of it so far, for the same words again."""
+        if self.correction is not None and self.correction_work is not None:
+            return self.correction_work, self.correction
+        return self.corrected_early
 
     @property
     def done_ms(self) -> float:
