@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -28,6 +28,7 @@ from websockets.asyncio.server import ServerConnection
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
 from tests.process.conftest import embedded, serving, started
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.gateway import transport
@@ -114,14 +115,6 @@ async def spoken(good: ClientConnection) -> list[dict[str, Any]]:
 
 async def nobody_left(daemon: Daemon) -> None:
     await eventually(lambda: not daemon.gateway.active and not list(daemon.sessions))
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """The test's own time limit ends a wait in vain."""
-    while True:
-        if condition():
-            return
-        await asyncio.sleep(0.02)
 
 
 async def test_a_client_that_never_reads_is_cut_off(strict: Daemon) -> None:
@@ -278,8 +271,7 @@ async def test_sessions_that_wait_for_their_clients_give_way(tmp_path: Path) -> 
         while (code := await session_that_waits(daemon.port)) is None:
             pass
         assert code == "SERVER_OVERLOADED"
-        while await session_that_waits(daemon.port):
-            await asyncio.sleep(0.2)
+        await eventually(lambda: a_place(daemon.port))
 
 
 @pytest.mark.skipif(ELSEWHERE == "127.0.0.1", reason="this machine has only one address of its own")
@@ -300,6 +292,11 @@ async def test_sessions_that_wait_at_one_address_give_way_to_each_other(tmp_path
             assert (await wire.receive(back))["resumed"]
 
 
+async def a_place(port: int) -> bool:
+    """Whether there was one for a session that waits."""
+    return await session_that_waits(port) is None
+
+
 async def session_that_waits(port: int) -> str | None:
     """Its client is cut off in mid-speech. The code of the refusal where there was no place for it."""
     async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:
@@ -317,7 +314,7 @@ async def test_everybody_gets_a_turn_after_each_frame_of_a_flood(strict: Daemon)
     frames, one_byte = 4000, b"\x82\x81" + bytes(4) + b"\x7f"  # a masked binary frame
     await nobody_left(strict)
     async with wire.open_socket(strict.port, f"{wire.MONO}&encoding=s16le") as flooder:
-        await eventually(lambda: bool(list(strict.sessions)))
+        await eventually(lambda: list(strict.sessions))
         [session] = strict.sessions
         flooder.transport.write(one_byte * frames)
         taken = [0]

@@ -4,7 +4,6 @@ The same three utterances are spoken in every test. Recognition and correction o
 is where its utterance lay ("start-end" in samples); voices and speakers are the real engines' work.
 """
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +21,7 @@ from ipc.messages import StageName
 from ipc.settings import CorrectionSettings, Fault, StageSettings
 from tests import wire
 from tests.process.conftest import embedded
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.dispatch.stage_port import StageStatus
@@ -84,15 +84,6 @@ async def broken(directory: Path, faults: Faults, **runtime: Any) -> AsyncIterat
     settings = replace(stage_settings(config), sleep_ms={"asr": ASR_MS, "correction": 5.0}, faults=faults)
     async with running(config, lambda line: None, settings) as daemon:
         yield Broken(config, settings, daemon)
-
-
-async def become(true: Callable[[], bool]) -> None:
-    """Wait until it is. Raises TimeoutError after a minute."""
-    for _ in range(3000):
-        if true():
-            return
-        await asyncio.sleep(0.02)
-    raise TimeoutError
 
 
 def substance(message: Message) -> Message:
@@ -206,7 +197,7 @@ async def test_an_idle_process_that_is_stopped_is_missed(tmp_path: Path, whole: 
     """No heartbeat: it is replaced before anybody needs it."""
     async with broken(tmp_path, {}) as daemon:
         psutil.Process(daemon.stage("asr").pid).suspend()
-        await become(lambda: daemon.stage("asr").deaths == 1 and daemon.stage("asr").ready)
+        await eventually(lambda: daemon.stage("asr").deaths == 1 and daemon.stage("asr").ready)
         assert_unharmed(await daemon.speak(), whole)
     [hung] = daemon.log("stage_hung")
     assert "heartbeat" in hung["reason"]
@@ -318,7 +309,7 @@ async def test_a_job_too_large_for_the_graphics_card_is_told_from_others(tmp_pat
     """Tried twice in each of two processes, then the client knows why; the next utterance has a fresh process."""
     async with broken(tmp_path, fault_at(whole[1], "asr", "out_of_memory")) as daemon:
         messages = await daemon.speak()
-        await become(lambda: daemon.stage("asr").deaths == 2)
+        await eventually(lambda: daemon.stage("asr").deaths == 2)
     assert by_sequence(messages)[2]["code"] == "CUDA_OUT_OF_MEMORY"
     assert_unharmed(messages, whole, but=2)
     assert [line["again"] for line in daemon.log("out_of_gpu_memory")] == [True, False] * 2
@@ -329,7 +320,7 @@ async def test_jobs_too_large_do_not_wear_a_stage_out(tmp_path: Path, whole: lis
     async with broken(tmp_path, {"asr": (Fault("out_of_memory"),)}) as daemon:
         messages = await daemon.speak()
         assert 2 * len(whole) > QUICK["restarts_max"]
-        await become(lambda: daemon.stage("asr").deaths == 2 * len(whole))
+        await eventually(lambda: daemon.stage("asr").deaths == 2 * len(whole))
         assert not daemon.stage("asr").failed
     assert {message["code"] for message in by_sequence(messages).values()} == {"CUDA_OUT_OF_MEMORY"}
 
@@ -370,7 +361,7 @@ async def test_a_stage_that_cannot_start_again_degrades_the_service_truthfully(
     async with broken(tmp_path, faults, backoff_max_s=0.5) as daemon:
         daemon.settings.faults["diarization"] = (Fault(kind),)
         psutil.Process(daemon.stage("diarization").pid).kill()
-        await become(lambda: daemon.stage("diarization").failed)
+        await eventually(lambda: daemon.stage("diarization").failed)
         found = by_sequence(await daemon.speak())
         status, page = await daemon.health()
         assert (status, page["status"]) == (200, "degraded")
@@ -378,7 +369,7 @@ async def test_a_stage_that_cannot_start_again_degrades_the_service_truthfully(
         assert page["stages"]["diarization"]["why_down"]
 
         daemon.settings.faults["diarization"] = ()
-        await become(lambda: daemon.stage("diarization").ready)
+        await eventually(lambda: daemon.stage("diarization").ready)
         assert_unharmed(await daemon.speak(), whole)
         assert (await daemon.health())[1]["status"] == "ok"
     assert [found[n]["text"] for n in (1, 2, 3)] == [final["text"] for final in whole]
