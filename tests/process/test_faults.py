@@ -89,25 +89,34 @@ def substance(final: dict[str, Any]) -> dict[str, Any]:
     return {name: final[name] for name in names}
 
 
+TWO_TURNS = np.concatenate([wire.turn(2), np.zeros(40_000, np.float32), wire.turn(5)]).astype("<f4").tobytes()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def undisturbed(correcting: Daemon) -> list[dict[str, Any]]:
+    """The finals of TWO_TURNS."""
+    finals = wire.finals(await wire.transcribe(correcting.port, TWO_TURNS))
+    assert len(finals) == 2 and all(final["segments"][0]["corrected"] for final in finals)
+    return finals
+
+
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_stage_killed_at_work_costs_time_and_nothing_else(
-    correcting: Daemon, stage: StageName, monkeypatch: pytest.MonkeyPatch
+    correcting: Daemon, undisturbed: list[dict[str, Any]], stage: StageName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Same connection, same results, a moment later."""
-    audio = np.concatenate([wire.turn(2), np.zeros(40_000, np.float32), wire.turn(5)]).astype("<f4").tobytes()
-    undisturbed = wire.finals(await wire.transcribe(correcting.port, audio))
     with kill_at_work(correcting, stage, monkeypatch) as killed:
-        disturbed = wire.finals(await wire.transcribe(correcting.port, audio))
+        disturbed = wire.finals(await wire.transcribe(correcting.port, TWO_TURNS))
     assert len(killed) == 1
     assert [substance(final) for final in disturbed] == [substance(final) for final in undisturbed]
-    assert len(undisturbed) == 2 and all(final["segments"][0]["corrected"] for final in undisturbed)
     assert correcting.pipeline.ports[stage].status().deaths >= 1
 
 
-async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) -> None:
+async def test_what_a_client_that_vanishes_had_sent_is_kept(
+    correcting: Daemon, undisturbed: list[dict[str, Any]]
+) -> None:
     """The line is cut in mid-utterance; the final is in the transcript store."""
     audio = wire.turn(2).astype("<f4").tobytes()
-    expected = wire.finals(await wire.transcribe(correcting.port, audio))[0]
     async with wire.open_socket(correcting.port, f"{wire.MONO}&events=ack") as socket:
         await socket.send(audio)
         received = 0
@@ -118,7 +127,7 @@ async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) 
     await session.done.wait()
     (final,) = stored(correcting, session.id)
     assert final["trigger"] == "disconnect"
-    assert final["text"] == expected["text"]
+    assert final["text"] == undisturbed[0]["text"]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
