@@ -51,16 +51,21 @@ def open_socket(port: int, query: str = "") -> connect:
     return connect(f"ws://127.0.0.1:{port}/transcribe?{query}", max_size=None, compression=None, open_timeout=60)
 
 
-async def receive(socket: ClientConnection, timeout_s: float = 120.0) -> dict[str, Any]:
+async def receive(socket: ClientConnection, timeout_s: float = 60.0) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), timeout_s))
     return message
 
 
-async def until(socket: ClientConnection, kind: str, timeout_s: float = 120.0) -> list[dict[str, Any]]:
-    """Messages up to and including the first of that type."""
-    messages = [await receive(socket, timeout_s)]
-    while messages[-1]["type"] != kind:
-        messages.append(await receive(socket, timeout_s))
+async def until(socket: ClientConnection, kind: str, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+    """Messages up to and including the first of that type. Raises TimeoutError, which says what came so far, when so
+    long none came."""
+    messages = list[dict[str, Any]]()
+    while not messages or messages[-1]["type"] != kind:
+        try:
+            messages.append(await receive(socket, timeout_s))
+        except TimeoutError as error:
+            came = [message["type"] for message in messages]
+            raise TimeoutError(f"no {kind!r}, nor anything else, within {timeout_s:g} s after {came}") from error
     return messages
 
 

@@ -1,6 +1,5 @@
 """The real daemon, with the embedded engines, for the tests of this folder: its stage processes are real ones."""
 
-import asyncio
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest_asyncio
 from msgspec.structs import replace
 
+from tests.waiting import eventually
 from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon, running
@@ -43,12 +43,7 @@ async def daemon(tmp_path_factory: Any) -> AsyncIterator[Daemon]:
     directory = tmp_path_factory.mktemp("data")
     async with started(embedded(directory)) as daemon:
         yield daemon
-        await _quiet(daemon)
-
-
-async def _quiet(daemon: Daemon) -> None:
-    while daemon.gateway.active:
-        await asyncio.sleep(0.02)
+        await eventually(lambda: not daemon.gateway.active)
 
 
 ROOT = Path(__file__).parents[2]

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import wire
 from tests.process.conftest import embedded, started
+from tests.waiting import eventually
 from wernicke_daemon import cli
 from wernicke_daemon.client import Client, ClientError, Exit, ParsedMessage
 from wernicke_daemon.config.schema import Config, SecuritySettings
@@ -329,7 +330,8 @@ async def test_no_path_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             assert pid is not None
             os.kill(pid, KILL)
             answers += await wire.until(socket, "degraded")
-            answers += [await page_with(daemon, path, "could not be started") for path in ("/health", "/stats")]
+            answers.append(await eventually(lambda: page_with(daemon, "/health", "could not be started")))
+            answers.append(await eventually(lambda: page_with(daemon, "/stats", "could not be started")))
             answers += [(await page(daemon, path)).text for path in ("/", "/metrics", "/transcribe")]
             monkeypatch.undo()
     for secret in ("secret", tmp_path.name, f"{Path.home()}{os.sep}", str(Path(wire.__file__).parents[1])):
@@ -339,12 +341,10 @@ async def test_no_path_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "our secret programs" in log or os.name == "nt"  # where the system does not say what it did not find
 
 
-async def page_with(daemon: Daemon, path: str, words: str) -> str:
-    """The page, once those words are in it."""
-    async with asyncio.timeout(60):
-        while words not in (text := (await page(daemon, path)).text):
-            await asyncio.sleep(0.02)
-    return text
+async def page_with(daemon: Daemon, path: str, words: str) -> str | None:
+    """The page, where those words are in it."""
+    text = (await page(daemon, path)).text
+    return text if words in text else None
 
 
 async def raw(daemon: Daemon, *lines: str) -> str:

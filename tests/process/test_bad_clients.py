@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -28,6 +28,7 @@ from websockets.asyncio.server import ServerConnection
 from tests import misbehaviour, wire
 from tests.misbehaviour import CONNECTED, FLOODS, Misbehaviour, connects, flood, half_open, refused_with
 from tests.process.conftest import embedded, serving, started
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.gateway import transport
@@ -61,7 +62,6 @@ async def strict(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daem
     config = replace(config, timeout=3.0, audio=replace(config.audio, max_frame_mib=1))
     with mock.patch.object(os, "fsync"):  # what waits for a slow disk has a bound of its own (journal.MOST_WAITING)
         async with started(config) as daemon:
-            await wire.transcribe(daemon.port, SPEECH)  # what is allocated once is allocated now
             yield daemon
 
 
@@ -87,21 +87,34 @@ def handles(process: psutil.Process) -> int:
     return process.num_fds()
 
 
-async def survives(daemon: Daemon, *misbehave: Misbehaviour) -> None:
-    """A good client gets the same result beside the bad ones as alone, and nothing of them stays."""
-    alone = wire.finals(await wire.transcribe(daemon.port, SPEECH))
-    await nobody_left(daemon)
-    before = Footprint.now()
-    async with wire.open_socket(daemon.port, f"{wire.MONO}&events=ack") as good:
-        over = asyncio.Event()
-        bad = [asyncio.create_task(one(daemon.port, over)) for one in misbehave]
-        beside = await spoken(good)
-        over.set()
-        await asyncio.gather(*bad)
-    assert [final["text"] for final in wire.finals(beside)] == [final["text"] for final in alone] != []
-    await nobody_left(daemon)
-    assert Footprint.now().mib - before.mib < MOST_MIB
-    await eventually(lambda: Footprint.now().handles <= before.handles)
+Survives = Callable[..., Awaitable[None]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def survives(strict: Daemon) -> Survives:
+    """Called with clients that misbehave: a good one gets the same result beside them as alone, and nothing of them
+    stays."""
+    alone = texts(await wire.transcribe(strict.port, SPEECH))  # and what is allocated once is allocated now
+
+    async def survives(*misbehave: Misbehaviour) -> None:
+        await nobody_left(strict)
+        before = Footprint.now()
+        async with wire.open_socket(strict.port, f"{wire.MONO}&events=ack") as good:
+            over = asyncio.Event()
+            bad = [asyncio.create_task(one(strict.port, over)) for one in misbehave]
+            beside = await spoken(good)
+            over.set()
+            await asyncio.gather(*bad)
+        assert texts(beside) == alone != []
+        await nobody_left(strict)
+        assert Footprint.now().mib - before.mib < MOST_MIB
+        await eventually(lambda: Footprint.now().handles <= before.handles)
+
+    return survives
+
+
+def texts(messages: list[dict[str, Any]]) -> list[str]:
+    return [final["text"] for final in wire.finals(messages)]
 
 
 async def spoken(good: ClientConnection) -> list[dict[str, Any]]:
@@ -116,31 +129,23 @@ async def nobody_left(daemon: Daemon) -> None:
     await eventually(lambda: not daemon.gateway.active and not list(daemon.sessions))
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """The test's own time limit ends a wait in vain."""
-    while True:
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-
-
-async def test_a_client_that_never_reads_is_cut_off(strict: Daemon) -> None:
+async def test_a_client_that_never_reads_is_cut_off(survives: Survives) -> None:
     """The writer of its answers does not wait for ever, nor does anybody else."""
-    await survives(strict, misbehaviour.never_reads)
+    await survives(misbehaviour.never_reads)
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-async def test_a_flood_harms_nobody(strict: Daemon, kind: str) -> None:
+async def test_a_flood_harms_nobody(survives: Survives, kind: str) -> None:
     """Text that means nothing, text that means something, noise, single bytes, nothing at all: as fast as they go."""
-    await survives(strict, flood(FLOODS[kind]), flood(FLOODS[kind]))
+    await survives(flood(FLOODS[kind]), flood(FLOODS[kind]))
 
 
-async def test_one_byte_at_a_time(strict: Daemon) -> None:
+async def test_one_byte_at_a_time(survives: Survives) -> None:
     """TCP makes no promise about pieces."""
-    await survives(strict, misbehaviour.byte_by_byte)
+    await survives(misbehaviour.byte_by_byte)
 
 
-async def test_half_open_connections_are_closed(strict: Daemon) -> None:
+async def test_half_open_connections_are_closed(survives: Survives) -> None:
     """Before, in and after the handshake; in a frame; TLS that is not spoken here."""
     said = (
         b"",
@@ -150,42 +155,42 @@ async def test_half_open_connections_are_closed(strict: Daemon) -> None:
         CONNECTED + b"\x82\xfe\xff",
         TLS_HELLO,
     )
-    await survives(strict, *map(half_open, said))
+    await survives(*map(half_open, said))
 
 
-async def test_frames_that_are_too_large_end_the_connection(strict: Daemon) -> None:
+async def test_frames_that_are_too_large_end_the_connection(survives: Survives) -> None:
     """1009, and they are not kept."""
-    await survives(strict, refused_with(1009, bytes((1 << 20) + 1)))
+    await survives(refused_with(1009, bytes((1 << 20) + 1)))
 
 
-async def test_messages_in_too_many_pieces_end_the_connection(strict: Daemon) -> None:
+async def test_messages_in_too_many_pieces_end_the_connection(survives: Survives) -> None:
     """However small they are: what is kept of each is not."""
-    await survives(strict, misbehaviour.endless_message)
+    await survives(misbehaviour.endless_message)
 
 
-async def test_text_that_is_not_utf_8_ends_the_connection(strict: Daemon) -> None:
+async def test_text_that_is_not_utf_8_ends_the_connection(survives: Survives) -> None:
     """1007."""
-    await survives(strict, refused_with(1007, b"\xff\xfe{", text=True))
+    await survives(refused_with(1007, b"\xff\xfe{", text=True))
 
 
-async def test_random_text_and_bytes_are_refused(strict: Daemon) -> None:
+async def test_random_text_and_bytes_are_refused(survives: Survives) -> None:
     """Each costs its sender an error."""
-    await survives(strict, misbehaviour.nonsense, misbehaviour.nonsense)
+    await survives(misbehaviour.nonsense, misbehaviour.nonsense)
 
 
-async def test_what_is_no_websocket_is_hung_up_on(strict: Daemon) -> None:
+async def test_what_is_no_websocket_is_hung_up_on(survives: Survives) -> None:
     """Without an effect on those who speak it."""
-    await survives(strict, misbehaviour.noise_on_the_line)
+    await survives(misbehaviour.noise_on_the_line)
 
 
-async def test_many_connections_a_second(strict: Daemon) -> None:
+async def test_many_connections_a_second(survives: Survives) -> None:
     """200 a second for three seconds."""
-    await survives(strict, connects(600, per_second=200))
+    await survives(connects(600, per_second=200))
 
 
-async def test_many_connections_at_once(strict: Daemon) -> None:
+async def test_many_connections_at_once(survives: Survives) -> None:
     """1,000 as fast as they are taken; whoever was there before keeps its place."""
-    await survives(strict, connects(1000, per_second=1e6))
+    await survives(connects(1000, per_second=1e6))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
@@ -278,8 +283,7 @@ async def test_sessions_that_wait_for_their_clients_give_way(tmp_path: Path) -> 
         while (code := await session_that_waits(daemon.port)) is None:
             pass
         assert code == "SERVER_OVERLOADED"
-        while await session_that_waits(daemon.port):
-            await asyncio.sleep(0.2)
+        await eventually(lambda: a_place(daemon.port))
 
 
 @pytest.mark.skipif(ELSEWHERE == "127.0.0.1", reason="this machine has only one address of its own")
@@ -300,6 +304,11 @@ async def test_sessions_that_wait_at_one_address_give_way_to_each_other(tmp_path
             assert (await wire.receive(back))["resumed"]
 
 
+async def a_place(port: int) -> bool:
+    """Whether there was one for a session that waits."""
+    return await session_that_waits(port) is None
+
+
 async def session_that_waits(port: int) -> str | None:
     """Its client is cut off in mid-speech. The code of the refusal where there was no place for it."""
     async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:
@@ -317,7 +326,7 @@ async def test_everybody_gets_a_turn_after_each_frame_of_a_flood(strict: Daemon)
     frames, one_byte = 4000, b"\x82\x81" + bytes(4) + b"\x7f"  # a masked binary frame
     await nobody_left(strict)
     async with wire.open_socket(strict.port, f"{wire.MONO}&encoding=s16le") as flooder:
-        await eventually(lambda: bool(list(strict.sessions)))
+        await eventually(lambda: list(strict.sessions))
         [session] = strict.sessions
         flooder.transport.write(one_byte * frames)
         taken = [0]

@@ -22,6 +22,7 @@ from stages.correction.none import NoCorrection
 from stages.correction.ollama import OllamaCorrection
 from stages.process.engine_registry import create
 from tests.ollama_server import MODEL, Mode, OllamaServer, Place
+from tests.waiting import eventually_sync
 
 KANA = "きょうはきかいがくしゅうについてはなします"
 KANJI = "今日は機械学習について話します。"
@@ -76,13 +77,6 @@ def events(logs: Sequence[Mapping[str, object]]) -> list[object]:
 
 def asked(server: OllamaServer, path: str) -> int:
     return sum(request.path == path for request in server.requests)
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def correct(engine: OllamaCorrection, *texts: str, language: str = "en") -> CorrectionResult:
@@ -295,7 +289,7 @@ def test_a_server_that_comes_up_late_is_waited_for(monkeypatch: pytest.MonkeyPat
     with capture_logs() as logs:
         loading = threading.Thread(target=engine.load)
         loading.start()
-        wait_until(lambda: "llm_awaited" in events(logs))
+        eventually_sync(lambda: "llm_awaited" in events(logs))
         with OllamaServer(place=place) as server:
             loading.join()
             engine.warm_up()
@@ -330,7 +324,7 @@ def test_a_model_that_is_gone_is_loaded_beside_the_jobs(server: OllamaServer) ->
             time.sleep(0.05)
         assert time.monotonic() - began > 2 * SHORT_S
         assert answers > 4, "with the time-out of a request each, there would be two"
-        wait_until(lambda: "llm_loaded" in events(logs))
+        eventually_sync(lambda: "llm_loaded" in events(logs))
         assert correct(engine, "one") == CorrectionResult(("one.",))
     assert server.loads == 1
     assert events(logs) == ["llm_loading", "llm_loaded"]
@@ -342,14 +336,14 @@ def test_a_load_that_fails_is_not_tried_with_every_job(server: OllamaServer, mon
         server.loaded.clear()
         server.mode = "503"
         correct(engine, "one")
-        wait_until(lambda: "llm_load_failed" in events(logs))
+        eventually_sync(lambda: "llm_load_failed" in events(logs))
         while asked(server, "/api/ps") < 6:  # a job during a load asks nothing
             assert correct(engine, "one") == CorrectionResult((None,), 0, ("LLM_UNAVAILABLE",))
         assert asked(server, "/api/generate") == 1
         server.mode = "good"
         monkeypatch.setattr(ollama_server, "LOAD_AGAIN_AFTER_S", 0.0)
         correct(engine, "one")
-        wait_until(lambda: MODEL in server.loaded and "llm_loaded" in events(logs))
+        eventually_sync(lambda: MODEL in server.loaded and "llm_loaded" in events(logs))
         assert correct(engine, "one").texts == ("one.",)
 
 
@@ -359,7 +353,7 @@ def test_a_load_under_way_does_not_hold_up_the_end(server: OllamaServer) -> None
         server.loaded.clear()
         server.mode, server.load_s = "slow_load", 60.0
         correct(engine, "one")
-        wait_until(lambda: server.loads == 2)
+        eventually_sync(lambda: server.loads == 2)
         began = time.monotonic()
     assert time.monotonic() - began < 50
 

@@ -31,6 +31,7 @@ from tests.cut_proxy import Cut, cut_proxy
 from tests.misbehaviour import small_window
 from tests.ollama_server import OllamaServer
 from tests.process.conftest import embedded, journalled, serving, started, stored
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import server as gateway
@@ -88,25 +89,34 @@ def substance(final: dict[str, Any]) -> dict[str, Any]:
     return {name: final[name] for name in names}
 
 
+TWO_TURNS = np.concatenate([wire.turn(2), np.zeros(40_000, np.float32), wire.turn(5)]).astype("<f4").tobytes()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def undisturbed(correcting: Daemon) -> list[dict[str, Any]]:
+    """The finals of TWO_TURNS."""
+    finals = wire.finals(await wire.transcribe(correcting.port, TWO_TURNS))
+    assert len(finals) == 2 and all(final["segments"][0]["corrected"] for final in finals)
+    return finals
+
+
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_stage_killed_at_work_costs_time_and_nothing_else(
-    correcting: Daemon, stage: StageName, monkeypatch: pytest.MonkeyPatch
+    correcting: Daemon, undisturbed: list[dict[str, Any]], stage: StageName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Same connection, same results, a moment later."""
-    audio = np.concatenate([wire.turn(2), np.zeros(40_000, np.float32), wire.turn(5)]).astype("<f4").tobytes()
-    undisturbed = wire.finals(await wire.transcribe(correcting.port, audio))
     with kill_at_work(correcting, stage, monkeypatch) as killed:
-        disturbed = wire.finals(await wire.transcribe(correcting.port, audio))
+        disturbed = wire.finals(await wire.transcribe(correcting.port, TWO_TURNS))
     assert len(killed) == 1
     assert [substance(final) for final in disturbed] == [substance(final) for final in undisturbed]
-    assert len(undisturbed) == 2 and all(final["segments"][0]["corrected"] for final in undisturbed)
     assert correcting.pipeline.ports[stage].status().deaths >= 1
 
 
-async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) -> None:
+async def test_what_a_client_that_vanishes_had_sent_is_kept(
+    correcting: Daemon, undisturbed: list[dict[str, Any]]
+) -> None:
     """The line is cut in mid-utterance; the final is in the transcript store."""
     audio = wire.turn(2).astype("<f4").tobytes()
-    expected = wire.finals(await wire.transcribe(correcting.port, audio))[0]
     async with wire.open_socket(correcting.port, f"{wire.MONO}&events=ack") as socket:
         await socket.send(audio)
         received = 0
@@ -117,7 +127,7 @@ async def test_what_a_client_that_vanishes_had_sent_is_kept(correcting: Daemon) 
     await session.done.wait()
     (final,) = stored(correcting, session.id)
     assert final["trigger"] == "disconnect"
-    assert final["text"] == expected["text"]
+    assert final["text"] == undisturbed[0]["text"]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -203,8 +213,7 @@ async def test_a_place_is_free_again_when_nobody_comes_back(tmp_path: Path) -> N
             hello = await wire.receive(socket)
             socket.transport.abort()
         (session,) = daemon.sessions
-        while session.attached:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not session.attached)
         async with wire.open_socket(daemon.port, f"{wire.MONO}&events=session&session={session.id}") as other:
             assert (await wire.receive(other))["session_id"] != session.id
             for token in (hello["resume_token"], "%E3%81%82"):
@@ -226,8 +235,7 @@ async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_s
             await socket.send(audio)
             await wire.until(socket, "final")
             state = tmp_path / "data" / "journal" / hello["session_id"] / "state.json"
-            while '"next_sequence":2' not in state.read_text():  # else the first may be done again, too
-                await asyncio.sleep(0.01)
+            await eventually(lambda: '"next_sequence":2' in state.read_text())  # else the first may be done again, too
             process.kill()
             process.wait()
     yesterday = time.time() - 86_400
@@ -313,8 +321,7 @@ async def wedge(daemon: Daemon, client: ClientConnection) -> None:
     answering.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     for _ in range(MOST_UNSENT // 2):  # with more it would be cut off
         await client.send("an error for each of these")
-    while not answering.paused:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: answering.paused)
 
 
 @asynccontextmanager
@@ -342,8 +349,7 @@ async def at_work(daemon: Daemon, stage: StageName, client: ClientConnection) ->
     await client.send('{"type": "flush"}')
     working = daemon.pipeline.supervisor._stages[stage]._working
     assert working is not None
-    while working.liveness.idle:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not working.liveness.idle)
 
 
 async def told_goodbye(client: ClientConnection) -> None:
@@ -374,8 +380,7 @@ async def test_stopping_is_bounded_with_a_wedged_client_among_five(tmp_path: Pat
         async with wedged_client(daemon):
             stopping = asyncio.create_task(stack.aclose())
             finals = [(await wire.until(client, "final"))[-1] for client in clients]
-            while list(daemon.sessions):  # results come as fast as the machine can; what comes then has a limit
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not list(daemon.sessions))  # as fast as the machine can; the rest has a limit
             drained = time.monotonic()
             await asyncio.gather(*map(told_goodbye, clients))
             await stopping
@@ -422,8 +427,7 @@ async def test_stages_end_while_clients_are_told_goodbye(tmp_path: Path, monkeyp
         stages = processes(daemon)
         async with wedged_client(daemon):
             stopping = asyncio.create_task(stack.aclose())
-            while any(stage.is_running() for stage in stages):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not any(stage.is_running() for stage in stages))
             assert daemon.gateway.active == 1 and not stopping.done()
         await stopping
 
@@ -433,8 +437,7 @@ async def test_a_silent_client_is_closed_after_the_timeout(tmp_path: Path) -> No
     async with started(replace(embedded(tmp_path), timeout=0.5)) as daemon:
         async with wire.open_socket(daemon.port, wire.MONO) as socket:
             socket.transport.pause_reading()  # pings are not read, so no pong goes back
-            while daemon.gateway.active:
-                await asyncio.sleep(0.02)
+            await eventually(lambda: not daemon.gateway.active)
             socket.transport.resume_reading()
             assert (await wire.receive(socket))["code"] == "IDLE_TIMEOUT"
             with pytest.raises(ConnectionClosed) as closed:
@@ -479,6 +482,15 @@ async def problems(port: int) -> list[str]:
     return await asyncio.to_thread(page)
 
 
+async def told(port: int, words: str) -> bool:
+    """Whether a problem says so."""
+    return any(words in problem for problem in await problems(port))
+
+
+async def all_is_well(port: int) -> bool:
+    return not await problems(port)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits for another process")
 async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -> None:
     """/health is well again though nobody speaks, and audio that comes after that survives kill -9."""
@@ -495,14 +507,11 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
             _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4 * len(parts[0]), resource.RLIM_INFINITY))
             await socket.send(parts[1].astype("<f4").tobytes())
             await wire.until(socket, "final")
-            while not any("not journalled" in problem for problem in await problems(port)):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: told(port, "not journalled"))
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
-            while await problems(port):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: all_is_well(port))
             await socket.send(parts[2].astype("<f4").tobytes())
-            while journalled(directory) < sum(map(len, parts)):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: journalled(directory) >= sum(map(len, parts)))
             process.kill()
             process.wait()
     async with started(embedded(tmp_path / "data")) as daemon:

@@ -1,6 +1,5 @@
 """An Ollama server that comes up after the daemon, where `auto` may choose: real stage processes, a local server."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from ipc.messages import StageName
 from tests import wire
 from tests.ollama_server import MODEL, OllamaServer, Place
 from tests.process.conftest import embedded, started
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.hardware import watch
@@ -29,9 +29,7 @@ def choosing(directory: Path, url: str, standby: tuple[StageName, ...] = ()) -> 
 
 async def corrected_by(daemon: Daemon, engine: str) -> None:
     """Wait until /health says so."""
-    async with asyncio.timeout(60):
-        while daemon.status.health().stages["correction"].engine != engine:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: daemon.status.health().stages["correction"].engine == engine)
 
 
 async def said(daemon: Daemon) -> dict[str, Any]:
@@ -63,9 +61,7 @@ async def test_corrections_begin_when_ollama_comes_up(
             assert after["text"] == before["text"] + "."
             assert server.loads == 1
         assert "LLM_UNAVAILABLE" in (await said(daemon))["warnings"]
-        async with asyncio.timeout(60):
-            while not any("Ollama does not answer" in problem for problem in daemon.status.health().problems):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: "Ollama does not answer" in str(daemon.status.health().problems))
 
 
 async def test_a_model_that_can_not_be_loaded_is_told_and_tried_again(
@@ -77,9 +73,7 @@ async def test_a_model_that_can_not_be_loaded_is_told_and_tried_again(
     async with started(choosing(tmp_path, place.url)) as daemon:
         with OllamaServer(place=place) as server:
             server.mode = "503"
-            async with asyncio.timeout(60):
-                while "could not run the model" not in daemon.status.engines()[0]["correction"]:
-                    await asyncio.sleep(0.02)
+            await eventually(lambda: "could not run the model" in daemon.status.engines()[0]["correction"])
             assert (await said(daemon))["warnings"] == []
             server.mode = "good"
             monkeypatch.setattr(watch, "TRY_AGAIN_S", 0.0)

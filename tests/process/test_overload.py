@@ -19,6 +19,7 @@ from ipc.messages import StageName
 from ipc.settings import Fault, StageSettings
 from tests import wire
 from tests.process.conftest import embedded
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 
@@ -156,8 +157,8 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
             await say(socket, 1)
             errors += [(await wire.until(socket, "error"))[-1]]
             asr = daemon.pipeline.ports["asr"]
-            while not asr.status().failed:  # its second process may take longer to die than what waited had patience
-                await asyncio.sleep(0.01)
+            # Its second process may take longer to die than what waited had patience.
+            await eventually(lambda: asr.status().failed)
             status, page = await health(daemon)
             assert (status, page["status"]) == (503, "failed")
         await wire.until(socket, "restored")

@@ -4,6 +4,7 @@ The real supervisor, links and processes, with an engine that only takes time.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -18,6 +19,7 @@ import pytest
 from ipc.arena import Arena
 from ipc.messages import CorrectionWork, Done, Failed, Job, StageName
 from ipc.settings import StageSettings
+from tests.waiting import eventually
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -94,11 +96,9 @@ class House:
         )
 
     async def left(self, before: Held) -> Held:
-        """What is held beyond `before`. The end of a thread or a socket may take a moment; half a minute is waited."""
-        for _ in range(1500):
-            if not self.held() - before:
-                break
-            await asyncio.sleep(0.02)
+        """What is held beyond `before`. The end of a thread or a socket may take a moment."""
+        with contextlib.suppress(AssertionError):
+            await eventually(lambda: not self.held() - before, within=30)
         return self.held() - before
 
     # --- the StageListener ---

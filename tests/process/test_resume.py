@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests import wire
 from tests.cut_proxy import Cut, cut_proxy
 from tests.process.conftest import embedded
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 
@@ -49,8 +50,7 @@ async def cut_after_stop(socket: ClientConnection) -> dict[str, Any]:
 
 
 async def until_over(daemon: Daemon) -> None:
-    while list(daemon.sessions):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not list(daemon.sessions))
 
 
 async def test_results_after_stop_wait_for_a_client_that_did_not_get_them(tmp_path: Path) -> None:
@@ -85,8 +85,7 @@ async def test_what_comes_after_a_stop_is_in_nobodys_way(tmp_path: Path) -> None
                 await socket.send(wire.silence(0.1))
             await (await socket.ping())
             assert "final" in [message["type"] for message in await wire.until(socket, "session_ended")]
-        while daemon.gateway.active:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not daemon.gateway.active)
         assert daemon.sessions.find(hello["session_id"], hello["resume_token"]) is None
 
 
@@ -98,8 +97,7 @@ async def test_a_client_that_has_everything_leaves_nothing_behind(tmp_path: Path
             await socket.send(SPEECH)
             await socket.send('{"type": "stop"}')
             await wire.until(socket, "session_ended")
-        while daemon.gateway.active:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not daemon.gateway.active)
         assert daemon.sessions.find(hello["session_id"], hello["resume_token"]) is None
 
 
@@ -135,8 +133,7 @@ async def test_results_after_stop_are_kept_no_longer_than_the_window(tmp_path: P
         async with open_anew(daemon.port) as socket:
             hello = await cut_after_stop(socket)
         await until_over(daemon)
-        while kept(daemon, hello):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not kept(daemon, hello))
 
 
 async def test_who_comes_back_after_the_window_gets_a_new_session(tmp_path: Path) -> None:
@@ -144,8 +141,7 @@ async def test_who_comes_back_after_the_window_gets_a_new_session(tmp_path: Path
     async with recognising(embedded(tmp_path, runtime={"resume_window_s": 0.2}), asr_ms=3000) as daemon:
         hello = await cut_in_speech(daemon)
         (session,) = daemon.sessions
-        while session.ended is None:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: session.ended is not None)
         async with come_back(daemon.port, hello) as socket:
             assert not session.done.is_set()
             greeting = await wire.receive(socket)
@@ -160,11 +156,9 @@ async def test_who_comes_back_while_the_session_is_being_ended_gets_a_new_one(tm
     async with recognising(embedded(tmp_path, runtime={"resume_window_s": 0.2}), asr_ms=1) as daemon:
         hello = await cut_in_speech(daemon)
         (session,) = daemon.sessions
-        while session.attached:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not session.attached)
         async with session.audio_lock:  # as whoever waits for room has it
-            while session.id in daemon.sessions._windows:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: session.id not in daemon.sessions._windows)
             async with come_back(daemon.port, hello) as socket:
                 assert session.ended is None
                 assert not (await wire.receive(socket))["resumed"]
@@ -196,8 +190,7 @@ async def test_coming_back_to_a_full_ring_is_answered_at_once(tmp_path: Path) ->
             hello = await wire.receive(socket)
             await socket.send(most)
             (session,) = daemon.sessions
-            while not session.paused:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: session.paused)
             socket.transport.abort()
         async with come_back(daemon.port, hello) as socket:
             assert (await wire.receive(socket))["resumed"]

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from ipc import shared_memory
 from tests import wire
 from tests.process.conftest import command, embedded, journalled, serving, settings, started, stored
+from tests.waiting import eventually, eventually_sync
 from wernicke_daemon import cli
 from wernicke_daemon.commands.serve import run_until_signal
 from wernicke_daemon.daemon import Daemon
@@ -152,8 +153,7 @@ def test_a_log_line_for_every_result(tmp_path: Path) -> None:
     """The utterance line has what tuning needs, and not what was said."""
     with serving(tmp_path) as (_, port):
         final = wire.finals(asyncio.run(wire.transcribe(port, wire.turn(5).astype("<f4").tobytes())))[0]
-        while not log_lines(tmp_path / "data", "session_over"):  # a thread writes the log; it comes after the utterance
-            time.sleep(0.02)
+        eventually_sync(lambda: log_lines(tmp_path / "data", "session_over"))  # it comes after the utterance
     [line] = log_lines(tmp_path / "data", "utterance")
     assert line["session"] == final["session_id"] and line["buffer"] == final["buffer_id"]
     assert line["run_ms"]["asr"] > 0 and line["attempts"]["asr"] == 1 and line["trigger"] == "stop"
@@ -262,8 +262,7 @@ async def test_what_is_switched_off_and_still_there_is_named(tmp_path: Path) -> 
         async with wire.open_socket(port, f"{wire.MONO}&events=session") as socket:
             session = (await wire.receive(socket))["session_id"]
             await socket.send(speech.astype("<f4").tobytes())
-            while journalled(data / "journal" / session) < len(speech):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: journalled(data / "journal" / session) >= len(speech))
             process.kill()
             process.wait()
     config = embedded(data)

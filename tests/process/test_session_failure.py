@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests import wire
 from tests.process.conftest import embedded, started
+from tests.waiting import eventually
 from wernicke_daemon.daemon import Daemon
 
 
@@ -54,6 +55,5 @@ async def _vanishes(daemon: Daemon) -> str | None:
         await socket.send(wire.silence(1.0))
         await wire.until(socket, "audio_received")
         socket.transport.abort()
-    while daemon.gateway.active:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not daemon.gateway.active)
     return None

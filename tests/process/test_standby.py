@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ipc.messages import Boundary, StageName
 from ipc.settings import Fault, StageSettings
+from tests.waiting import eventually
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.dispatch.stage_port import StageStatus, State
@@ -77,12 +78,12 @@ class House:
 
     async def results(self) -> list[Utterance]:
         """All utterances, settled."""
-        await become(lambda: len(self.settled_ones) == self._said)
+        await eventually(lambda: len(self.settled_ones) == self._said)
         return sorted(self.settled_ones, key=lambda utterance: utterance.sequence)
 
     async def spare_of(self, name: StageName, *old: int | None) -> int:
         """The process of its spare, loaded, once it is none of `old`."""
-        await become(lambda: self.stage(name).spare_pid not in (None, *old) and self._spare_is_loaded(name))
+        await eventually(lambda: self.stage(name).spare_pid not in (None, *old) and self._spare_is_loaded(name))
         spare = self.stage(name).spare_pid
         assert spare is not None
         return spare
@@ -126,15 +127,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
     return opened
 
 
-async def become(true: Callable[[], bool]) -> None:
-    """Wait until it is. Raises TimeoutError after a minute."""
-    for _ in range(6000):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
-
-
 def kill(pid: int | None) -> None:
     assert pid is not None
     os.kill(pid, KILL)
@@ -173,9 +165,9 @@ async def test_a_spare_takes_over_at_once(opened: Open) -> None:
         spare, working = await house.spare_of("asr"), asr().pid
         house.told.clear()
         house.say(3)
-        await become(lambda: "asr" in house.begun)
+        await eventually(lambda: "asr" in house.begun)
         kill(working)
-        await become(lambda: asr().pid != working)
+        await eventually(lambda: asr().pid != working)
         assert (asr().pid, asr().state) == (spare, State.READY)
         assert house.told == [("asr", True, spare)], "it was never down"
         results = await house.results()
@@ -194,7 +186,7 @@ async def test_a_spare_that_dies_is_replaced_and_nothing_else(opened: Open) -> N
         spare, working = await house.spare_of("asr"), asr().pid
         house.told.clear()
         house.say(3)
-        await become(lambda: "asr" in house.begun)
+        await eventually(lambda: "asr" in house.begun)
         kill(spare)
         newest = await house.spare_of("asr", spare)
         results = await house.results()
@@ -213,10 +205,10 @@ async def test_spares_that_keep_dying_are_not_held_against_the_stage(opened: Ope
         for _ in range(MOST + 1):  # now no other is started for a long time
             spare = await house.spare_of("asr", spare)
             kill(spare)
-        await become(lambda: asr().spare_pid is None)
+        await eventually(lambda: asr().spare_pid is None)
         working = asr().pid
         house.say(2)
-        await become(lambda: "asr" in house.begun)
+        await eventually(lambda: "asr" in house.begun)
         kill(working)
         assert_whole(await house.results())
         assert not asr().failed
@@ -228,17 +220,17 @@ async def test_a_spare_that_dies_while_it_is_waited_for(opened: Open) -> None:
         asr = house.pipeline.ports["asr"].status
         first = await house.spare_of("asr")
         kill(asr().pid)
-        await become(lambda: asr().pid == first and asr().spare_pid is not None)
+        await eventually(lambda: asr().pid == first and asr().spare_pid is not None)
         second = asr().spare_pid
         kill(first)
-        await become(lambda: asr().deaths == 2)
+        await eventually(lambda: asr().deaths == 2)
         kill(second)
-        await become(lambda: asr().deaths == 3)
+        await eventually(lambda: asr().deaths == 3)
         due = asyncio.get_running_loop().time() + house.deaths_of("asr")[-1]["restart_in_s"]
         house.say(2)
         assert_whole(await house.results())
         spare = await house.spare_of("asr")
-        await become(lambda: asyncio.get_running_loop().time() > due)  # no start is still to come
+        await eventually(lambda: asyncio.get_running_loop().time() > due)  # no start is still to come
         assert (asr().state, processes("asr")) == (State.READY, {asr().pid, spare})
 
 
@@ -252,7 +244,7 @@ async def test_a_crash_loop_fails_the_stage_all_the_same(opened: Open) -> None:
         results = await house.results()
         assert texts(results) == spoken(4)
         assert [utterance.warnings for utterance in results] == [["DIARIZATION_UNAVAILABLE"]] * 4
-        await become(lambda: stage().state is State.FAILED)
+        await eventually(lambda: stage().state is State.FAILED)
         assert stage().failed
         assert processes("diarization") <= {stage().spare_pid}
         assert house.stage("asr").deaths == 0

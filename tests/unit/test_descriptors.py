@@ -59,18 +59,13 @@ def test_raising_is_harmless_everywhere() -> None:
 
 
 NONE_LEFT = """
-import asyncio, resource, sys, time
+import asyncio, resource, sys
 from pathlib import Path
 import numpy as np
+from tests.waiting import eventually_sync
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import Store
-
-def wait(is_true):
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 async def main(directory):
     store = Store(directory / "t.db", 0)
@@ -80,10 +75,10 @@ async def main(directory):
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     journal.begin("s", SessionMeta(language="en"))
     journal.append("s", 0, np.zeros(400, np.float32))
-    wait(lambda: journal.problem)
+    eventually_sync(lambda: journal.problem)
     (directory / "t.db").unlink()
     store.session_started("s", 0.0, "en", "peer")
-    wait(lambda: store.problem)
+    eventually_sync(lambda: store.problem)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     print("journal:", journal.problem)
     print("store:", store.problem)

@@ -12,6 +12,7 @@ from ipc import gpu
 from ipc.messages import GpuMemory
 from ipc.settings import LlmSettings
 from tests.ollama_server import MODEL, OllamaServer
+from tests.waiting import eventually
 from wernicke_daemon.hardware import watch
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.models import ollama_placement
@@ -36,9 +37,7 @@ async def test_the_card_is_looked_at_again_and_again(card: dict[str, Any]) -> No
     await watch.look_at_card()
     task = asyncio.create_task(watch.watch_card())
     card["free_mib"] = 8_000
-    async with asyncio.timeout(30):
-        while watch.card is None or watch.card["free_mib"] != 8_000:
-            await asyncio.sleep(0.005)
+    await eventually(lambda: watch.card is not None and watch.card["free_mib"] == 8_000)
     task.cancel()
     held = [GpuMemory(100, 200, process=900), GpuMemory(10, 20)]
     assert watch.stats(held) == GpuFigures(**card, allocated_mib=110, reserved_mib=220, ollama_mib=None)
@@ -62,14 +61,10 @@ async def test_a_language_model_that_is_partly_on_the_cpu_is_a_problem(card: dic
         server.loaded[MODEL] = llm.num_ctx
         server.vram_share = 0.5
         task = asyncio.create_task(watch.watch_ollama(llm))
-        async with asyncio.timeout(30):
-            while not watch.problems:
-                await asyncio.sleep(0.005)
-            (problem,) = watch.problems
-            stats = watch.stats([])
-            server.vram_share = 1.0
-            while watch.problems:
-                await asyncio.sleep(0.005)
+        (problem,) = await eventually(lambda: watch.problems)
+        stats = watch.stats([])
+        server.vram_share = 1.0
+        await eventually(lambda: not watch.problems)
         task.cancel()
     assert "on the graphics card" in problem
     assert stats is not None and stats.ollama_mib

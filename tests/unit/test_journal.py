@@ -6,8 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from tests.waiting import eventually_sync
 from wernicke_daemon.records import journal as module
 from wernicke_daemon.records import journal_files
 from wernicke_daemon.records.journal import Journal
@@ -43,14 +43,6 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs resource 
 def ramp(start: int, end: int) -> NDArray[np.float32]:
     """Samples whose values are their own numbers (exact in float32 up to 2**24)."""
     return np.arange(start, end, dtype=np.float32)
-
-
-def eventually(is_true: Callable[[], bool], limit_s: float = 60.0) -> None:
-    """Wait for what the writer thread is about to do, on a disk that may take seconds for an fsync."""
-    deadline = time.monotonic() + limit_s
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.002)
 
 
 def left_in(directory: Path) -> list[Leftover]:
@@ -132,10 +124,11 @@ def test_what_is_handed_over_is_copied(tmp_path: Path) -> None:
 
 
 KILLED = """
-import sys, time
+import sys
 from itertools import count
 from pathlib import Path
 import numpy as np
+from tests.waiting import eventually_sync
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.utterances.context import Remembered
@@ -149,8 +142,7 @@ journal.begin("s", SessionMeta(language="en"))
 for at in count(0, 4000):
     journal.append("s", at, np.arange(at, at + 4000, dtype=np.float32))
     journal.release("s", at // 2, 1 + at // 100_000, Remembered())
-    while on_disk() < at + 4000:
-        time.sleep(0.001)
+    eventually_sync(lambda: on_disk() >= at + 4000)
     print(at + 4000, flush=True)
 """
 
@@ -268,7 +260,7 @@ def test_final_audio_is_deleted(tmp_path: Path) -> None:
         journal.begin("s", META)
         journal.append("s", 0, ramp(0, 220))
         journal.release("s", 130, 4, remembered)
-    eventually(lambda: segments(tmp_path) == [100, 150, 200])
+    eventually_sync(lambda: segments(tmp_path) == [100, 150, 200])
     journal.append("s", 220, ramp(220, 260))
     journal.close()
     [left] = left_in(tmp_path)
@@ -283,7 +275,7 @@ def test_audio_goes_on_after_all_was_final(tmp_path: Path) -> None:
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 100))
     journal.release("s", 100, 2, NOTHING)
-    eventually(lambda: segments(tmp_path) == [])
+    eventually_sync(lambda: segments(tmp_path) == [])
     journal.append("s", 100, ramp(100, 130))
     journal.close()
     np.testing.assert_array_equal(samples_of(left_in(tmp_path)[0]), ramp(100, 130))
@@ -295,9 +287,9 @@ def test_a_session_that_is_over_leaves_nothing(tmp_path: Path) -> None:
     for session in ("s", "t"):
         journal.begin(session, META)
     journal.append("s", 0, ramp(0, 100))
-    eventually(lambda: segments(tmp_path) == [0])
+    eventually_sync(lambda: segments(tmp_path) == [0])
     journal.end("s")
-    eventually(lambda: [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["t"])
+    eventually_sync(lambda: [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["t"])
     journal.close()
     assert left_in(tmp_path) == []
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
@@ -319,13 +311,13 @@ def test_releases_in_silence_are_not_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     state = tmp_path / "s" / "state.json"
-    eventually(state.exists)
+    eventually_sync(state.exists)
     with mock.patch.object(journal_files, "replace", wraps=msgspec.structs.replace) as written:
         for at in range(0, FILE_SAMPLES + 800, 800):
             journal.append("s", at, ramp(at, at + 800))
             journal.release("s", at, 1, NOTHING)
-            eventually(lambda: not journal._news)
-        eventually(lambda: segments(tmp_path) == [FILE_SAMPLES])
+            eventually_sync(lambda: not journal._news)
+        eventually_sync(lambda: segments(tmp_path) == [FILE_SAMPLES])
     assert written.call_count == 1
     assert b'"floor":160000' in state.read_bytes()
     journal.close()
@@ -416,7 +408,7 @@ def test_leftovers_are_released_and_ended_like_others(tmp_path: Path) -> None:
     journal.release("s", 40, 3, NOTHING)
     np.testing.assert_array_equal(next(pieces)[1], ramp(50, 100))
     journal.release("s", 110, 4, NOTHING)
-    eventually(lambda: segments(tmp_path) == [100, 150, 200])
+    eventually_sync(lambda: segments(tmp_path) == [100, 150, 200])
     journal.close()
     journal = Journal(tmp_path, 100)
     [left] = journal.leftover()
@@ -432,13 +424,13 @@ def test_two_daemons_do_not_eat_each_others_journal(tmp_path: Path) -> None:
     first = Journal(tmp_path, 100)
     first.begin("s", META)
     first.append("s", 0, ramp(0, 100))
-    eventually(lambda: segments(tmp_path) == [0])
+    eventually_sync(lambda: segments(tmp_path) == [0])
     second = Journal(tmp_path, 100)
     assert second.leftover() == []
     with structlog.testing.capture_logs() as lines:
         second.begin("t", META)
         second.append("t", 0, ramp(0, 100))
-        eventually(lambda: len(failures(lines)) == 1)
+        eventually_sync(lambda: len(failures(lines)) == 1)
         second.release("t", 50, 2, NOTHING)
         second.end("t")
         second.end("s")
@@ -458,11 +450,11 @@ def test_a_second_daemon_takes_over_when_the_first_is_gone(tmp_path: Path) -> No
         second = Journal(tmp_path, 100)
         second.begin("t", META)
         second.append("t", 0, ramp(0, 100))
-        eventually(lambda: len(failures(lines)) == 1)
+        eventually_sync(lambda: len(failures(lines)) == 1)
         second.release("t", 50, 2, NOTHING)
         assert not (tmp_path / "t").exists()
         first.close()
-        eventually(lambda: second.problem is None)
+        eventually_sync(lambda: second.problem is None)
         second.append("t", 100, ramp(100, 200))
         second.close()
     [left] = left_in(tmp_path)
@@ -503,16 +495,16 @@ def test_the_bound_holds_and_serving_goes_on(tmp_path: Path) -> None:
         for session in ("s", "t"):
             journal.begin(session, META)
         journal.append("s", 0, ramp(0, fits))
-        eventually(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
+        eventually_sync(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
         for at in range(0, 3 * too_much, too_much):
             journal.append("t", at, ramp(at, at + too_much))
-            eventually(lambda: journal.problem is not None)
+            eventually_sync(lambda: journal.problem is not None)
         assert journal.problem is not None and "journal.max_mib = 1;" in journal.problem
         journal.end("s")
         journal.end("t")
         journal.begin("u", META)
         journal.append("u", 0, ramp(0, 1000))
-        eventually(lambda: journal.problem is None)
+        eventually_sync(lambda: journal.problem is None)
         journal.close()
     assert [session for session, _ in failures(lines)] == ["t"]
     assert [(left.session_id, left.end) for left in left_in(tmp_path)] == [("u", 1000)]
@@ -525,11 +517,11 @@ def test_results_make_room_below_the_bound(tmp_path: Path) -> None:
     journal.begin("s", META)
     fits = 2**18 - 100
     journal.append("s", 0, ramp(0, fits))
-    eventually(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
+    eventually_sync(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
     journal.append("s", fits, ramp(fits, fits + 200))
-    eventually(lambda: journal.problem is not None)
+    eventually_sync(lambda: journal.problem is not None)
     journal.release("s", FILE_SAMPLES, 2, NOTHING)
-    eventually(lambda: journal.problem is None)
+    eventually_sync(lambda: journal.problem is None)
     journal.append("s", fits + 300, ramp(fits + 300, fits + 500))
     journal.close()
     [left] = left_in(tmp_path)
@@ -544,16 +536,16 @@ def test_a_problem_lasts_until_there_is_room_for_a_segment(tmp_path: Path, monke
     for session in ("s", "t"):
         journal.begin(session, META)
     journal.append("s", 0, ramp(0, 2**18 - 1000))
-    eventually(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
+    eventually_sync(lambda: segments(tmp_path) == [0, FILE_SAMPLES])
     tried = tries(journal, monkeypatch)
     journal.append("s", 2**18 - 1000, ramp(0, 1001))
     assert tried.acquire(timeout=20)
     journal.append("t", 0, ramp(0, 100))
-    eventually(lambda: segments(tmp_path, "t") == [0])
+    eventually_sync(lambda: segments(tmp_path, "t") == [0])
     assert tried.acquire(timeout=20) and tried.acquire(timeout=20)
     assert journal.problem is not None
     journal.end("s")
-    eventually(lambda: journal.problem is None)
+    eventually_sync(lambda: journal.problem is None)
     journal.close()
 
 
@@ -566,7 +558,7 @@ def test_what_dead_daemons_left_counts(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 1)
     journal.begin("t", META)
     journal.append("t", 0, ramp(0, 200))
-    eventually(lambda: journal.problem is not None)
+    eventually_sync(lambda: journal.problem is not None)
     journal.close()
 
 
@@ -583,7 +575,7 @@ def test_a_writer_that_falls_behind_leaves_a_hole(tmp_path: Path, monkeypatch: p
             journal.append("s", at, ramp(at, at + 500))
         assert journal.problem is not None and "too slow" in journal.problem
         disk.go.set()
-        eventually(lambda: journal.problem is None)
+        eventually_sync(lambda: journal.problem is None)
         journal.append("s", 5000, ramp(5000, 5500))
         journal.begin("t", META)
         journal.append("t", 0, ramp(0, 500))
@@ -597,7 +589,7 @@ def test_what_came_before_the_failure_was_known_is_not_shifted(tmp_path: Path) -
     journal = Journal(tmp_path, max_mib=1)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 100))
-    eventually(lambda: segments(tmp_path) == [0])
+    eventually_sync(lambda: segments(tmp_path) == [0])
     disk = StalledDisk()
     too_much = 100 + 2**18
     with mock.patch.object(os, "fsync", disk):
@@ -643,13 +635,13 @@ def test_a_failure_is_logged_once(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 100))
-    eventually(lambda: segments(tmp_path) == [0])
+    eventually_sync(lambda: segments(tmp_path) == [0])
     refused = mock.patch.object(os, "fsync", side_effect=OSError(5, "Input/output error"))
     with structlog.testing.capture_logs() as lines, refused as tried:
         for number in (2, 3, 4):
             before = tried.call_count
             journal.release("s", 10 * number, number, NOTHING)
-            eventually(lambda before=before: tried.call_count > before)  # type: ignore[misc]
+            eventually_sync(lambda before=before: tried.call_count > before)  # type: ignore[misc]
         assert journal.problem is not None and "Input/output error" in journal.problem
         with mock.patch.object(Path, "rename", side_effect=OSError(5, "Input/output error")):
             journal.end("s")
@@ -669,9 +661,9 @@ def test_a_directory_that_can_not_be(tmp_path: Path) -> None:
         for at in range(0, 3000, 1000):
             journal.append("s", at, ramp(at, at + 1000))
             journal.release("s", at, 1, NOTHING)
-        eventually(lambda: len(failures(lines)) == 1)
+        eventually_sync(lambda: len(failures(lines)) == 1)
         in_the_way.unlink()
-        eventually(lambda: journal.problem is None)
+        eventually_sync(lambda: journal.problem is None)
         journal.append("s", 3000, ramp(3000, 4000))
         journal.close()
     assert ([session for session, _ in failures(lines)], recoveries(lines)) == (["s"], 1)
@@ -689,13 +681,13 @@ def test_a_disk_that_works_again_ends_the_problem_without_any_session(
     with structlog.testing.capture_logs() as lines:
         with mock.patch.object(os, "fsync", side_effect=OSError(28, "No space left on device")):
             journal.begin("s", META)
-            eventually(lambda: journal.problem is not None)
+            eventually_sync(lambda: journal.problem is not None)
             journal.end("s")
-            eventually(lambda: not journal._news and not journal._failed)
+            eventually_sync(lambda: not journal._news and not journal._failed)
             for _ in range(5):
                 assert tried.acquire(timeout=20)
             assert journal.problem is not None
-        eventually(lambda: journal.problem is None)
+        eventually_sync(lambda: journal.problem is None)
         journal.close()
     assert (len(failures(lines)), recoveries(lines)) == (1, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
@@ -709,11 +701,11 @@ def test_a_directory_that_somebody_deletes(tmp_path: Path) -> None:
     journal = Journal(directory, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 20))
-    eventually(lambda: segments(directory) == [0])
+    eventually_sync(lambda: segments(directory) == [0])
     shutil.rmtree(directory)
     journal.append("s", 20, ramp(20, 2 * SMALL))  # a segment is full: now it shows
-    eventually((directory / "lock").exists)
-    eventually(lambda: journal.problem is None)
+    eventually_sync((directory / "lock").exists)
+    eventually_sync(lambda: journal.problem is None)
     journal.append("s", 2 * SMALL, ramp(2 * SMALL, 3 * SMALL))
     second = Journal(directory, 100)
     assert second.problem is not None and "another daemon" in second.problem
@@ -729,10 +721,10 @@ def test_sessions_that_are_over_hold_no_file_open(tmp_path: Path) -> None:
     for number in range(30):
         journal.begin(str(number), META)
         journal.append(str(number), 0, ramp(0, 100))
-    eventually(lambda: len(open_below(tmp_path)) == 31)
+    eventually_sync(lambda: len(open_below(tmp_path)) == 31)
     for number in range(30):
         journal.leave(str(number))
-    eventually(lambda: open_below(tmp_path) == [tmp_path / "lock"])
+    eventually_sync(lambda: open_below(tmp_path) == [tmp_path / "lock"])
     journal.close()
     assert len(left_in(tmp_path)) == 30
 
@@ -811,7 +803,7 @@ def test_any_failures_leave_holes_and_nothing_else(
             if room is not None:
                 disk.room = room
                 journal.append("s", end, ramp(end, end := end + 4 * SMALL + room))
-                eventually(lambda: journal.problem is not None)
+                eventually_sync(lambda: journal.problem is not None)
             else:
                 kept.update(range(end, end + count))
             journal.append("s", end, ramp(end, end := end + count))
@@ -821,9 +813,9 @@ def test_any_failures_leave_holes_and_nothing_else(
                 journal.release("s", floor, sequence, NOTHING)
             if room is not None:
                 disk.room = sys.maxsize
-                eventually(lambda: journal.problem is None)
+                eventually_sync(lambda: journal.problem is None)
             else:
-                eventually(lambda end=end: disk.written == end)  # type: ignore[misc]
+                eventually_sync(lambda end=end: disk.written == end)  # type: ignore[misc]
         journal.close()
         found = left_in(directory)
     there = {sample for left in found for run in runs_of(left) for sample in range(*run)}
@@ -833,18 +825,13 @@ def test_any_failures_leave_holes_and_nothing_else(
 
 
 FULL = """
-import os, resource, sys, time
+import os, resource, sys
 from pathlib import Path
 import numpy as np
+from tests.waiting import eventually_sync
 from wernicke_daemon.records import journal as module
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.utterances.context import Remembered
-
-def wait(is_true):
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 module.RETRY_EVERY_S = 0.05
 journal = module.Journal(Path(sys.argv[1]), 100)
@@ -854,14 +841,14 @@ journal.begin("s", SessionMeta(language="en"))
 for at in range(0, 40_000, 400):
     journal.append("s", at, np.arange(at, at + 400, dtype=np.float32))
     journal.release("s", 1_000, 2, Remembered())
-wait(lambda: journal.problem)
+eventually_sync(lambda: journal.problem)
 print("problem:", journal.problem)
 resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
-wait(lambda: journal.problem is None)
+eventually_sync(lambda: journal.problem is None)
 print("well again")
 journal.append("s", 60_000, np.arange(60_000, 61_000, dtype=np.float32))
 written = Path(sys.argv[1], "s", "000000000060000.f32")
-wait(lambda: written.exists() and written.stat().st_size == 4000)
+eventually_sync(lambda: written.exists() and written.stat().st_size == 4000)
 os.kill(os.getpid(), 9)
 """
 
@@ -932,12 +919,12 @@ def test_what_has_its_result_is_noted_before_audio_that_comes_with_it(
     journal = Journal(tmp_path, 100)
     journal.begin("s", META)
     journal.append("s", 0, ramp(0, 100))
-    eventually(lambda: segments(tmp_path) == [0])
+    eventually_sync(lambda: segments(tmp_path) == [0])
     monkeypatch.setattr(journal_files.SessionFiles, "append", mock.Mock(side_effect=OSError(28, "full")))
     with journal._guard:
         journal.append("s", 100, ramp(100, 200))
         journal.release("s", 60, 2, NOTHING)
-    eventually(lambda: journal.problem is not None)
+    eventually_sync(lambda: journal.problem is not None)
     journal.close()
     [left] = left_in(tmp_path)
     assert (left.start, left.meta.next_sequence) == (60, 2)

@@ -1,20 +1,14 @@
 """The PC stays awake while somebody is connected."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.waiting import eventually
 from wernicke_daemon.hardware import keep_awake
 from wernicke_daemon.hardware.keep_awake import KeepAwake
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("system", [True, False])
@@ -27,9 +21,9 @@ async def test_awake_while_somebody_is_connected(monkeypatch: pytest.MonkeyPatch
         task = asyncio.create_task(KeepAwake().run(lambda: clients[-1]))
         for connected, lines in ((2, 1), (1, 1), (0, 2), (1, 3)):
             clients.append(connected)
-            await until(lambda lines=lines: len(logs) >= lines)  # type: ignore[misc]
+            await eventually(lambda lines=lines: len(logs) >= lines)  # type: ignore[misc]
         task.cancel()
         await asyncio.wait([task])
-        await until(lambda: len(logs) >= 4)
+        await eventually(lambda: len(logs) >= 4)
     told: list[Any] = [(line["on"], line["works"]) for line in logs if line["event"] == "keep_awake"]
     assert told == [(True, system), (False, True)] * 2

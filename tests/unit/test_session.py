@@ -15,6 +15,7 @@ from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import VAD_WINDOW
 from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Trigger, Turn
 from tests.bench import OnlyFirmWork
+from tests.waiting import eventually
 from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.sessions import intake
 from wernicke_daemon.sessions.clock import Clock
@@ -198,12 +199,6 @@ def sequences(messages: list[ServerMessage]) -> list[int | None]:
     return [message.sequence for message in messages if isinstance(message, Final | protocol.Error | Suppressed)]
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Other tasks run until it is."""
-    while not true():
-        await asyncio.sleep(0)
-
-
 # --- news ------------------------------------------------------------------------------------------
 
 
@@ -368,11 +363,11 @@ async def test_a_full_ring_makes_its_client_wait(house: House) -> None:
     feeding = asyncio.create_task(house.session.feed(audio.tobytes()))
     heard = []
     while not feeding.done() or house.news() is not None:
-        await until(lambda: house.session.paused or feeding.done())
+        await eventually(lambda: house.session.paused or feeding.done())
         task = house.task()
         heard.append(house.reader.read(task.audio))
         house.find(task)
-        await until(lambda: not house.session.paused or house.session.ring.room == 0)
+        await eventually(lambda: not house.session.paused or house.session.ring.room == 0)
     assert not house.session.paused
     rest = house.session.ring.written - sum(map(len, heard))
     assert rest < VAD_WINDOW
@@ -382,7 +377,7 @@ async def test_a_full_ring_makes_its_client_wait(house: House) -> None:
 async def test_what_waits_for_room_is_in_the_journal(house: House) -> None:
     """It is acknowledged: a daemon that is killed before there is room must not lose it."""
     feeding = asyncio.create_task(house.session.feed(ramp(0, 2 * RING).tobytes()))
-    await until(lambda: house.session.paused)
+    await eventually(lambda: house.session.paused)
     assert house.session.received().samples_received == 2 * RING
     np.testing.assert_array_equal(np.concatenate([samples for _, samples in house.records.heard]), ramp(0, 2 * RING))
     house.find(house.task())
@@ -397,7 +392,7 @@ async def test_an_utterance_that_is_not_read_yet_keeps_the_ring_full(house: Hous
     await house.speak(RING / RATE)
     house.find(house.task(), (0, RING))
     feeding = asyncio.create_task(house.session.feed(pcm(100)))
-    await until(lambda: house.session.paused)
+    await eventually(lambda: house.session.paused)
     assert (house.session.ring.floor, house.session.figures().paused) == (0, True)
     house.session.audio_released(house.submitted[1])
     await feeding
@@ -898,7 +893,7 @@ async def test_an_abandoned_session_lets_go_of_whoever_feeds_it(house: House) ->
     audio is in the journal, and no more than that."""
     frame = pcm(3 * RING)
     feeding = asyncio.create_task(house.session.feed(frame))
-    await until(lambda: house.session.paused)
+    await eventually(lambda: house.session.paused)
     ending = asyncio.create_task(house.session.end_utterance("stop"))
     house.session.abandon()
     house.arena.release(house.session.ring)

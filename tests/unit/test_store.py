@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import structlog
 
+from tests.waiting import eventually
 from wernicke_daemon.records import store, transcript_file
 from wernicke_daemon.records.retention import DAY_S, Now
 from wernicke_daemon.records.store import NoStore, ResultStore, Store, StoreUnusable
@@ -453,14 +454,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def recovery(kept: Store) -> None:
     """Without anything new to write."""
-    await asyncio.to_thread(wait_for_health, kept)
-
-
-def wait_for_health(kept: Store) -> None:
-    deadline = time.monotonic() + 30
-    while not kept.healthy:
-        assert time.monotonic() < deadline, kept.problem
-        time.sleep(0.01)
+    await eventually(lambda: kept.healthy)
 
 
 def content(file: Path) -> bytes:

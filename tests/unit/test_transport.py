@@ -1,12 +1,12 @@
 """Connections that are too many are cut, and told in one line."""
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.waiting import eventually
 from wernicke_daemon.gateway.connection_limit import MOST_WITHOUT_SESSION
 from wernicke_daemon.gateway.transport import OpenConnections
 from wernicke_daemon.observability import log_throttle
@@ -36,7 +36,5 @@ async def test_all_that_were_cut_within_a_span_are_one_line(monkeypatch: pytest.
         assert log == []
         assert [socket.cut for socket in sockets] == [True] * 50 + [False] * MOST_WITHOUT_SESSION
         assert list(connections) == sockets[50:]
-        async with asyncio.timeout(30):
-            while not log:
-                await asyncio.sleep(0.005)
+        await eventually(lambda: log)
     assert log == [{"event": "connections_cut", "connections": 50, "peer": FLOOD, "log_level": "warning"}]
