@@ -45,7 +45,8 @@ class IngestTick:
         """Until cancelled. Nothing that goes wrong with one tick may end it: nobody would be heard any more."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurried.wait(), self._tick_s)
+                async with asyncio.timeout(self._tick_s):
+                    await self._hurried.wait()
             self._hurried.clear()
             try:
                 await self._tick()
