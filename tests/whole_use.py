@@ -36,13 +36,17 @@ def transcribe_with_all_models(work: Path) -> None:
 
 
 def use_everything(work: Path, text: str, audio: Path, engines: dict[str, str], ollama: OllamaServer) -> None:
-    """Transcribes twice, reads the results, asks how the daemon is and ends it. The second time the server sends
-    requests to its language model on to another machine. text: of config.toml. engines: those that must be at work."""
+    """Transcribes twice, reads the results, asks how the daemon is and ends it; each stage has its folder for what
+    libraries write. The second time the server sends requests to its language model on to another machine.
+
+    text: of config.toml. engines: those that must be at work."""
     with serving(work, text, profile="cpu") as (process, port):
         ready = time.monotonic()
         url = f"ws://127.0.0.1:{port}/transcribe"
         stages = httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).json()["stages"]
         assert {stage: stages[stage]["engine"] for stage in engines} == engines
+        scratch = {path.name for path in (work / "data/scratch").iterdir()}
+        assert scratch >= {f"tmp-{stage['pid']}" for stage in stages.values()}
         wernicke("transcribe", str(audio), "--url", url)
         assert ollama.chats()
         ollama.elsewhere, ollama.mode = f"http://{ELSEWHERE}", "redirect"

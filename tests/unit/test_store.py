@@ -377,6 +377,22 @@ async def test_nothing_is_deleted_while_it_is_unknown_how_old_it_is(file: Path, 
     assert sequences(file) == [1]
 
 
+async def test_nothing_is_deleted_by_a_clock_that_cannot_be_read(file: Path) -> None:
+    """Somebody took the clock out of the file: results are kept, the log says why, and it is tried again."""
+    clocks = Clocks()
+    async with opened(file, 30, clocks) as kept:
+        await keep(kept, final(1))
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("DROP TABLE clock")
+    clocks.run(31 * DAY_S)
+    with structlog.testing.capture_logs() as lines:
+        async with opened(file, 30, clocks) as kept:
+            kept.purge()
+            await keep(kept, final(2))
+    assert [line["event"] for line in lines] == ["store_unreadable", "store_unreadable"]
+    assert sequences(file) == [1, 2]
+
+
 async def test_a_file_of_version_1_goes_on(file: Path) -> None:
     """It is listed before any daemon has opened it; its last result tells until when there was a daemon."""
     now = time.time()
