@@ -1,6 +1,6 @@
 """Text while one speaks, and the final at the moment the silence is long enough: how soon, and at which price?
 
-    python benchmarks/latency.py [--quick] [--seconds 80] [--conversations 2] [--sessions 5] [--json FILE]
+    python benchmarks/latency.py [--quick] [--seconds 70] [--conversations 2] [--sessions 5] [--json FILE]
     python benchmarks/latency.py --load [--streams 1 5 20 50 100] [--json FILE]
     python benchmarks/latency.py --model DIR --audio FILE --truth FILE.json [--seconds 120] [--json FILE]
 
@@ -280,7 +280,7 @@ def main() -> None:
 
 
 def _shortened(args: argparse.Namespace) -> argparse.Namespace:
-    args.seconds = args.seconds or (QUICK_S if args.quick else 80.0)
+    args.seconds = args.seconds or (QUICK_S if args.quick else 70.0)
     args.conversations = 1 if args.quick else args.conversations
     return args
 

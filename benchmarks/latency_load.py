@@ -4,6 +4,7 @@ Streams of 48 kHz stereo, as microphones give it, of generated conversations, to
 them; CPU time of its front and of voice detection (by energy) is taken while they stream. Twice: with engines that take
 no time, so that front and ingest alone are what limits, and with those of `latency.py`, of which there is one of each.
 
+Lateness is counted from when the frame (of CHUNK_S) is complete in which the silence becomes long enough.
 Finals that have not come WAIT_S after the last audio count as late as they are by then. The knee is the largest number
 up to which the 95th percentile is not above KNEE times that of the fewest streams.
 """
@@ -38,7 +39,7 @@ MARGIN_S = 2.0
 
 WAIT_S = 5.0
 KNEE = 1.5
-MOST_LAG_MS = 100.0
+MOST_LAG_S = 0.1
 
 
 def add_options(options: argparse.ArgumentParser) -> None:
@@ -84,7 +85,7 @@ async def _measured(count: int, seconds: float, times: Times, vad: VadSettings, 
     return {
         "front": round(front, 3),
         "ingest": round(ingest, 3),
-        **{f"final_after_trigger_{share}_ms": value for share, value in percentiles(late, 1000).items()},
+        **{f"final_after_frame_{share}_ms": value for share, value in percentiles(late, 1000).items()},
         "finals": sum(heard.message["type"] == "final" for listener in listeners for heard in listener.heard),
         "expected": len(late),
         "late_ms": round(max(listener.late_s for listener in listeners) * 1000, 1),
@@ -101,10 +102,15 @@ async def _cores(daemon: Served, seconds: float) -> list[float]:
 
 
 def lateness(listener: Listener, vad: VadSettings, until: float) -> list[float]:
-    """Seconds from trigger to final; of those that have not come by `until`, to that."""
-    came = [each.after_trigger_s for each in timed(listener.talk, listener.heard, vad)]
+    """Seconds from the frame with the trigger to the final; of those that have not come by `until`, to that."""
+    came = [each.final_at - _framed(each.trigger_at) for each in timed(listener.talk, listener.heard, vad)]
     triggers = _triggers(listener.talk, vad)
     return [*came, *(until - at for at in triggers[len(came) :])]
+
+
+def _framed(at: float) -> float:
+    """When the frame is complete that has that moment in it."""
+    return math.ceil(at / CHUNK_S) * CHUNK_S
 
 
 def _triggers(talk: Talk, vad: VadSettings) -> list[float]:
@@ -114,17 +120,19 @@ def _triggers(talk: Talk, vad: VadSettings) -> list[float]:
 
 def knee(by_count: dict[str, dict[str, float]]) -> int:
     counts = sorted(map(int, by_count))
-    p95 = {count: by_count[str(count)]["final_after_trigger_p95_ms"] for count in counts}
+    p95 = {count: by_count[str(count)]["final_after_frame_p95_ms"] for count in counts}
     above: Sequence[float] = [count for count in counts if p95[count] > KNEE * p95[counts[0]]]
     first = min(above, default=math.inf)
     return max(count for count in counts if count < first)
 
 
-COLUMNS = ("streams", "front, cores", "ingest, cores", "final p50", "final p95", "wanted", "", "finals", "late ms")
+# front, ingest: CPU seconds per second; client: how far the worst one fell behind real time
+COLUMNS = ("streams", "front", "ingest", "p50", "p95", "wanted", "", "finals", "client")
 
 
 def _row(count: str, found: dict[str, float], wants: bool) -> tuple[str, ...]:
-    p50 = Figure(found["final_after_trigger_p50_ms"], "ms").cells[0]
-    p95 = Figure(found["final_after_trigger_p95_ms"], "ms", at_most=MOST_LAG_MS if wants else None).cells
-    finals = f"{found['finals']:g} of {found['expected']:g}"
-    return count, f"{found['front']:.3g}", f"{found['ingest']:.3g}", p50, *p95, finals, f"{found['late_ms']:.3g}"
+    p50 = Figure(found["final_after_frame_p50_ms"] / 1000, "s").cells[0]
+    p95 = Figure(found["final_after_frame_p95_ms"] / 1000, "s", at_most=MOST_LAG_S if wants else None).cells
+    finals = f"{found['finals']:g}/{found['expected']:g}"
+    client = f"{found['late_ms'] / 1000:.3g} s"
+    return count, f"{found['front']:.3g}", f"{found['ingest']:.3g}", p50, *p95, finals, client

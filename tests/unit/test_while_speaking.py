@@ -112,6 +112,17 @@ def test_auto_takes_what_the_recogniser_has_time_for() -> None:
     assert slow.work_s["early"] < 4 * SLOW.asr + 1.5 * SLOW.asr_per_audio * audio_s
 
 
+def test_no_live_pass_holds_up_the_work_at_a_pause() -> None:
+    """Wherever speech ends between two passes."""
+    for end in (2.0 + tenths / 10 for tenths in range(10)):
+        [(at, final)] = run(((0.5, end),), CARD).outcomes()
+        assert isinstance(final, Final)
+        assert (
+            at
+            <= end + VAD.phrase_pause_s + CARD.asr + CARD.asr_per_audio * final.duration + CARD.correction + 2 * TICK_S
+        )
+
+
 def test_a_pause_just_before_the_longest_utterance_is_full_holds_nothing_up() -> None:
     """Silence can't end it there any more, and work on all of it would be for nothing when it is cut. The recogniser is
     known to be fast enough for that from what was said before."""

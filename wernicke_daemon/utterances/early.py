@@ -21,6 +21,9 @@ FIRST_LIVE = round(0.8 * SAMPLE_RATE)
 LAST_LIVE = SAMPLE_RATE
 """Samples before an utterance is cut for its length in which no pass begins: it would hold up its recognition."""
 
+QUIET = round(0.1 * SAMPLE_RATE)
+"""Samples of silence from which no live pass begins: it may be a pause, whose early work would wait for the pass."""
+
 FREEZE_LIVE = 0.7
 """Of the longest live pass there may be: from there on its text is not heard again, the next pass begins after it."""
 
@@ -100,7 +103,7 @@ class LivePasses:
 
     def wanted(self, speech: OpenSpeech, heard_to: int, longest: int) -> Stretch | None:
         """The next pass, over all up to `heard_to` that is not recognised, or the first `longest` samples of that; None
-        where there is too little, or a pause, which early work is for, or the end is near."""
+        where there is too little, or silence, which early work may be for, or the end is near."""
         if speech.paused:
             self.phrase_end = speech.end
             return None
@@ -109,7 +112,8 @@ class LivePasses:
             start = self.heard_to
         end = min(heard_to, start + longest)
         too_soon, too_late = heard_to - speech.start < FIRST_LIVE, heard_to > speech.full_at - LAST_LIVE
-        return None if too_soon or too_late or end <= start else Stretch(start, end)
+        quiet = speech.silence > QUIET
+        return None if too_soon or too_late or quiet or end <= start else Stretch(start, end)
 
 
 @dataclass
