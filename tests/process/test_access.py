@@ -30,7 +30,8 @@ from wernicke_daemon.wire import tls
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TOKEN, WRONG = access.new_token(), access.new_token()
+TOKEN, WRONG = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+"""In the names of tests, which are the same each time."""
 OURS, FOREIGN = "https://page.example", "https://evil.example"
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 SPEECH = wire.turn(5).astype("<f4").tobytes()

@@ -37,7 +37,7 @@ from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import server as gateway
 from wernicke_daemon.gateway.connection import MOST_UNSENT
 from wernicke_daemon.processes import supervised_stage
-from wernicke_daemon.records import transcript_file
+from wernicke_daemon.records import store, transcript_file
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 
@@ -526,9 +526,10 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
     assert results[2]["timestamp_range"]["start"] >= (len(parts[0]) + len(parts[1])) / 16_000
 
 
-async def test_audio_stays_until_its_results_are_stored(tmp_path: Path) -> None:
+async def test_audio_stays_until_its_results_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store fails while what a killed daemon left is finished, and while a client speaks. What the daemon holds in
     memory ends with it, and the next one makes those results again, and knows when the session began."""
+    monkeypatch.setattr(store, "CLOSE_TIMEOUT_S", 0.5)  # the file is not let go of, however long a stop waits
     speech = wire.turn(5).astype("<f4")
     journal = Journal(tmp_path / "journal", 100)
     journal.begin("left", SessionMeta(language="en", wall_start=1_700_000_000.0))

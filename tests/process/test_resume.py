@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
 from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -16,6 +18,8 @@ from tests.waiting import eventually
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 SPEECH = wire.turn(5).astype("<f4").tobytes()
 
 
@@ -24,6 +28,13 @@ async def recognising(config: Config, asr_ms: float) -> AsyncIterator[Daemon]:
     """A daemon whose recogniser takes that long for an utterance."""
     times = {"asr": asr_ms, "diarization": 1.0, "correction": 1.0}
     async with running(config, lambda line: None, replace(stage_settings(config), sleep_ms=times)) as daemon:
+        yield daemon
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def unhurried(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+    """For tests that leave no session to be waited for. A result is still under way when `stop` has come in."""
+    async with recognising(embedded(tmp_path_factory.mktemp("data")), asr_ms=300) as daemon:
         yield daemon
 
 
@@ -53,52 +64,49 @@ async def until_over(daemon: Daemon) -> None:
     await eventually(lambda: not list(daemon.sessions))
 
 
-async def test_results_after_stop_wait_for_a_client_that_did_not_get_them(tmp_path: Path) -> None:
+async def test_results_after_stop_wait_for_a_client_that_did_not_get_them(unhurried: Daemon) -> None:
     """They come with `session_ended`, also to a second try; once the client has them, nothing is left to go on with."""
-    async with recognising(embedded(tmp_path), asr_ms=300) as daemon:
-        async with open_anew(daemon.port) as socket:
-            hello = await cut_after_stop(socket)
-        await until_over(daemon)
-        async with cut_proxy(daemon.port, Cut(inside=b"session_ended")) as port, come_back(port, hello) as socket:
-            assert (await wire.receive(socket))["resumed"]
-            await wire.until(socket, "final")
-            await socket.wait_closed()
-        async with come_back(daemon.port, hello) as socket:
-            told = [message["type"] for message in await wire.until(socket, "session_ended")]
-            await socket.wait_closed()
-            assert (told, socket.close_code) == (
-                ["connection_established", "final", "audio_received", "session_ended"],
-                1000,
-            )
-        async with come_back(daemon.port, hello) as socket:
-            assert not (await wire.receive(socket))["resumed"]
+    async with open_anew(unhurried.port) as socket:
+        hello = await cut_after_stop(socket)
+    await until_over(unhurried)
+    async with cut_proxy(unhurried.port, Cut(inside=b"session_ended")) as port, come_back(port, hello) as socket:
+        assert (await wire.receive(socket))["resumed"]
+        await wire.until(socket, "final")
+        await socket.wait_closed()
+    async with come_back(unhurried.port, hello) as socket:
+        told = [message["type"] for message in await wire.until(socket, "session_ended")]
+        await socket.wait_closed()
+        assert told == ["connection_established", "final", "audio_received", "session_ended"]
+        assert socket.close_code == 1000
+    async with come_back(unhurried.port, hello) as socket:
+        assert not (await wire.receive(socket))["resumed"]
+        await socket.send('{"type": "stop"}')
+        await wire.until(socket, "session_ended")
 
 
-async def test_what_comes_after_a_stop_is_in_nobodys_way(tmp_path: Path) -> None:
+async def test_what_comes_after_a_stop_is_in_nobodys_way(unhurried: Daemon) -> None:
     """A microphone does not stop at once: its client's pings are answered all the same, and its close is heard."""
-    async with recognising(embedded(tmp_path), asr_ms=300) as daemon:
-        async with open_anew(daemon.port) as socket:
-            hello = await wire.receive(socket)
-            await socket.send(SPEECH)
-            await socket.send('{"type": "stop"}')
-            for _ in range(10):
-                await socket.send(wire.silence(0.1))
-            await (await socket.ping())
-            assert "final" in [message["type"] for message in await wire.until(socket, "session_ended")]
-        await eventually(lambda: not daemon.gateway.active)
-        assert daemon.sessions.find(hello["session_id"], hello["resume_token"]) is None
+    async with open_anew(unhurried.port) as socket:
+        hello = await wire.receive(socket)
+        await socket.send(SPEECH)
+        await socket.send('{"type": "stop"}')
+        for _ in range(10):
+            await socket.send(wire.silence(0.1))
+        await (await socket.ping())
+        assert "final" in [message["type"] for message in await wire.until(socket, "session_ended")]
+    await eventually(lambda: not unhurried.gateway.active)
+    assert unhurried.sessions.find(hello["session_id"], hello["resume_token"]) is None
 
 
-async def test_a_client_that_has_everything_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_client_that_has_everything_leaves_nothing_behind(unhurried: Daemon) -> None:
     """Results of a session that ended well are not kept for it."""
-    async with recognising(embedded(tmp_path), asr_ms=1) as daemon:
-        async with open_anew(daemon.port) as socket:
-            hello = await wire.receive(socket)
-            await socket.send(SPEECH)
-            await socket.send('{"type": "stop"}')
-            await wire.until(socket, "session_ended")
-        await eventually(lambda: not daemon.gateway.active)
-        assert daemon.sessions.find(hello["session_id"], hello["resume_token"]) is None
+    async with open_anew(unhurried.port) as socket:
+        hello = await wire.receive(socket)
+        await socket.send(SPEECH)
+        await socket.send('{"type": "stop"}')
+        await wire.until(socket, "session_ended")
+    await eventually(lambda: not unhurried.gateway.active)
+    assert unhurried.sessions.find(hello["session_id"], hello["resume_token"]) is None
 
 
 async def cut_in_speech(daemon: Daemon) -> dict[str, Any]:
