@@ -6,14 +6,13 @@ no time, so that front and ingest alone are what limits, and with those of `late
 
 Lateness is counted from when the frame (of CHUNK_S) is complete with which the silence is long enough.
 Finals that have not come WAIT_S after the last audio count as late as they are by then. The knee is the largest number
-up to which the 95th percentile is not above KNEE times that of the fewest streams.
+up to which the 95th percentile is neither above KNEE times that of the fewest streams nor above MOST_LAG_S.
 """
 
 import argparse
 import asyncio
 import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +126,8 @@ def _triggers(talk: Talk, vad: VadSettings) -> list[float]:
 def knee(by_count: dict[str, dict[str, float]]) -> int:
     counts = sorted(map(int, by_count))
     p95 = {count: by_count[str(count)]["final_after_frame_p95_ms"] for count in counts}
-    above: Sequence[float] = [count for count in counts if p95[count] > KNEE * p95[counts[0]]]
-    first = min(above, default=math.inf)
+    most = max(KNEE * p95[counts[0]], 1000 * MOST_LAG_S)
+    first = min((count for count in counts if p95[count] > most), default=math.inf)
     return max(count for count in counts if count < first)
 
 
