@@ -4,16 +4,15 @@ Streams of 48 kHz stereo, as microphones give it, of generated conversations, to
 them; CPU time of its front and of voice detection (by energy) is taken while they stream. Twice: with engines that take
 no time, so that front and ingest alone are what limits, and with those of `latency.py`, of which there is one of each.
 
-Lateness is counted from when the frame (of CHUNK_S) is complete in which the silence becomes long enough.
+Lateness is counted from when the frame (of CHUNK_S) is complete with which the silence is long enough.
 Finals that have not come WAIT_S after the last audio count as late as they are by then. The knee is the largest number
-up to which the 95th percentile is not above KNEE times that of the fewest streams.
+up to which the 95th percentile is neither above KNEE times that of the fewest streams nor above MOST_LAG_S.
 """
 
 import argparse
 import asyncio
 import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from benchmarks.engine_times import Times
 from benchmarks.report import Figure
 from benchmarks.served import Served
 from benchmarks.timeliness import percentiles, phrases, timed
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
 from ipc.settings import VadSettings
 from wernicke_daemon.config.schema import AudioSettings, Config, RuntimeSettings
 from wernicke_daemon.wire.audio import AudioFormat
@@ -103,14 +103,19 @@ async def _cores(daemon: Served, seconds: float) -> list[float]:
 
 def lateness(listener: Listener, vad: VadSettings, until: float) -> list[float]:
     """Seconds from the frame with the trigger to the final; of those that have not come by `until`, to that."""
-    came = [each.final_at - _framed(each.trigger_at) for each in timed(listener.talk, listener.heard, vad)]
+    came = [
+        each.final_at - _decided_at(each.spoken_end, vad.silence_s)
+        for each in timed(listener.talk, listener.heard, vad)
+    ]
     triggers = _triggers(listener.talk, vad)
     return [*came, *(until - at for at in triggers[len(came) :])]
 
 
-def _framed(at: float) -> float:
-    """When the frame is complete that has that moment in it."""
-    return math.ceil(at / CHUNK_S) * CHUNK_S
+def _decided_at(spoken_end: float, silence_s: float) -> float:
+    """When the frame is complete that has the end of the window in it with which the silence is long enough."""
+    windows = math.ceil(silence_s * SAMPLE_RATE / VAD_WINDOW)
+    frames = (spoken_end + windows * VAD_WINDOW / SAMPLE_RATE) / CHUNK_S
+    return math.ceil(round(frames, 6)) * CHUNK_S
 
 
 def _triggers(talk: Talk, vad: VadSettings) -> list[float]:
@@ -121,13 +126,13 @@ def _triggers(talk: Talk, vad: VadSettings) -> list[float]:
 def knee(by_count: dict[str, dict[str, float]]) -> int:
     counts = sorted(map(int, by_count))
     p95 = {count: by_count[str(count)]["final_after_frame_p95_ms"] for count in counts}
-    above: Sequence[float] = [count for count in counts if p95[count] > KNEE * p95[counts[0]]]
-    first = min(above, default=math.inf)
+    most = max(KNEE * p95[counts[0]], 1000 * MOST_LAG_S)
+    first = min((count for count in counts if p95[count] > most), default=math.inf)
     return max(count for count in counts if count < first)
 
 
 # front, ingest: CPU seconds per second; client: how far the worst one fell behind real time
-COLUMNS = ("streams", "front", "ingest", "p50", "p95", "wanted", "", "finals", "client")
+COLUMNS = ("", "front", "ingest", "p50", "p95", "wanted", "", "finals", "client")
 
 
 def _row(count: str, found: dict[str, float], wants: bool) -> tuple[str, ...]:
