@@ -272,7 +272,7 @@ class Killer:
             watched.hit = job_id
             self._note_hit(stage, job_id)
 
-    def _job_answered(self, stage: StageName, answer: Done | Failed) -> None:
+    def _job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None:
         watched = self.stages[stage]
         if not watched.up:
             return  # the last words of the dead
@@ -283,7 +283,7 @@ class Killer:
             watched.first_answer_ms.append((time.monotonic() - watched.unanswered) * 1000)
             watched.unanswered = None
 
-    def _stage_up(self, stage: StageName, engine: str) -> None:
+    def _stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
         watched, load_ms = self.stages[stage], self._ports[stage].status().load_ms
         self.other_deaths += watched.up  # a spare took over
         watched.up = True
@@ -292,7 +292,7 @@ class Killer:
             watched.load_ms.append(load_ms)
             watched.killed = None
 
-    def _stage_down(self, stage: StageName, failed: bool) -> None:
+    def _stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         self.other_deaths += self.stages[stage].up
         self.stages[stage].is_gone()
 

@@ -1,6 +1,5 @@
 """A correction that is not wanted any more: the request to Ollama is closed, and the next job is answered."""
 
-import asyncio
 import queue
 import threading
 import time
@@ -22,6 +21,7 @@ from stages.engine import StoppableEngine
 from tests import wire
 from tests.ollama_server import MODEL, OllamaServer
 from tests.process.conftest import embedded
+from tests.waiting import eventually, eventually_sync
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import running
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
@@ -40,13 +40,6 @@ def settings(server: OllamaServer) -> StageSettings:
         correction=CorrectionSettings(engine="ollama", segments_per_request=1),
         llm=LlmSettings(host=server.url, timeout_s=LLM_TIMEOUT_S),
     )
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -75,7 +68,7 @@ class Correction:
         """The block's job, as soon as `due`; wanted again afterwards."""
 
         def cancel() -> None:
-            wait_until(due)
+            eventually_sync(due)
             self.unwanted.set()
 
         thread = threading.Thread(target=cancel)
@@ -99,7 +92,7 @@ def test_a_request_of_a_cancelled_job_is_closed(server: OllamaServer, correction
     with capture_logs() as logs, correction.cancelled_when(lambda: bool(server.chats())):
         with pytest.raises(JobCancelled):
             correction.correct("one", "two")
-        wait_until(lambda: server.given_up == ["/api/chat"])
+        eventually_sync(lambda: server.given_up == ["/api/chat"])
     assert len(server.chats()) == 1
     server.mode = "good"
     assert correction.correct("one") == CorrectionResult(("one.",))
@@ -115,7 +108,7 @@ def test_a_job_that_waits_for_a_stuck_server_is_left_off(
     with capture_logs() as logs, correction.cancelled_when(lambda: bool(server.requests)):
         with pytest.raises(JobCancelled):
             correction.correct("one")
-        wait_until(lambda: server.given_up == ["/api/ps"])
+        eventually_sync(lambda: server.given_up == ["/api/ps"])
     assert logs == [] and server.chats() == []
 
 
@@ -124,12 +117,12 @@ def test_a_load_goes_on_beside_jobs_that_are_cancelled(server: OllamaServer, cor
     server.loaded.clear()
     server.mode, server.load_s, server.loads = "slow_load", 0.5, 0
     assert correction.correct("one").warnings == ("LLM_UNAVAILABLE",)
-    wait_until(lambda: server.loads == 1)
+    eventually_sync(lambda: server.loads == 1)
     correction.unwanted.set()
     assert correction.correct("one").warnings == ("LLM_UNAVAILABLE",)
-    wait_until(lambda: MODEL in server.loaded)
+    eventually_sync(lambda: MODEL in server.loaded)
     correction.unwanted.clear()
-    wait_until(lambda: correction.correct("one") == CorrectionResult(("one.",)))
+    eventually_sync(lambda: correction.correct("one") == CorrectionResult(("one.",)))
     assert server.loads == 1 and server.given_up == []
 
 
@@ -147,6 +140,7 @@ class Stage:
             self.links,
             on_exit=lambda code: self.ended.set(),
             on_line=self.lines.append,
+            now=time.monotonic(),
         )
 
     def until(self, *kinds: type) -> Incoming | FromStage:
@@ -181,11 +175,11 @@ def test_a_stage_process_is_free_at_once_when_its_job_is_cancelled(server: Ollam
     server.next_modes = ["hang"]
     stage.process.send_work(Job(1, CorrectionWork(("one",), "en"), limit_s=LLM_TIMEOUT_S))
     stage.process.send_work(Job(2, CorrectionWork(("two",), "en"), limit_s=LLM_TIMEOUT_S))
-    wait_until(lambda: bool(server.chats()))
+    eventually_sync(server.chats)
     stage.process.send_order(Cancel(1))
     answer = stage.until(Done, Failed)
     assert isinstance(answer, Failed) and (answer.job_id, answer.code) == (1, "CANCELLED")
-    wait_until(lambda: server.given_up == ["/api/chat"])
+    eventually_sync(lambda: server.given_up == ["/api/chat"])
     answer = stage.until(Done, Failed)
     assert isinstance(answer, Done) and (answer.job_id, answer.result) == (2, CorrectionResult(("two.",)))
     assert not any(b"llm_request_failed" in line for line in stage.lines)
@@ -204,8 +198,6 @@ async def test_a_request_is_closed_when_its_utterance_has_gone_out(tmp_path: Pat
     async with running(config, lambda line: None, replace(stage_settings(config), sleep_ms=times)) as daemon:
         server.mode = "hang"
         (final,) = wire.finals(await wire.transcribe(daemon.port, wire.turn(2).astype("<f4").tobytes()))
-        async with asyncio.timeout(PATIENCE_S):
-            while server.given_up != ["/api/chat"]:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: server.given_up == ["/api/chat"])
     assert final["text"] and final["warnings"] == ["LLM_TIMEOUT"]
     assert "llm_request_failed" not in config.log_path.read_text("utf-8")

@@ -265,7 +265,7 @@ def test_a_result_said_twice_counts_once(front: Front, context: Context) -> None
     jobs = JobQueue(credit=1, max_attempts=2)
     row = JobRow(1, "session", job(1).work, limit_s=1.0, created=0.0)
     jobs.add(row)
-    jobs.take()
+    jobs.take(0.0)
     stage = front.stage(context, zmq.PUSH, front.at.results)
     for _ in range(2):
         stage.send(codec.encode(done(1)))

@@ -19,6 +19,7 @@ from tests.waiting import eventually
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.dispatch.stage_port import StageStatus, State
+from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.utterance import Utterance
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -99,6 +100,12 @@ class House:
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         """Nobody listens."""
+
+    def improved(self, utterance: Utterance, shed: bool) -> None:
+        """Nobody listens."""
+
+    def heard(self, piece: Piece) -> None:
+        raise AssertionError("there is no live work")
 
     def audio_released(self, utterance: Utterance) -> None:
         """The ring is large enough for all."""

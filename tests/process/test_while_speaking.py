@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from ipc.messages import StageName
 from tests import wire
 from tests.process.conftest import embedded, started
+from tests.waiting import eventually
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import Daemon, running
 
@@ -112,8 +113,7 @@ async def test_a_stage_killed_at_early_work_costs_the_final_nothing(tmp_path: Pa
 async def kill_at_early_work(daemon: Daemon, stage: StageName) -> None:
     """As soon as it has an early job."""
     dispatcher = daemon.pipeline.dispatcher
-    while not dispatcher.depth(stage):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: dispatcher.depth(stage))
     pid = daemon.pipeline.ports[stage].status().pid
     assert pid is not None
     psutil.Process(pid).kill()
