@@ -153,7 +153,7 @@ class Stage:
                 self.process.heard(message, time.monotonic())
 
     def close(self) -> None:
-        self.process.kill()
+        self.process.kill(time.monotonic())
         assert self.ended.wait(PATIENCE_S)
         self.process.close()
         self.links.stop()
@@ -173,8 +173,8 @@ def test_a_stage_process_is_free_at_once_when_its_job_is_cancelled(server: Ollam
     stage.until(Ready)
     server.requests.clear()
     server.next_modes = ["hang"]
-    stage.process.send_work(Job(1, CorrectionWork(("one",), "en"), limit_s=LLM_TIMEOUT_S))
-    stage.process.send_work(Job(2, CorrectionWork(("two",), "en"), limit_s=LLM_TIMEOUT_S))
+    stage.process.send_work(Job(1, CorrectionWork(("one",), "en"), limit_s=LLM_TIMEOUT_S), time.monotonic())
+    stage.process.send_work(Job(2, CorrectionWork(("two",), "en"), limit_s=LLM_TIMEOUT_S), time.monotonic())
     eventually_sync(server.chats)
     stage.process.send_order(Cancel(1))
     answer = stage.until(Done, Failed)
