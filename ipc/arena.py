@@ -54,14 +54,14 @@ class Arena:
 
     def __init__(self, slots: int, ring_samples: int) -> None:
         """Raises OSError where the machine's shared memory is too small."""
-        self._segment = shared_memory.create(size_bytes(slots, ring_samples))
+        self._segment = shared_memory.create(size_bytes(slots, ring_samples))  # what both sides map
         buffer = self._segment.buf
         assert buffer is not None
         self._marks, self._header, self._rings = _views(buffer, slots, ring_samples)
-        self._free = list(range(slots))
-        self._writers: dict[int, RingWriter] = {}
-        self.name = self._segment.name
-        self.geometry = f"{self.name}:{slots}:{ring_samples}"
+        self._free = list(range(slots))  # slots that no session has
+        self._writers: dict[int, RingWriter] = {}  # by slot that a session has
+        self.name = self._segment.name  # the segment's, for handles
+        self.geometry = f"{self.name}:{slots}:{ring_samples}"  # all that a reader has to know
         """What a reader needs to attach."""
 
     def acquire(self) -> "RingWriter | None":
@@ -101,11 +101,12 @@ class RingWriter:
     """One connection's ring. `written`: number of samples appended so far; `floor`: first one still kept."""
 
     def __init__(self, arena: str, slot: int, header: NDArray[np.void], ring: NDArray[np.float32]) -> None:
-        self.slot = slot
-        self.written = 0
-        self.floor = 0
+        self.slot = slot  # its number in the arena
+        self.written = 0  # samples so far
+        self.floor = 0  # first sample that is still kept
         self._arena = arena
         self._header = header
+        # How often the slot was taken: handles of earlier sessions are stale.
         self._generation = int(header["generation"][0])
         self._ring = ring
 

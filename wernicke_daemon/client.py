@@ -74,8 +74,9 @@ class Client:
         self._token = token
         self._cafile = cafile
         self.audio = audio
-        self._options = _query(audio, language, events)
+        self._options = _query(audio, language, events)  # of the address
         self._socket: ClientConnection
+        # What a close with 1013 means, unless the server says it better.
         self._refusal = "The server can take no more sessions now; try again later."
 
     async def __aenter__(self) -> Self:

@@ -44,8 +44,9 @@ class Aligned:
         self.live = isinstance(recogniser, LiveEngine) and recogniser.live
         self._recogniser = recogniser
         self._settings = settings
+        # None before `load`, and where words keep the times of the recogniser.
         self._aligner: WhisperxAligner | None = None
-        self._unwanted: Callable[[], bool] = lambda: False
+        self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
 
     def load(self) -> None:
         """Raises EngineUnavailable, also where `alignment.engine` is "whisperx" and that is not to be had."""

@@ -47,11 +47,11 @@ class OllamaCorrection:
     def __init__(self, stage: StageName, settings: StageSettings) -> None:
         self.model = settings.llm.model
         self._settings = settings
-        self._server: ModelServer | None = None
-        self._prompts: dict[str, CorrectionPrompt] = {}
-        self._read_japanese: Reader | None = None
-        self._shortened = 0
-        self._shortened_told = -math.inf
+        self._server: ModelServer | None = None  # from `load` on
+        self._prompts: dict[str, CorrectionPrompt] = {}  # by language
+        self._read_japanese: Reader | None = None  # kana readings, from `load` on
+        self._shortened = 0  # prompts that had to be, since that was last told
+        self._shortened_told = -math.inf  # when it was; seconds, monotonic
 
     def load(self) -> None:
         """Read prompts and dictionary, check that the server answers and has the model. Raises EngineUnavailable."""

@@ -45,12 +45,12 @@ class ModelServer:
 
     def __init__(self, settings: LlmSettings) -> None:
         self._settings = settings
-        self._unwanted: Callable[[], bool] = lambda: False
-        self._client: AsyncClient | None = None
-        self._loop = asyncio.new_event_loop()
+        self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
+        self._client: AsyncClient | None = None  # from `connect` on
+        self._loop = asyncio.new_event_loop()  # of the requests, in a thread of its own
         self._thread = threading.Thread(target=self._loop.run_forever, name="ollama", daemon=True)
-        self._loading: Future[None] | None = None
-        self._load_failed_at = -math.inf
+        self._loading: Future[None] | None = None  # the load that is under way, or was the last
+        self._load_failed_at = -math.inf  # seconds, monotonic
 
     def connect(self, patience_s: float) -> None:
         """Check that the server answers and has the model. Raises EngineUnavailable.

@@ -163,7 +163,7 @@ class Worker:
         self._control = control
         self._faults = faults
         self._release_after_job = release_after_job
-        self._job_id = NO_JOB
+        self._job_id = NO_JOB  # the job under way
         if isinstance(engine, StoppableEngine):
             engine.stop_when(lambda: control.was_cancelled(self._job_id))
 

@@ -70,10 +70,10 @@ class Dispatcher:
         self._on_shed = on_shed
         self._takes_live = False  # the recogniser's engine does live jobs
         self._ingest_answer: Callable[[IngestResult | None], None] | None = None  # who asked for the job that is out
-        self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)
+        self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)  # which stages to count on
         self._clock = ServiceClock(policy.restart_grace_s, frozenset(REQUIRED), now)  # of deadlines
-        self._jobs = Jobs(policy, self._available)
-        self._progress = Progress(policy, self._jobs, self._available, self._clock)
+        self._jobs = Jobs(policy, self._available)  # on their way to stages
+        self._progress = Progress(policy, self._jobs, self._available, self._clock)  # of utterances
 
     def connect(self, ports: Mapping[StageName, StagePort]) -> None:
         """Set once, by whoever makes both."""

@@ -50,9 +50,9 @@ class Gateway:
     ) -> None:
         self._config = config
         self._sessions = sessions
-        self._pages = Pages(config.cors_origins, recorder.refused, status)
+        self._pages = Pages(config.cors_origins, recorder.refused, status)  # answers HTTP
         self._status = status
-        self._admission = Admission(config.security, recorder.refused)
+        self._admission = Admission(config.security, recorder.refused)  # lets clients in
         self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
         self._server: Server | None = None  # from `open` on

@@ -93,7 +93,7 @@ class Incarnation:
         self._setup = setup
         # Its sockets, and the key pair that they let in.
         self._links = links
-        self._keys = channels.new_keys()
+        self._keys = channels.new_keys()  # of this process alone
         boot = msgspec.msgpack.encode(self._boot())
         self._child = Child.start(["-m", "stages.process.runner", stage], boot, on_exit, on_line)
 

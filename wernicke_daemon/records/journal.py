@@ -87,7 +87,7 @@ class Journal:
         self._due: dict[str, int | None] = {}  # by session that is journalled: its next sample; None for any
         self._failed: set[str] = set()  # sessions whose audio the disk does not take at present
         self._retry_at = time.monotonic() + RETRY_EVERY_S  # when the disk is tried again
-        self._closing = False
+        self._closing = False  # no more is taken
         # From here on the writer's own.
         self._held: IO[bytes] | None = None  # the lock file while this journal has it
         self._leftovers: list[Leftover] = []  # of dead daemons, as found at the start

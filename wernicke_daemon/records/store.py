@@ -132,8 +132,8 @@ class Store:
     every PURGE_EVERY_S. now: reads the clocks."""
 
     def __init__(self, path: Path, retention_days: int, now: Callable[[], Now] = _now) -> None:
-        self.problem: str | None = None
-        self.postponed: str | None = None
+        self.problem: str | None = None  # why results can not be stored at present, as a sentence
+        self.postponed: str | None = None  # why deletion waits, as a sentence
         self._now = now
         self._clock = RetentionClock(now(), retention.tolerance_s(retention_days * DAY_S))  # tells how old results are
         self._path = path
@@ -142,8 +142,8 @@ class Store:
         self._unwritten: deque[_Write] = deque()  # what the writer took and the disk did not; oldest first
         self._given_up = 0  # results that were too many to hold in this outage
         self._database: sqlite3.Connection | None = None  # the writer's; None where it can't be opened
-        self._loop: asyncio.AbstractEventLoop
-        self._purging: asyncio.TimerHandle
+        self._loop: asyncio.AbstractEventLoop  # where deliveries are called, from `open` on
+        self._purging: asyncio.TimerHandle  # the next look at what is over its retention, from `open` on
         self._writer = threading.Thread(target=self._run, name="store", daemon=True)
 
     @property

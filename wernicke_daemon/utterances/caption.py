@@ -49,10 +49,10 @@ class Caption:
         self._stable = ""  # the longest stable text so far
         self._now: Shown | None = None  # the state that is to be shown
         self._said: Shown | None = None  # what was shown last
-        self._shown_at = 0.0
+        self._shown_at = 0.0  # when that was
         self.revision = 0  # partials shown so far
         self.first_shown: float | None = None  # seconds, of the clock passed in
-        self.last_shown: float | None = None
+        self.last_shown: float | None = None  # the same
         self.live_ms = 0.0  # work of the live passes that it is made of
 
     def agrees(self, text: str) -> bool:

@@ -70,12 +70,13 @@ class PcmDecoder:
         self.format = audio_format
         self.bytes_received = 0
         self.samples_received = 0
-        self._dtype = _DTYPES[audio_format.encoding]
+        self._dtype = _DTYPES[audio_format.encoding]  # of a sample on the wire
+        # To full scale 1, and each channel's share of the mix.
         self._gain = np.float32(1 / (_FULL_SCALE[audio_format.encoding] * audio_format.channels))
-        self._carry = b""
+        self._carry = b""  # the beginning of a sample, whose rest comes with the next bytes
         self._resampler = None if audio_format.sample_rate == SAMPLE_RATE else _resampler(audio_format.sample_rate)
-        self._fed = 0
-        self._given = 0
+        self._fed = 0  # samples that the resampler was given
+        self._given = 0  # samples that it gave
 
     def decode(self, data: bytes | memoryview) -> Audio:
         """Samples that `data` (a byte buffer of any size) brings; fewer than it holds while the resampler fills.
