@@ -32,24 +32,12 @@ def test_the_first_pass_is_shown_and_nothing_of_it_is_stable() -> None:
     assert (caption.revision, caption.first_shown) == (1, 1.0)
 
 
-def test_what_two_passes_agree_on_is_stable() -> None:
+def test_what_live_passes_agree_on_is_not_stable() -> None:
+    """They are wrong in the same way too often."""
     caption = japanese()
-    caption.heard("今日はいい", 0.0, 1.0)
-    caption.heard("今日は晴れ", 0.0, 1.5)
-    assert shown(caption, 2.0).stable_chars == 3
-
-
-def test_no_word_is_stable_by_half() -> None:
-    """Where words are told apart by blanks."""
-    caption = Caption("en")
-    caption.heard("can you tell", 0.0, 1.0)
-    caption.heard("can you talk to", 0.0, 1.5)
-    state = shown(caption, 2.0)
-    assert state.text[: state.stable_chars] == "can you"
-    caption.heard("can you talk to", 0.0, 2.0)
-    caption.heard("can you talk to her", 0.0, 2.5)
-    state = shown(caption, 4.0)
-    assert state.text[: state.stable_chars] == "can you talk to"
+    for end in (1.0, 1.5, 2.0):
+        caption.heard("今日はいい", 0.0, end)
+    assert shown(caption, 2.0).stable_chars == 0
 
 
 def test_a_recognised_phrase_is_stable_and_stands_before_the_open_one() -> None:
