@@ -137,7 +137,7 @@ class Source:
 
     def _submit(self, utterance: Utterance, session: Owner) -> None:
         self._submitted[utterance.sequence] = utterance
-        self._pipeline.submit(utterance, session)
+        self._pipeline.bench.submit(utterance, session)
 
     def _sent(self, message: ServerMessage) -> None:
         now = time.monotonic()

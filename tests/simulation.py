@@ -33,14 +33,13 @@ from ipc.messages import (
 )
 from ipc.settings import StageSettings, VadSettings
 from stages.ingest.engine import EnergyIngest
+from wernicke_daemon.dispatch.bench import Bench
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
-from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.dispatch.stage_port import StageStatus
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.session import Session
-from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire.audio import AudioFormat
 from wernicke_daemon.wire.protocol import Error, Final, Partial, ServerMessage, Suppressed
@@ -179,7 +178,8 @@ class Simulation:
         assert ring is not None
         options = Options(AudioFormat(SAMPLE_RATE, 1, "f32le"), "en", events=frozenset({"partial", "suppressed"}))
         clock = Clock(lambda: self.now, lambda: 1e9 + self.now)
-        self.session = Session("s", ring, options, 3, self, self, clock=clock, min_silence_s=min_silence_s)
+        bench = Bench(self.dispatcher, lambda: self.now, lambda: {})
+        self.session = Session("s", ring, options, 3, bench, self, clock=clock, min_silence_s=min_silence_s)
         self.session.attach(lambda message: self.heard.append(Heard(self.now, message)))
 
     def close(self) -> None:
@@ -260,47 +260,6 @@ class Simulation:
         words = [f"w{middle // WORD}" for middle in middles if samples[middle - audio.start] > 0.1]
         if words:
             yield Segment(0.0, audio.seconds, " ".join(words), ())
-
-    # --- the session's Workbench, as the backend is ---
-
-    @property
-    def takes_early_work(self) -> bool:
-        return self.dispatcher.takes_early_work
-
-    @property
-    def takes_live_work(self) -> bool:
-        return self.dispatcher.takes_live_work
-
-    @property
-    def live_s(self) -> float:
-        return self.dispatcher.pace.live_s
-
-    def in_time(self, audio_s: float) -> bool:
-        return self.dispatcher.pace.in_time(audio_s)
-
-    def keeps(self, audio_s: float) -> bool:
-        return self.dispatcher.pace.keeps(audio_s)
-
-    def submit(self, utterance: Utterance, owner: Owner) -> None:
-        self.dispatcher.submit(utterance, owner, self.now)
-
-    def begin_early(self, utterance: Utterance, owner: Owner) -> None:
-        self.dispatcher.begin_early(utterance, owner, self.now)
-
-    def confirm(self, utterance: Utterance, owner: Owner) -> None:
-        self.dispatcher.confirm(utterance, owner, self.now)
-
-    def withdraw(self, utterance: Utterance, kept: Piece | None = None) -> None:
-        self.dispatcher.withdraw(utterance, kept)
-
-    def listen(self, piece: Piece, utterance: Utterance, owner: Owner) -> None:
-        self.dispatcher.listen(piece, utterance, owner, self.now)
-
-    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None:
-        self.dispatcher.listen_to_more(piece, audio)
-
-    def drop(self, piece: Piece) -> None:
-        self.dispatcher.drop(piece)
 
     # --- its Records: everything is kept at once ---
 

@@ -10,19 +10,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from ipc.arena import Arena
-from ipc.audio_handle import AudioHandle
-from ipc.messages import STAGES, IngestResult, IngestWork, JobKind, StageName
+from ipc.messages import STAGES, JobKind, StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, RuntimeSettings
+from wernicke_daemon.dispatch.bench import Bench
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
-from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy
 from wernicke_daemon.processes.supervisor import Supervisor
-from wernicke_daemon.utterances.pieces import Piece, StageTiming
-from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.pieces import StageTiming
 
 _log = structlog.get_logger()
 
@@ -32,8 +30,9 @@ HELLO_S = 30.0
 
 
 class Pipeline:
-    """`arena`, `dispatcher`, `supervisor`; `ports`: its stages. Made on the event loop's (main) thread; owns shared
-    memory from then on."""
+    """`arena`, `dispatcher`, `supervisor`; `ports`: its stages; `bench`: where sessions bring their work.
+
+    Made on the event loop's (main) thread; owns shared memory from then on."""
 
     def __init__(
         self,
@@ -61,58 +60,13 @@ class Pipeline:
         )
         self.ports = self.supervisor.ports
         self.dispatcher.connect(self.ports)
+        self.bench = Bench(self.dispatcher, time.monotonic, self.models)
         self._deadlines: asyncio.Task[None] | None = None
 
     async def start(self, load: Callable[[Supervisor], Awaitable[object]] = Supervisor.start) -> None:
         """Every stage is ready. load: starts the stages. Raises StartFailed."""
         self._deadlines = asyncio.create_task(self._check_deadlines())
         await load(self.supervisor)
-
-    # --- for sessions: the dispatcher, and what time it is ---
-
-    def examine(self, work: IngestWork, answer: Callable[[IngestResult | None], None]) -> None:
-        self.dispatcher.examine(work, answer, time.monotonic())
-
-    @property
-    def takes_early_work(self) -> bool:
-        return self.dispatcher.takes_early_work
-
-    @property
-    def takes_live_work(self) -> bool:
-        return self.dispatcher.takes_live_work
-
-    @property
-    def live_s(self) -> float:
-        return self.dispatcher.pace.live_s
-
-    def in_time(self, audio_s: float) -> bool:
-        return self.dispatcher.pace.in_time(audio_s)
-
-    def keeps(self, audio_s: float) -> bool:
-        return self.dispatcher.pace.keeps(audio_s)
-
-    def submit(self, utterance: Utterance, owner: Owner) -> None:
-        utterance.models = self.models()
-        self.dispatcher.submit(utterance, owner, time.monotonic())
-
-    def begin_early(self, utterance: Utterance, owner: Owner) -> None:
-        self.dispatcher.begin_early(utterance, owner, time.monotonic())
-
-    def confirm(self, utterance: Utterance, owner: Owner) -> None:
-        utterance.models = self.models()
-        self.dispatcher.confirm(utterance, owner, time.monotonic())
-
-    def withdraw(self, utterance: Utterance, kept: Piece | None = None) -> None:
-        self.dispatcher.withdraw(utterance, kept)
-
-    def listen(self, piece: Piece, utterance: Utterance, owner: Owner) -> None:
-        self.dispatcher.listen(piece, utterance, owner, time.monotonic())
-
-    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None:
-        self.dispatcher.listen_to_more(piece, audio)
-
-    def drop(self, piece: Piece) -> None:
-        self.dispatcher.drop(piece)
 
     def models(self) -> dict[StageName, str]:
         return {name: model for name, port in self.ports.items() if (model := port.status().model)}

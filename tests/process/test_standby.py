@@ -75,7 +75,7 @@ class House:
             audio = self._ring.handle(start, start + LENGTH)
             boundary = Boundary(start, start + LENGTH, "silence", LENGTH, LENGTH)
             said = Utterance("s", self._said, f"buff_{self._said}", audio, boundary, "en", (), 0.0, 0.0)
-            self.pipeline.submit(said, self)
+            self.pipeline.bench.submit(said, self)
 
     async def results(self) -> list[Utterance]:
         """All utterances, settled."""
