@@ -214,8 +214,6 @@ class Dispatcher:
             self._accept(entry, answer, now)
         self._jobs.pump(stage, now)
 
-    # --- out ---
-
     # --- what an answer means ---
 
     def _note(self, entry: _Entry, answer: Done | Failed, now: float) -> None:
@@ -338,8 +336,6 @@ class Dispatcher:
         for warning in result.warnings:
             utterance.warn(warning)
         self._progress.advance(utterance, owner, now)
-
-    # --- from one step to the next ---
 
     # --- deadlines ---
 

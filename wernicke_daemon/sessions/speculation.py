@@ -1,4 +1,4 @@
-"""A session's work on the utterance that is still being said: live passes, early work, and what they become of it.
+"""A session's work on the utterance that is still being said: live passes, early work, and what becomes of it.
 
 What to work on is decided in `utterances/early.py`, what is shown of it in `utterances/caption.py`; here both are put
 to work. Nothing of it is needed for a result: where there is none, the utterance is begun when it has ended.
@@ -23,7 +23,7 @@ now will have ended before early work on it is done."""
 
 
 class Workbench(Protocol):
-    """Who does the work: the backend."""
+    """Who does the work: `dispatch/bench.py`, told what time it is."""
 
     @property
     def takes_early_work(self) -> bool: ...
