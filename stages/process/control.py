@@ -1,7 +1,7 @@
 """The stage's side of the control channel, in a thread of its own so that it never waits behind work.
 
-The thread owns its sockets. The main thread speaks through `report` (an inproc socket, used by the main thread alone)
-and listens on `stop_signal`.
+The thread answers orders and sends heartbeats. What the main thread has to say it sends itself, by `report`, through a
+socket of its own to the same endpoint; it listens on `stop_signal`.
 """
 
 import queue
@@ -14,7 +14,7 @@ import zmq
 
 from ipc import channels, codec
 from ipc.channels import Boot, Socket
-from ipc.messages import Cancel, FromStage, GpuMemory, Heartbeat, Hello, Init, Started, Stop, ToStage
+from ipc.messages import Cancel, FromStage, GpuMemory, Heartbeat, Hello, Init, Stop, ToStage
 
 MOST_CANCELLED = 100
 """Kept in mind: more than a stage is given at a time (`runtime.credit`). A job is never sent again after its cancel."""
@@ -34,14 +34,9 @@ class Control:
         # Orders that the main thread asks for when it needs them.
         self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
         self._cancelled: deque[int] = deque(maxlen=MOST_CANCELLED)
-        # Set when the last report of the main thread has been passed on.
-        self._told = threading.Event()
-        # Reports, from the main thread to this one's; STOP, from this one's to the main thread, which waits for it and
-        # for work at once.
-        self._from_main = context.socket(zmq.PULL)
-        self._from_main.bind("inproc://reports")
-        self._to_thread = context.socket(zmq.PUSH)
-        self._to_thread.connect("inproc://reports")
+        # Reports of the main thread. libzmq's own thread sends them, whatever the main thread does next.
+        self._reports = channels.connect(context, zmq.PUSH, boot.reports, boot)
+        # STOP, from the control thread to the main thread, which waits for it and for work at once.
         self._stop = context.socket(zmq.PUSH)
         self._stop.bind("inproc://stop")
         self.stop_signal = context.socket(zmq.PULL)
@@ -53,13 +48,7 @@ class Control:
 
     def report(self, message: FromStage) -> None:
         """From the main thread only."""
-        self._to_thread.send(codec.encode(message))
-
-    def job_started(self, job_id: int, limit_s: float) -> None:
-        """Returns once it is told: the job may hold the GIL from its beginning, and this thread's messages with it."""
-        self._told.clear()
-        self.report(Started(job_id, limit_s))
-        self._told.wait()
+        self._reports.send(codec.encode(message))
 
     def was_cancelled(self, job_id: int) -> bool:
         """Whether the job need not be started, or gone on with."""
@@ -70,19 +59,12 @@ class Control:
     def _run(self) -> None:
         reports = channels.connect(self._context, zmq.PUSH, self._boot.reports, self._boot)
         orders = channels.connect(self._context, zmq.PULL, self._boot.orders, self._boot)
-        poller = zmq.Poller()
-        poller.register(orders, zmq.POLLIN)
-        poller.register(self._from_main, zmq.POLLIN)
         reports.send(codec.encode(Hello(self._pid)))
         beat_s = self._boot.heartbeat_s
         next_beat = time.monotonic() + beat_s
         while True:
-            ready = dict(poller.poll(max(0, int((next_beat - time.monotonic()) * 1000))))
-            if orders in ready:
+            if orders.poll(max(0, int((next_beat - time.monotonic()) * 1000))):
                 self._obey(codec.decode_to_stage(orders.recv()))
-            if self._from_main in ready:
-                reports.send(self._from_main.recv())
-                self._told.set()
             if time.monotonic() >= next_beat:
                 reports.send(codec.encode(self._heartbeat()))
                 next_beat = time.monotonic() + beat_s

@@ -23,7 +23,7 @@ from ipc import channels, codec
 from ipc.arena import NO_JOB, ArenaReader
 from ipc.channels import Boot, Socket
 from ipc.errors import EngineUnavailable, JobCancelled, OutOfGpuMemory, WernickeError
-from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Unusable, Work
+from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Started, Unusable, Work
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, StoppableEngine
 from stages.gpu.errors import is_device_error, is_out_of_memory
 from stages.process import engine_registry, logs, parent_watch, scratch
@@ -174,7 +174,7 @@ class Worker:
             return Failed(job.job_id, JobCancelled.code, "no longer wanted", 0.0)
         self._job_id = job.job_id
         self._arena.mark(self._stage, job.job_id)
-        self._control.job_started(job.job_id, job.limit_s)
+        self._control.report(Started(job.job_id, job.limit_s))
         began = time.perf_counter()
         try:
             with stacks_after(job.limit_s):
