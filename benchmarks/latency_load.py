@@ -22,8 +22,9 @@ from benchmarks.engine_times import Times
 from benchmarks.report import Figure
 from benchmarks.served import Served
 from benchmarks.timeliness import percentiles, phrases, timed
-from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
+from ipc.audio_handle import SAMPLE_RATE
 from ipc.settings import VadSettings
+from stages.ingest.endpointing import rules_from
 from wernicke_daemon.config.schema import AudioSettings, Config, RuntimeSettings
 from wernicke_daemon.wire.audio import AudioFormat
 
@@ -104,17 +105,16 @@ async def _cores(daemon: Served, seconds: float) -> list[float]:
 def lateness(listener: Listener, vad: VadSettings, until: float) -> list[float]:
     """Seconds from the frame with the trigger to the final; of those that have not come by `until`, to that."""
     came = [
-        each.final_at - _decided_at(each.spoken_end, vad.silence_s)
+        each.final_at - _decided_at(each.spoken_end, rules_from(vad).silence)
         for each in timed(listener.talk, listener.heard, vad)
     ]
     triggers = _triggers(listener.talk, vad)
     return [*came, *(until - at for at in triggers[len(came) :])]
 
 
-def _decided_at(spoken_end: float, silence_s: float) -> float:
+def _decided_at(spoken_end: float, silence: int) -> float:
     """When the frame is complete that has the end of the window in it with which the silence is long enough."""
-    windows = math.ceil(silence_s * SAMPLE_RATE / VAD_WINDOW)
-    frames = (spoken_end + windows * VAD_WINDOW / SAMPLE_RATE) / CHUNK_S
+    frames = (spoken_end + silence / SAMPLE_RATE) / CHUNK_S
     return math.ceil(round(frames, 6)) * CHUNK_S
 
 

@@ -10,6 +10,7 @@ the same news give the same boundaries however they are split over calls. Positi
 An open utterance is one or more *phrases*: speech between pauses of `phrase_pause_s`.
 """
 
+import math
 from collections.abc import Iterable
 
 import msgspec
@@ -33,7 +34,8 @@ SIDE = 3
 
 class Rules(msgspec.Struct, frozen=True):
     """[vad] of config.toml in samples. onset, release: probability from which speech begins and goes on.
-    phrase_pause: at least the post-roll, so that a phrase's end does not move while its pause goes on."""
+    silence: whole windows. phrase_pause: at least the post-roll, so that a phrase's end does not move while its pause
+    goes on."""
 
     onset: float
     release: float
@@ -91,7 +93,7 @@ def rules_from(settings: VadSettings) -> Rules:
     return Rules(
         onset=onset,
         release=max(onset - HYSTERESIS, LEAST_SPEECH),
-        silence=_samples(settings.silence_s),
+        silence=_nearest_windows(settings.silence_s),
         longest=longest,
         cut_search=min(_samples(settings.cut_search_s), longest // 2),
         pre_roll=_samples(settings.pre_roll_s),
@@ -169,6 +171,13 @@ def retain_from(state: Endpointing, rules: Rules) -> int:
 
 def _samples(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE)
+
+
+def _nearest_windows(seconds: float) -> int:
+    """Samples of the number of windows, one at least, that comes nearest; of two the lower. The window with the last
+    speech is silent from somewhere within it on, so silence is known to half a window at best, and waiting for the
+    next one would put every end off by half a window."""
+    return max(1, math.ceil(_samples(seconds) / VAD_WINDOW - 0.5)) * VAD_WINDOW
 
 
 def _silence(utterance: OpenUtterance, position: int) -> int:

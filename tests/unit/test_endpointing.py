@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,8 +60,8 @@ def test_speech_goes_on_below_the_threshold_but_does_not_begin_there() -> None:
 
 
 def test_received_silence_ends_an_utterance_after_the_post_roll() -> None:
-    """2.0 s of received silence close the utterance at the last speech and the post-roll."""
-    state, boundaries = listen([0.0] * 20 + [0.9] * 10 + [0.0] * 62)
+    """2.0 s of received silence, to the nearest window, close the utterance at the last speech and the post-roll."""
+    state, boundaries = listen([0.0] * 20 + [0.9] * 10 + [0.0] * 61)
     assert boundaries == []
     state, boundaries = listen([0.0], state=state)
     last = 30 * VAD_WINDOW
@@ -236,6 +237,12 @@ def test_what_is_retained_only_grows(probabilities: list[float], rules: Rules) -
         state, _ = listen([probability], rules, state)
         assert retain_from(state, rules) >= kept
         kept = retain_from(state, rules)
+
+
+@pytest.mark.parametrize(("silence_s", "windows"), [(2.0, 62), (2.001, 63), (0.8, 25), (0.2, 6)])
+def test_silence_is_counted_in_the_nearest_windows(silence_s: float, windows: int) -> None:
+    """2 s are 62.5 windows of 32 ms."""
+    assert rules_from(VadSettings(silence_s=silence_s)).silence == windows * VAD_WINDOW
 
 
 def test_limits_follow_the_settings() -> None:

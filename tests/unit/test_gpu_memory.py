@@ -10,7 +10,7 @@ import pytest
 from ipc import gpu
 from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import AudioHandle
-from ipc.messages import AsrResult, AsrWork, Done, Failed, GpuMemory, Job, Result, Work
+from ipc.messages import AsrResult, AsrWork, Done, Failed, FromStage, GpuMemory, Job, Result, Work
 from stages.engine import ReadAudio
 from stages.process.worker import Worker
 from stages.testing.faults import Faults
@@ -69,7 +69,7 @@ class Control:
     def was_cancelled(self, job_id: int) -> bool:
         return False
 
-    def job_started(self, job_id: int, limit_s: float) -> None: ...
+    def report(self, message: FromStage) -> None: ...
 
 
 def done_by(engine: Engine, release_after_job: bool = False) -> tuple[Done | Failed, Control]:

@@ -46,7 +46,7 @@ def test_a_pause_ends_a_phrase_where_the_utterance_would_end() -> None:
         silence=16 * VAD_WINDOW,
         paused=True,
         full_at=WHISPER_SAMPLES,
-        ends_at=(10 + 63) * VAD_WINDOW,
+        ends_at=(10 + 62) * VAD_WINDOW,
     )
 
 
