@@ -66,7 +66,7 @@ class Daemon:
         # Each part knows those before it; the status is connected with those that need it to be made.
         self.status = Status(figures, self.store, self._journal, self._hardware)
         self.pipeline = self._pipeline(figures, settings or stage_settings(config))
-        self._ticks = IngestTick(self.pipeline.bench.examine, config.vad.tick_ms / 1000)
+        self._ticks = IngestTick(self.pipeline.bench.examine, config.vad.tick_ms / 1000, figures.vad_lag_ms.add)
         self.sessions = SessionRegistry(config, self.pipeline.arena, self._ticks, self.pipeline.bench, recorder)
         self.gateway = Gateway(config, self.sessions, recorder, self.status)
         self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)

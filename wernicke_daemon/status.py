@@ -157,6 +157,7 @@ class Status:
             lost_s=round(figures.lost_s, 2),
             average_processing_time=figures.average_processing_s,
             latency_ms=figures.latency_ms.percentiles(),
+            vad_lag_ms=figures.vad_lag_ms.percentiles(),
             errors=dict(figures.errors),
             warnings=dict(figures.warnings),
             late_answers=self._dispatcher.late_answers,

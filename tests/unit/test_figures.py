@@ -39,7 +39,7 @@ def test_percentiles() -> None:
     samples = Samples()
     for value in range(101):
         samples.add(float(value))
-    assert samples.percentiles() == Percentiles(50.0, 95.0, 101)
+    assert samples.percentiles() == Percentiles(50.0, 95.0, 101, 99.0)
 
 
 def test_only_the_latest_count() -> None:
@@ -47,7 +47,7 @@ def test_only_the_latest_count() -> None:
     samples = Samples()
     for value in [1e6] * WINDOW + [1.0] * WINDOW:
         samples.add(value)
-    assert samples.percentiles() == Percentiles(1.0, 1.0, WINDOW)
+    assert samples.percentiles() == Percentiles(1.0, 1.0, WINDOW, 1.0)
 
 
 def test_a_fresh_run() -> None:
@@ -68,7 +68,7 @@ def test_average_processing_time_is_per_settled_utterance() -> None:
     failed.failure = "The model can't read it."
     figures.utterance(failed, latency_ms=60.0)
     assert figures.average_processing_s == 1.0
-    assert figures.latency_ms.percentiles() == Percentiles(50.0, 59.0, 2)
+    assert figures.latency_ms.percentiles() == Percentiles(50.0, 59.0, 2, 59.8)
 
 
 def test_warnings_are_counted_by_code() -> None:

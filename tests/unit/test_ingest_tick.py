@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from ipc.messages import IngestOutcome, IngestResult, IngestTask, IngestWork, OpenSpeech
 from tests.unit.test_session import RATE, House, pcm
+from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.wire.audio import AudioFormat
@@ -66,6 +69,31 @@ async def test_hurried_news_do_not_wait_for_the_tick() -> None:
                 work = await asyncio.wait_for(asked.get(), 10)
                 assert work.tasks[0].audio.end == seconds * RATE
     finally:
+        house.close()
+
+
+async def test_how_long_audio_waited_is_told() -> None:
+    """From the look that it just missed."""
+    now = 0.0
+    house = House(MONO)
+    lags: asyncio.Queue[float] = asyncio.Queue()
+
+    def examine(work: IngestWork, answer: Callable[[IngestResult | None], None]) -> None:
+        nonlocal now
+        now += 0.01
+        answer(IngestResult(tuple(outcome(task, True) for task in work.tasks)))
+
+    tick = IngestTick(examine, 3600.0, lags.put_nowait, Clock(lambda: now, lambda: now))
+    tick.add(house.session)
+    running = asyncio.create_task(tick.run())
+    try:
+        for looked, lag_ms in ((0.03, 40.0), (0.09, 70.0)):
+            now = looked
+            await house.session.feed(pcm(RATE))
+            tick.hurry()
+            assert await asyncio.wait_for(lags.get(), 10) == pytest.approx(lag_ms)
+    finally:
+        running.cancel()
         house.close()
 
 

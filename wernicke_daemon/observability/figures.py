@@ -26,8 +26,8 @@ class Samples:
     def percentiles(self) -> Percentiles:
         if not self._values:
             return Percentiles(None, None, 0)
-        p50, p95 = np.percentile(self._values, (50, 95))
-        return Percentiles(round(float(p50), 1), round(float(p95), 1), len(self._values))
+        p50, p95, p99 = (round(float(value), 1) for value in np.percentile(self._values, (50, 95, 99)))
+        return Percentiles(p50, p95, len(self._values), p99)
 
 
 @dataclass
@@ -55,8 +55,10 @@ class Figures:
         # By code: of messages to clients, and in results.
         self.errors: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
-        # Milliseconds: from an utterance's end being found to its result; of each stage's jobs, waiting and at work.
+        # Milliseconds: from an utterance's end being found to its result; the longest that audio of one look waited to
+        # be examined; of each stage's jobs, waiting and at work.
         self.latency_ms = Samples()
+        self.vad_lag_ms = Samples()
         self.queued_ms: dict[StageName, Samples] = {stage: Samples() for stage in STAGES}
         self.run_ms: dict[StageName, Samples] = {stage: Samples() for stage in STAGES}
         # Work before an utterance's end was certain, by kind.

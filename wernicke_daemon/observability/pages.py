@@ -33,6 +33,7 @@ class Percentiles(msgspec.Struct, frozen=True):
     p50: float | None
     p95: float | None
     count: int
+    p99: float | None = None
 
 
 class SessionFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,3 +101,4 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, StageFigures]
     gpu_stats: GpuFigures | None
     ahead: dict[str, AheadFigures] = {}
+    vad_lag_ms: Percentiles = Percentiles(None, None, 0)

@@ -23,11 +23,16 @@ class IngestTick:
         self,
         examine: Callable[[IngestWork, Callable[[IngestResult | None], None]], None],
         tick_s: float,
+        on_lag_ms: Callable[[float], None] = lambda lag_ms: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        """on_lag_ms: told of each look that found audio how long the audio that the look before just missed has waited
+        until it was examined, milliseconds."""
         self._examine = examine
         self._tick_s = tick_s
+        self._on_lag_ms = on_lag_ms
         self._clock = clock
+        self._looked = clock.monotonic()  # when it was last looked for audio
         self._sessions: dict[str, Session] = {}
         self._hurried = asyncio.Event()  # the next tick is not waited for
 
@@ -54,12 +59,15 @@ class IngestTick:
                 _log.exception("ingest_feed_failed")
 
     async def _tick(self) -> None:
-        now = self._clock.monotonic()
+        missed_since, now = self._looked, self._clock.monotonic()
+        self._looked = now
         news = (self._news_of(session, now) for session in list(self._sessions.values()))
         tasks = tuple(task for task in news if task is not None)
         if tasks and not await self._examined(tasks) and len(tasks) > 1:
             for task in tasks:  # one session's audio may be at fault: the others need not suffer with it
                 await self._examined((task,))
+        if tasks:
+            self._on_lag_ms((self._clock.monotonic() - missed_since) * 1000)
 
     def _news_of(self, session: Session, now: float) -> IngestTask | None:
         try:
