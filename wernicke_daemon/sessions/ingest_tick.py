@@ -50,7 +50,7 @@ class IngestTick:
         """Until cancelled. Nothing that goes wrong with one tick may end it: nobody would be heard any more."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._tick_s):
+                async with asyncio.timeout(self._looked + self._tick_s - self._clock.monotonic()):
                     await self._hurried.wait()
             self._hurried.clear()
             try:
