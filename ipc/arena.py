@@ -57,6 +57,7 @@ class Arena:
         self._segment = shared_memory.create(size_bytes(slots, ring_samples))  # what both sides map
         buffer = self._segment.buf
         assert buffer is not None
+        # Views of the shared block: jobs at work by stage, counters by ring, samples by ring.
         self._marks, self._header, self._rings = _views(buffer, slots, ring_samples)
         self._free = list(range(slots))  # slots that no session has
         self._writers: dict[int, RingWriter] = {}  # by slot that a session has

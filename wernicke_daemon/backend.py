@@ -61,7 +61,7 @@ class Pipeline:
         self.ports = self.supervisor.ports
         self.dispatcher.connect(self.ports)
         self.bench = Bench(self.dispatcher, time.monotonic, self.models)
-        self._deadlines: asyncio.Task[None] | None = None
+        self._deadlines: asyncio.Task[None] | None = None  # calls `check_deadlines` while the pipeline runs
 
     async def start(self, load: Callable[[Supervisor], Awaitable[object]] = Supervisor.start) -> None:
         """Every stage is ready. load: starts the stages. Raises StartFailed."""

@@ -75,7 +75,7 @@ class Client:
         self._cafile = cafile
         self.audio = audio
         self._options = _query(audio, language, events)  # of the address
-        self._socket: ClientConnection
+        self._socket: ClientConnection  # from `__aenter__` on
         # What a close with 1013 means, unless the server says it better.
         self._refusal = "The server can take no more sessions now; try again later."
 

@@ -41,7 +41,7 @@ class Aligned:
     def __init__(self, recogniser: Engine, settings: StageSettings) -> None:
         self.name = recogniser.name
         self.model = recogniser.model
-        self.live = isinstance(recogniser, LiveEngine) and recogniser.live
+        self.live = isinstance(recogniser, LiveEngine) and recogniser.live  # does live jobs
         self._recogniser = recogniser
         self._settings = settings
         # None before `load`, and where words keep the times of the recogniser.

@@ -45,7 +45,7 @@ class OllamaCorrection:
     name = "ollama"
 
     def __init__(self, stage: StageName, settings: StageSettings) -> None:
-        self.model = settings.llm.model
+        self.model = settings.llm.model  # its name at Ollama
         self._settings = settings
         self._server: ModelServer | None = None  # from `load` on
         self._prompts: dict[str, CorrectionPrompt] = {}  # by language

@@ -78,7 +78,7 @@ class JobQueue:
     def __init__(self, credit: int, max_attempts: int) -> None:
         self._credit = credit
         self._max_attempts = max_attempts
-        self._waiting: dict[JobKind, _Turns] = {kind: _Turns() for kind in ("firm", *NOT_FIRM)}
+        self._waiting: dict[JobKind, _Turns] = {kind: _Turns() for kind in ("firm", *NOT_FIRM)}  # not sent yet, by kind
         self._again: deque[JobRow] = deque()  # firm rows whose stage died or failed, to be sent before all others
         self._out: dict[int, JobRow] = {}  # sent and not answered, by job id
         self._overtaken: set[int] = set()  # answered before they were heard to begin

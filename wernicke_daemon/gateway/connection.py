@@ -80,7 +80,7 @@ class Connection:
         self._greet = greet  # tells the client of its session, once its options may ask for that
         self._timeout_s = timeout_s  # without a sign of life, after which the connection is closed
         self._resumed = resumed  # the session is one that the client came back to
-        self._state = State.TAKING
+        self._state = State.TAKING  # how far it is from taking audio to being gone
         self._unsent: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_UNSENT)  # what the writer has to send
         self._quiet_s = 0.0  # since the last sign of life, as far as it was watched
         self._reader: asyncio.Task[None] | None = None  # from `run` on

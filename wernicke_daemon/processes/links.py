@@ -74,7 +74,7 @@ class Links:
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
-        self._context: zmq.Context[Socket] = zmq.Context()
+        self._context: zmq.Context[Socket] = zmq.Context()  # of all sockets of this process
         # The front's CURVE keys, the same for all links; and which public key each link's ZAP domain lets in.
         self._keys = channels.new_keys()
         self._allowed: dict[str, bytes] = {}

@@ -63,14 +63,15 @@ class SupervisedStage:
         self._listener = listener
         self._job_at_death = job_at_death
         self._standby = standby
-        self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()  # what comes from other threads is handed over to it
+        # Starts processes.
         self._launcher = Launcher(stage, setup, links, self._exited_on_thread, partial(on_line, stage))
 
         # When the next process is started after a death. A spare that can't run is no fault of the process that works.
         self._policy = policy
         self._spare_policy = copy.deepcopy(policy)
 
-        self._state = State.STARTING
+        self._state = State.STARTING  # as drawn above
         # The process that jobs are sent to, also while it is still loading; None from its end to the next start.
         self._working: Incarnation | None = None
         # A second process, loading or loaded, that takes over when the first ends.

@@ -79,7 +79,7 @@ class Journal:
         says what is wrong. max_mib: of all sessions together, left ones included."""
         self.problem: str | None = None
         self._directory = directory
-        self._lock_file = directory / "lock"
+        self._lock_file = directory / "lock"  # held by the daemon whose directory this is
         self._max_mib = max_mib
         self._guard = threading.Condition()  # of all that both threads use: `_news` to `_closing`
         self._news: dict[str, _News] = {}  # by session: handed over, and not yet taken by the writer

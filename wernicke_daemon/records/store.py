@@ -137,14 +137,14 @@ class Store:
         self._now = now
         self._clock = RetentionClock(now(), retention.tolerance_s(retention_days * DAY_S))  # tells how old results are
         self._path = path
-        self._retention_s = retention_days * DAY_S
+        self._retention_s = retention_days * DAY_S  # seconds; 0: for ever
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # for the writer; None: write that, and end
         self._unwritten: deque[_Write] = deque()  # what the writer took and the disk did not; oldest first
         self._given_up = 0  # results that were too many to hold in this outage
         self._database: sqlite3.Connection | None = None  # the writer's; None where it can't be opened
         self._loop: asyncio.AbstractEventLoop  # where deliveries are called, from `open` on
         self._purging: asyncio.TimerHandle  # the next look at what is over its retention, from `open` on
-        self._writer = threading.Thread(target=self._run, name="store", daemon=True)
+        self._writer = threading.Thread(target=self._run, name="store", daemon=True)  # the only thread that writes
 
     @property
     def healthy(self) -> bool:

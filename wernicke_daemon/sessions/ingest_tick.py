@@ -33,7 +33,7 @@ class IngestTick:
         self._on_lag_ms = on_lag_ms
         self._clock = clock
         self._looked = clock.monotonic()  # when it was last looked for audio
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, Session] = {}  # by id
         self._hurried = asyncio.Event()  # the next tick is not waited for
 
     def add(self, session: Session) -> None:

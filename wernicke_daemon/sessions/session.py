@@ -76,7 +76,7 @@ class Session:
         """bench: who works on its utterances. start: what it goes on from, None for a new session. min_silence_s: see
         `vad.min_silence_s`. hurry: has its news taken at once."""
         start = start or StartingPoint()
-        self.id = session_id
+        self.id = session_id  # told to its client; names it in the store and the log
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
         self.options = options
         self.ring = ring
@@ -89,6 +89,7 @@ class Session:
         self._bench = bench
         self._records = records
         self._min_silence_s = min_silence_s
+        # Audio on its way in.
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
         self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
         self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed

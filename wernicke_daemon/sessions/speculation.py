@@ -84,7 +84,7 @@ class Speculation:
         self._owner = owner
         self._handle = handle
         self._make = make
-        self._pace = LivePace()
+        self._pace = LivePace()  # when the next live pass may begin
 
     # --- as it is said ---
 

@@ -67,7 +67,7 @@ class PcmDecoder:
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
-        self.format = audio_format
+        self.format = audio_format  # of what the client sends
         self.bytes_received = 0
         self.samples_received = 0
         self._dtype = _DTYPES[audio_format.encoding]  # of a sample on the wire
