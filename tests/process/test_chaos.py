@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.chaos import Found, Heard, substance
+from benchmarks.chaos_check import Found, substance
+from benchmarks.chaos_speech import Heard
 
 CHAOS = Path(__file__).resolve().parents[2] / "benchmarks" / "chaos.py"
 Results = dict[int, list[dict[str, Any]]]

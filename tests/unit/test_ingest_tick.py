@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ipc.messages import IngestOutcome, IngestResult, IngestTask, IngestWork, OpenSpeech
-from tests.unit.test_session import RATE, House, pcm
+from tests.unit.session.house import RATE, House, pcm
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.options import Options

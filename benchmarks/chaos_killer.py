@@ -1,0 +1,159 @@
+"""Who kills stages, when, and what each kill cost: for `chaos.py`."""
+
+import asyncio
+import contextlib
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import psutil
+
+from benchmarks.chaos_check import tell
+from benchmarks.chaos_speech import IDLE_LIMIT_S, Spoken, Stuck
+from ipc.messages import STAGES, Done, Failed, StageName
+from wernicke_daemon.daemon import Daemon
+
+LATEST_KILL_S = 0.5
+"""After a stage may be killed it is, within so many seconds ..."""
+WORK_WAIT_S = 3.0
+WITHIN_WORK_S = 0.05
+"""... or at most so many later, and then so many into a job."""
+
+
+@dataclass
+class Watched:
+    """One stage. may_die: it has finished a job since it was READY. job: at work on it, as far as the front knows.
+    hit: the job that it was killed at. killed: when, until its next READY; unanswered: until its next answer. Times:
+    seconds, or ms where it says so."""
+
+    up: bool = False
+    may_die: asyncio.Event = field(default_factory=asyncio.Event)
+    at_work: asyncio.Event = field(default_factory=asyncio.Event)
+    job: int | None = None
+    hit: int | None = None
+    killed: float | None = None
+    unanswered: float | None = None
+    kills: int = 0
+    recovery_ms: list[float] = field(default_factory=list)
+    first_answer_ms: list[float] = field(default_factory=list)
+    load_ms: list[float] = field(default_factory=list)
+
+    def is_gone(self) -> None:
+        self.up = False
+        self.job = None
+        self.may_die.clear()
+        self.at_work.clear()
+
+
+class Killer:
+    """Kills stages, and listens to what the dispatcher is told of them. hits: kills by stage and job at work.
+    done_again, hit_twice: utterances whose stage was killed under them, and those twice under the same job."""
+
+    def __init__(self, daemon: Daemon, seed: int) -> None:
+        self.stages = {name: Watched(up=True) for name in STAGES}
+        self.hits: Counter[tuple[StageName, int]] = Counter()
+        self.done_again: set[Spoken] = set()
+        self.hit_twice: set[Spoken] = set()
+        self.other_deaths = 0
+        self._ports = daemon.pipeline.ports
+        self._dispatcher = daemon.pipeline.dispatcher
+        self._random = random.Random(seed)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for name in ("job_started", "job_answered", "stage_up", "stage_down"):
+                heard = _and_then(getattr(self._dispatcher, name), getattr(self, f"_{name}"))
+                stack.enter_context(patch.object(self._dispatcher, name, heard))
+            yield
+
+    async def kill_all(self, kills: int) -> None:
+        """As many of each stage, in random order. Raises Stuck."""
+        order = [*STAGES] * math.ceil(kills / len(STAGES))
+        self._random.shuffle(order)
+        for number, stage in enumerate(order[:kills], 1):
+            await self._kill_some_time(stage)
+            if number % 10 == 0:
+                tell(f"    {number} of {kills} kills")
+
+    async def _kill_some_time(self, stage: StageName) -> None:
+        watched = self.stages[stage]
+        await self._until_it_may_die(stage)
+        await asyncio.sleep(self._random.uniform(0, LATEST_KILL_S))
+        if self._random.random() < 0.5:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watched.at_work.wait(), WORK_WAIT_S)
+            await asyncio.sleep(self._random.uniform(0, WITHIN_WORK_S))
+        await self._until_it_may_die(stage)
+        self._kill(stage, watched)
+
+    async def _until_it_may_die(self, stage: StageName) -> None:
+        try:
+            await asyncio.wait_for(self.stages[stage].may_die.wait(), IDLE_LIMIT_S)
+        except TimeoutError:
+            raise Stuck(f"The {stage} stage finished no job in {IDLE_LIMIT_S:.0f} s after its last start.") from None
+
+    def _kill(self, stage: StageName, watched: Watched) -> None:
+        watched.hit = watched.job
+        with contextlib.suppress(psutil.NoSuchProcess):  # then it is dead all the same
+            psutil.Process(self._ports[stage].status().pid).kill()
+        watched.is_gone()
+        watched.kills += 1
+        watched.killed = watched.unanswered = time.monotonic()
+        if watched.hit is not None:
+            self._note_hit(stage, watched.hit)
+
+    def _note_hit(self, stage: StageName, job: int) -> None:
+        self.hits[stage, job] += 1
+        hit = {utterance for utterance in [self._dispatcher.utterance_of(job)] if utterance is not None}
+        self.done_again |= hit
+        if self.hits[stage, job] > 1:
+            self.hit_twice |= hit
+
+    # --- what the dispatcher is told ---
+
+    def _job_started(self, stage: StageName, job_id: int) -> None:
+        watched = self.stages[stage]
+        if watched.up:
+            watched.job = job_id
+            watched.at_work.set()
+        elif job_id != watched.hit:  # it had just begun, which was not known when it was killed
+            watched.hit = job_id
+            self._note_hit(stage, job_id)
+
+    def _job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None:
+        watched = self.stages[stage]
+        if not watched.up:
+            return  # the last words of the dead
+        watched.job = None
+        watched.at_work.clear()
+        watched.may_die.set()
+        if watched.unanswered is not None:
+            watched.first_answer_ms.append((time.monotonic() - watched.unanswered) * 1000)
+            watched.unanswered = None
+
+    def _stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
+        watched, load_ms = self.stages[stage], self._ports[stage].status().load_ms
+        self.other_deaths += watched.up  # a spare took over
+        watched.up = True
+        if watched.killed is not None and load_ms is not None:
+            watched.recovery_ms.append((time.monotonic() - watched.killed) * 1000)
+            watched.load_ms.append(load_ms)
+            watched.killed = None
+
+    def _stage_down(self, stage: StageName, failed: bool, now: float) -> None:
+        self.other_deaths += self.stages[stage].up
+        self.stages[stage].is_gone()
+
+
+def _and_then(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
+    def both(*args: Any) -> None:
+        first(*args)
+        second(*args)
+
+    return both
