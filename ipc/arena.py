@@ -1,6 +1,6 @@
 """The shared-memory arena: one ring of 16 kHz mono float32 per slot, written by the front, read by stages.
 
-Layout: one int64 per stage (the job it is at), a header of two int64 per slot (generation, floor), then the rings one
+Layout: two int64 per stage (the job it is at, parts of jobs done), a header of two int64 per slot (generation, floor), then the rings one
 after another. Sample number n of a connection lies at n modulo the ring's length. *floor* is the first sample that is
 still kept; the writer raises it before it overwrites anything, and a reader checks it (and the generation) after it has
 copied: what it then holds is either exactly the samples asked for, or a StaleHandle error, never old or mixed audio.
@@ -19,7 +19,8 @@ from ipc.messages import STAGES, StageName
 _HEADER = np.dtype([("generation", np.int64), ("floor", np.int64)])
 
 
-_MARKS_BYTES = 8 * len(STAGES)
+_MARKS = np.dtype([("job", np.int64), ("progress", np.int64)])
+_MARKS_BYTES = _MARKS.itemsize * len(STAGES)
 _SAMPLE = np.dtype(np.float32)
 NO_JOB = 0
 
@@ -30,13 +31,13 @@ def size_bytes(slots: int, ring_samples: int) -> int:
 
 
 class _Views(NamedTuple):
-    marks: NDArray[np.int64]
+    marks: NDArray[np.void]
     header: NDArray[np.void]
     rings: NDArray[np.float32]
 
 
 def _views(buffer: memoryview, slots: int, ring_samples: int) -> _Views:
-    marks = np.frombuffer(buffer, np.int64, len(STAGES))
+    marks = np.frombuffer(buffer, _MARKS, len(STAGES))
     header = np.frombuffer(buffer, _HEADER, slots, offset=_MARKS_BYTES)
     rings = np.frombuffer(buffer, _SAMPLE, slots * ring_samples, offset=_MARKS_BYTES + _HEADER.itemsize * slots)
     return _Views(marks, header, rings.reshape(slots, ring_samples))
@@ -79,9 +80,13 @@ class Arena:
     def take_mark(self, stage: StageName) -> int | None:
         """The job that a stage was at when it died, even where its report of that was lost. Asked once per death."""
         at = STAGES.index(stage)
-        job_id = int(self._marks[at])
-        self._marks[at] = NO_JOB
+        job_id = int(self._marks["job"][at])
+        self._marks["job"][at] = NO_JOB
         return job_id if job_id != NO_JOB else None
+
+    def progress(self, stage: StageName) -> int:
+        """Parts of jobs that the stage has done so far, of all its processes."""
+        return int(self._marks["progress"][STAGES.index(stage)])
 
     def release(self, writer: "RingWriter") -> None:
         """The slot may be used again; handles to it turn stale at once."""
@@ -170,7 +175,11 @@ class ArenaReader:
 
     def mark(self, stage: StageName, job_id: int) -> None:
         """This stage is at that job now, or at NO_JOB. In shared memory, so that it is known after a kill."""
-        self._marks[STAGES.index(stage)] = job_id
+        self._marks["job"][STAGES.index(stage)] = job_id
+
+    def progressed(self, stage: StageName) -> None:
+        """This stage has done a part of its job. In shared memory, as no message leaves while C code holds the GIL."""
+        self._marks["progress"][STAGES.index(stage)] += 1
 
     def close(self) -> None:
         del self._marks, self._header, self._rings

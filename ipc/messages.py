@@ -249,6 +249,11 @@ class GpuMemory(Message, frozen=True):
     reserved: int
     process: int | None = None
 
+    def together(self, other: "GpuMemory") -> "GpuMemory":
+        """What both hold."""
+        process = self.process + other.process if self.process is not None and other.process is not None else None
+        return GpuMemory(self.allocated + other.allocated, self.reserved + other.reserved, process)
+
 
 class Ready(Message, frozen=True):
     """engine: registry name. model: what `models_used` shows. why: how it came to be chosen. gpu: memory it holds.

@@ -53,6 +53,16 @@ class StoppableEngine(Protocol):
 
 
 @runtime_checkable
+class SteppingEngine(Protocol):
+    """What an engine can do besides whose jobs have several parts."""
+
+    def tell_progress(self, progressed: Callable[[], None]) -> None:
+        """Told once, after warm_up() and before the first job. Called at the end of each part of a job that takes time:
+        as long as it is, a job that takes long is no hang. Never where an engine only waits, and a bounded number of
+        times a job."""
+
+
+@runtime_checkable
 class GpuEngine(Protocol):
     """What an engine that may run on a GPU can do besides."""
 

@@ -25,8 +25,6 @@ from wernicke_daemon.utterances.pieces import StageTiming
 _log = structlog.get_logger()
 
 DEADLINE_TICK_S = 0.05
-HELLO_S = 30.0
-"""A process that has not connected by then never will: it has only small packages to import."""
 
 
 class Pipeline:
@@ -42,12 +40,13 @@ class Pipeline:
         on_job: Callable[[StageName, JobKind, StageTiming], None] = lambda stage, kind, timing: None,
         on_status: Callable[[StageName, bool], None] = lambda stage, up: None,
         on_shed: Callable[[int], None] = lambda level: None,
+        on_slow: Callable[[StageName, bool], None] = lambda stage, slow: None,
         names: tuple[StageName, ...] = STAGES,
     ) -> None:
         """Raises OSError where shared memory is too small. names: the stages to run."""
         runtime = config.runtime
         self.arena = Arena(config.rings, config.audio.ring_samples)
-        self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, time.monotonic(), on_shed)
+        self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, time.monotonic(), on_shed, on_slow)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
         self.supervisor = Supervisor(
             setup,
@@ -57,6 +56,7 @@ class Pipeline:
             self.arena.take_mark,
             names,
             runtime.standby,
+            self.arena.progress,
         )
         self.ports = self.supervisor.ports
         self.dispatcher.connect(self.ports)
@@ -88,7 +88,7 @@ class Pipeline:
 
 
 def _limits(runtime: RuntimeSettings) -> Limits:
-    return Limits(HELLO_S, runtime.load_timeout_s, runtime.heartbeat_timeout_s)
+    return Limits(runtime.hello_timeout_s, runtime.load_timeout_s, runtime.heartbeat_timeout_s)
 
 
 def _restarts(runtime: RuntimeSettings) -> RestartPolicy:

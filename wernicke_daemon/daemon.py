@@ -80,7 +80,9 @@ class Daemon:
         config, status = self._config, self.status
         lines = logs.StageLines()
         try:
-            return Pipeline(config, settings, lines, figures.job, status.stage_changed, status.shed_changed)
+            return Pipeline(
+                config, settings, lines, figures.job, status.stage_changed, status.shed_changed, status.slow_changed
+            )
         except OSError as error:
             raise NoSharedMemory(
                 f"There is too little shared memory for {config.rings} rings of "

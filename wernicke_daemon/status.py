@@ -74,6 +74,10 @@ class Status:
         if self._clients.ready:
             self._note(stage, protocol.DOWN, lacking=not up, waiting=self._dispatcher.depth(stage))
 
+    def slow_changed(self, stage: StageName, slow: bool) -> None:
+        """It gets less of the CPU than it could use, or does so no more."""
+        self._note(stage, protocol.SLOW, lacking=slow, waiting=self._dispatcher.depth(stage))
+
     def shed_changed(self, level: int) -> None:
         """So much is left out because results are behind."""
         waiting = self._dispatcher.depth("asr")

@@ -14,7 +14,7 @@ from ipc.settings import StageSettings
 from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
 from stages.asr.alignment.words import into_words
-from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, StoppableEngine
+from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
 from stages.gpu.errors import is_out_of_memory
 
 ALIGNMENT_UNAVAILABLE: Final = "ALIGNMENT_UNAVAILABLE"
@@ -75,6 +75,13 @@ class Aligned:
         self._unwanted = unwanted
         if isinstance(self._recogniser, StoppableEngine):
             self._recogniser.stop_when(unwanted)
+
+    def tell_progress(self, progressed: Callable[[], None]) -> None:
+        """Of the recogniser, and of each segment that is aligned."""
+        if isinstance(self._recogniser, SteppingEngine):
+            self._recogniser.tell_progress(progressed)
+        if self._aligner is not None:
+            self._aligner.progressed = progressed
 
     def release(self) -> None:
         if isinstance(self._recogniser, GpuEngine):

@@ -84,6 +84,10 @@ class FasterWhisper:
         """Asked before each attempt at a text."""
         self._whisper.unwanted = unwanted
 
+    def tell_progress(self, progressed: Callable[[], None]) -> None:
+        """Of each attempt at a text."""
+        self._whisper.progressed = progressed
+
     def release(self) -> None:
         """Nothing to do, and no way to do it: CTranslate2 gives cached memory back when its queue is empty, which is
         after each job (by default it allocates with cudaMallocAsync, whose pool shrinks when the worker goes idle;

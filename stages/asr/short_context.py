@@ -51,11 +51,13 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
     whole 30 s that Whisper was trained on, then at the next temperatures, the fewer the shorter the audio is. What is
     improbable every time is the likeliest of those texts, or nothing where the audio is short; what never ends, or
     always repeats itself, is nothing. The log says why something is left out.
-    margin_s: seconds of padding after the audio. unwanted: whether the job under way was cancelled.
+    margin_s: seconds of padding after the audio. unwanted: whether the job under way was cancelled. progressed: told of
+    each attempt that is over.
     """
 
     margin_s: float = MARGIN_S
     unwanted: Callable[[], bool] = staticmethod(lambda: False)
+    progressed: Callable[[], None] = staticmethod(lambda: None)
     _window: Features
 
     def encode(self, features: Features) -> Any:
@@ -72,6 +74,7 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
                 raise JobCancelled("the job is no longer wanted")
             once = replace(options, temperatures=[temperature], max_new_tokens=new_tokens(most, len(prompt)))
             found: Found = super().generate_with_fallback(encoded, prompt, tokenizer, once)
+            self.progressed()
             doubt = doubt_about(found, most, options)
             if doubt is None:
                 return found

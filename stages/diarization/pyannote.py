@@ -1,7 +1,7 @@
 """Diarization with pyannote.audio: who speaks when, and how each voice sounds. Runs on this machine alone."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Pyannote:
         self._settings = settings.diarization
         self.model = Path(self._settings.model).name
         self._pipeline: Any = None
+        self._progressed: Callable[[], None] = lambda: None
 
     def load(self) -> None:
         """Raises EngineUnavailable where a package, the model or the device is not to be had."""
@@ -56,6 +57,10 @@ class Pyannote:
         """`process` with half the batch."""
         with self._half_batch_size():
             return self.process(work, read_audio)
+
+    def tell_progress(self, progressed: Callable[[], None]) -> None:
+        """Of each batch."""
+        self._progressed = progressed
 
     def release(self) -> None:
         """Does nothing on the CPU."""
@@ -95,10 +100,17 @@ class Pyannote:
         try:
             with redirect_stdout(io.StringIO()):  # clustering prints remarks
                 return self._pipeline(
-                    in_memory(audio), min_speakers=min_speakers, max_speakers=self._settings.max_speakers
+                    in_memory(audio),
+                    hook=self._step,
+                    min_speakers=min_speakers,
+                    max_speakers=self._settings.max_speakers,
                 )
         except MemoryError as error:  # what pyannote's segmentation makes of PyTorch's error, by which a GPU's is told
             raise (error.__context__ or error) from None
+
+    def _step(self, *step: Any, **of: Any) -> None:
+        """pyannote's hook, called after each batch."""
+        self._progressed()
 
     def _embed_all(self, audio: Audio) -> None:
         """Segmentation, and an embedding for each of its speakers as if all of them spoke all the time."""

@@ -24,7 +24,7 @@ from ipc.arena import NO_JOB, ArenaReader
 from ipc.channels import Boot, Socket
 from ipc.errors import EngineUnavailable, JobCancelled, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Started, Unusable, Work
-from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, StoppableEngine
+from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
 from stages.gpu.errors import is_device_error, is_out_of_memory
 from stages.process import engine_registry, logs, parent_watch, scratch
 from stages.process.control import Control
@@ -166,6 +166,8 @@ class Worker:
         self._job_id = NO_JOB  # the job under way
         if isinstance(engine, StoppableEngine):
             engine.stop_when(lambda: control.was_cancelled(self._job_id))
+        if isinstance(engine, SteppingEngine):
+            engine.tell_progress(lambda: arena.progressed(stage))
 
     def do(self, job: Job) -> Done | Failed:
         """An engine's exception is an answer too. Raises what says that this process can't use its GPU any more: the

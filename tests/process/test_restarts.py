@@ -110,6 +110,12 @@ class House:
     def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         """Nobody asks."""
 
+    def stage_loading(self, stage: StageName, now: float) -> None:
+        """Nobody asks."""
+
+    def stage_slow(self, stage: StageName, slow: bool) -> None:
+        """Nobody asks."""
+
     def job_started(self, stage: StageName, job_id: int) -> None:
         """Nobody asks."""
 

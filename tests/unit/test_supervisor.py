@@ -65,7 +65,7 @@ class _Jump(selectors.DefaultSelector):
 
 class Process:
     """Stands for a stage's process. started, killed: when; killed is None while it was not. stuck: in a driver, so that
-    it does not end when it is killed."""
+    it does not end when it is killed. used_s: CPU seconds; None for a system that does not say."""
 
     pid = 0
     dropped_lines = 0
@@ -74,8 +74,12 @@ class Process:
         self.started = clock.time()
         self.killed: float | None = None
         self.stuck = False
+        self.used_s: float | None = None
         self.exit = on_exit
         self._clock = clock
+
+    def cpu_s(self) -> float | None:
+        return self.used_s
 
     def kill(self) -> None:
         self.killed = self._clock.time()
@@ -85,7 +89,8 @@ class Process:
 
 class Machine:
     """One stage, supervised. processes: all that were started for it. full: there is no room for another. down: each
-    time that it was said to be, whether it had failed. up: how often it was said to be ready."""
+    time that it was said to be, whether it had failed. up: how often it was said to be ready. loading: when it was said
+    to load. slow: what was said of that."""
 
     def __init__(
         self, patch: pytest.MonkeyPatch, clock: Clock, run: Callable[[Any], Any], standby: tuple[StageName, ...]
@@ -95,6 +100,8 @@ class Machine:
         self.full = False
         self.down: list[bool] = []
         self.up = 0
+        self.loading: list[float] = []
+        self.slow: list[bool] = []
         self._standby = standby
         self._run = run
         patch.setattr(Child, "start", self._start)
@@ -143,6 +150,12 @@ class Machine:
 
     def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         self.down.append(failed)
+
+    def stage_loading(self, stage: StageName, now: float) -> None:
+        self.loading.append(now)
+
+    def stage_slow(self, stage: StageName, slow: bool) -> None:
+        self.slow.append(slow)
 
     def job_started(self, stage: StageName, job_id: int) -> None: ...
 

@@ -63,7 +63,8 @@ class RuntimeSettings(Section, frozen=True):
     """data_dir: relative to the directory of config.toml; `load` makes it absolute. drain_timeout_s: how long a
     shutdown waits for results under way. restart_grace_s: for how long a stage's restart stops the clock of a
     result that waits for it. heartbeat_s, heartbeat_timeout_s: how often a stage reports, and without that it is
-    taken for hung. load_timeout_s: of a stage's start, model included. restarts_max in restarts_window_s:
+    taken for hung. hello_timeout_s: for a stage's process to connect, before its engine is loaded. load_timeout_s: for
+    that. restarts_max in restarts_window_s:
     more mean that the stage has failed. backoff_*: wait before a restart, doubled each time. stable_after_s: running
     this long clears the count. credit: jobs sent to a stage before the first is answered. max_attempts: times a job may
     take its stage down, or fail, before it is given up. asr_down_limit_s: without a working recogniser, until audio is
@@ -78,6 +79,7 @@ class RuntimeSettings(Section, frozen=True):
     restart_grace_s: Seconds = 15.0
     heartbeat_s: Seconds = 1.0
     heartbeat_timeout_s: Seconds = 10.0
+    hello_timeout_s: Seconds = 120.0
     load_timeout_s: Seconds = 900.0
     restarts_max: Count = 5
     restarts_window_s: Seconds = 60.0

@@ -59,15 +59,18 @@ class Dispatcher:
         on_status: Callable[[StageName, bool], None],
         now: float,
         on_shed: Callable[[int], None] = lambda level: None,
+        on_slow: Callable[[StageName, bool], None] = lambda stage, slow: None,
     ) -> None:
         """on_job: told of every answered job. on_status: told when a stage comes up (True) or goes down. on_shed: told
-        the level of what is left out, when it changes (see Shedding)."""
+        the level of what is left out, when it changes (see Shedding). on_slow: told when a stage is slow (True), and
+        when it is not any more."""
         self.late_answers = 0
         self.pace = Pace(policy.final, policy.early_window_s)
         self._policy = policy
         self._on_job = on_job
         self._on_status = on_status
         self._on_shed = on_shed
+        self._on_slow = on_slow
         self._takes_live = False  # the recogniser's engine does live jobs
         self._ingest_answer: Callable[[IngestResult | None], None] | None = None  # who asked for the job that is out
         self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)  # which stages to count on
@@ -185,6 +188,12 @@ class Dispatcher:
         if failed and stage in OPTIONAL:
             self._give_up(stage, GAVE_UP, now)
         self._on_status(stage, False)
+
+    def stage_loading(self, stage: StageName, now: float) -> None:
+        self._available.loading(stage, now)
+
+    def stage_slow(self, stage: StageName, slow: bool) -> None:
+        self._on_slow(stage, slow)
 
     def _take_back(self, stage: StageName, now: float) -> None:
         """The process that had its jobs is gone, whether or not another has taken its place already."""

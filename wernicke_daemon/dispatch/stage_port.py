@@ -98,6 +98,12 @@ class StageListener(Protocol):
     def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
         """The process is gone and its jobs with it. failed: it is not expected back soon."""
 
+    def stage_loading(self, stage: StageName, now: float) -> None:
+        """After `stage_down`: a fresh process loads its engine. Either of the two above comes next."""
+
+    def stage_slow(self, stage: StageName, slow: bool) -> None:
+        """It takes jobs, and gets less of the CPU than it could use, or does so no more."""
+
     def job_started(self, stage: StageName, job_id: int) -> None: ...
 
     def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None: ...

@@ -3,8 +3,8 @@
 - The waiter hands over the boot record (it may be more than the pipe holds, and the child may never read it) and then
   waits for the process's end.
 - The reader does nothing but read what the child prints, as an unread pipe blocks the child after 64 KiB.
-- The teller passes the lines on, in its own time. If it falls behind, the oldest lines are dropped and counted: the
-  last words of a crash are what matters.
+- The teller passes the lines on, in its own time, those of a stack together. If it falls behind, the oldest lines are
+  dropped and counted: the last words of a crash are what matters.
 """
 
 import contextlib
@@ -13,13 +13,19 @@ import subprocess
 import threading
 from collections.abc import Callable
 
+import psutil
+
 from ipc import boot_record
 from wernicke_daemon.processes import process_tree
+from wernicke_daemon.processes.stacks import Stacks
 
 MAX_LINE_BYTES = 16 * 1024
 """A longer line is passed on in pieces."""
 
 MAX_WAITING_LINES = 1000
+
+STACK_ENDS_S = 0.5
+"""Without another line, a stack is whole."""
 
 
 class Child:
@@ -27,6 +33,9 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._watched: psutil.Process | None = None
+        with contextlib.suppress(psutil.Error):  # it may have ended already
+            self._watched = psutil.Process(process.pid)
         self._exited = threading.Event()
         self._lines: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING_LINES)
         self._dropped_lines = 0
@@ -43,7 +52,7 @@ class Child:
 
         boot: what the child's `read_boot` returns. on_exit: called with the return code (negative: the signal, on
         POSIX) once the process is reaped, which may be before this returns. on_line: called with each line of stdout
-        and stderr without its end. Both come on threads of this child and must not raise.
+        and stderr without its end; with all lines of a stack at once. Both come on threads of this child and must not raise.
         Raises OSError if the process can't be started.
         """
         if threading.current_thread() is not threading.main_thread():
@@ -73,6 +82,14 @@ class Child:
     def dropped_lines(self) -> int:
         """How many lines `on_line` never saw because it was too slow."""
         return self._dropped_lines
+
+    def cpu_s(self) -> float | None:
+        """CPU seconds that it has used, of all its threads; None once it has ended, or where the system does not say."""
+        with contextlib.suppress(psutil.Error):
+            if self._watched is not None:
+                times = self._watched.cpu_times()
+                return float(times.user + times.system)
+        return None
 
     def kill(self) -> None:
         """End the process at once, without clean-up; nothing if it has ended."""
@@ -116,5 +133,15 @@ class Child:
         self._lines.put_nowait(line)
 
     def _tell(self, on_line: Callable[[bytes], None]) -> None:
-        while (line := self._lines.get()) is not None:
-            on_line(line.rstrip(b"\r\n"))
+        stacks = Stacks()
+        more = True
+        while more:
+            texts: list[bytes] = []
+            try:
+                line = self._lines.get(timeout=STACK_ENDS_S if stacks.pending else None)
+                more = line is not None
+                texts = stacks.rest() if line is None else stacks.take(line.rstrip(b"\r\n"))
+            except queue.Empty:
+                texts = stacks.rest()
+            for text in texts:
+                on_line(text)

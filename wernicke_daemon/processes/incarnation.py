@@ -60,6 +60,16 @@ def _pinned(settings: StageSettings, stage: StageName, engine: str) -> StageSett
     return settings
 
 
+SLOW_START_S = 10.0
+"""From when on a process that has not said hello is told to be slow. A quick one takes a second."""
+
+
+def _slow_start(seconds: float) -> str:
+    """In steps: it is told anew whenever it changes."""
+    told_s = seconds - seconds % SLOW_START_S
+    return f"still starting, {told_s:.0f} s; the machine is busy, or a virus scanner reads its files"
+
+
 class Incarnation:
     """Started by making one."""
 
@@ -85,6 +95,8 @@ class Incarnation:
         self.replaced = False
         # What it does, in words.
         self.doing = "starting"
+        # Since when it starts; None once it has said hello.
+        self._starting_since: float | None = now
         # Its memory, as its last heartbeat had it: megabytes, and what it holds on the graphics card.
         self.rss_mb = 0.0
         self.gpu: GpuMemory | None = None
@@ -119,7 +131,7 @@ class Incarnation:
         )
 
     def send_work(self, job: Job, now: float) -> None:
-        self.liveness.job_sent(job.job_id, now)
+        self.liveness.job_sent(job.job_id, now, self.cpu_s())
         self._links.send_work((self.stage, self.epoch), job)
 
     def send_order(self, message: Message) -> None:
@@ -134,9 +146,34 @@ class Incarnation:
         self.replaced = True
         self.ask_to_stop()
 
+    def cpu_s(self) -> float | None:
+        return self._child.cpu_s()
+
+    def hangs(self, now: float, progress: int, cpu_s: float | None) -> str | None:
+        """Why it must be replaced, or None. progress: parts of jobs that it has done. cpu_s: that it has used."""
+        if self._starting_since is not None and now - self._starting_since >= SLOW_START_S:
+            self.doing = _slow_start(now - self._starting_since)
+        self.liveness.progress(progress, now, cpu_s)
+        return self.liveness.verdict(now, cpu_s)
+
     def kill(self, now: float) -> None:
         self.liveness.kill(now)
         self._child.kill()
+
+    def log_ready(self, spare: bool) -> None:
+        """spare: it waits to take another's place."""
+        assert self.ready is not None
+        _log.info(
+            "stage_ready",
+            stage=self.stage,
+            epoch=self.epoch,
+            pid=self.pid,
+            spare=spare,
+            engine=self.ready.engine,
+            model=self.ready.model,
+            why=self.ready.why,
+            load_ms=round(self.ready.load_ms),
+        )
 
     def close(self) -> None:
         """After its end: no message of it will be heard any more."""
@@ -148,16 +185,17 @@ class Incarnation:
         """Something that it says of itself."""
         match message:
             case Hello():
-                self.liveness.hello(now)
+                self.liveness.hello(now, self.cpu_s())
+                self._starting_since = None
                 self.send_order(Init(self._setup.arena, self._setup.settings))
             case Loading(doing):
                 self.doing = doing
             case Heartbeat(rss_mb, gpu):
-                self.liveness.heartbeat(now)
+                self.liveness.heartbeat(now, self.cpu_s())
                 self.rss_mb = rss_mb
                 self.gpu = gpu
             case Ready():
-                self.liveness.ready(now)
+                self.liveness.ready(now, self.cpu_s())
                 self.ready = replace(message, why=self._setup.why or message.why)
                 self.gpu = message.gpu
                 self.doing = "ready"

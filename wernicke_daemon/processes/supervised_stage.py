@@ -22,7 +22,9 @@ from wernicke_daemon.dispatch.stage_port import REQUIRED, StageListener, StageSt
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
 from wernicke_daemon.processes.launcher import Launcher, NotLaunched
 from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.liveness import Overtime
 from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.slowness import Slowness
 
 _log = structlog.get_logger()
 
@@ -33,14 +35,10 @@ takes its memory back first, on the graphics card too."""
 KILL_S = 0.5
 """For what is killed after that to be gone."""
 
+SLOW = "slow: it gets less of the CPU than it could use, as the machine is busy"
 
 KILLED = -9
 """Stands for the exit code of a process that was killed and does not end."""
-
-
-def _together(one: GpuMemory, two: GpuMemory) -> GpuMemory:
-    process = one.process + two.process if one.process is not None and two.process is not None else None
-    return GpuMemory(one.allocated + two.allocated, one.reserved + two.reserved, process)
 
 
 class SupervisedStage:
@@ -55,13 +53,16 @@ class SupervisedStage:
         listener: StageListener,
         on_line: Callable[[StageName, bytes], None],
         job_at_death: Callable[[], int | None],
+        progress: Callable[[], int],
         standby: bool = False,
     ) -> None:
         """listener: told what the dispatcher has to know. on_line: called with each line that a process prints, on a
-        thread of its own. job_at_death: the job that the process which died last was at. standby: keep a spare."""
+        thread of its own. job_at_death: the job that the process which died last was at. progress: parts of jobs done
+        so far. standby: keep a spare."""
         self.stage: StageName = stage
         self._listener = listener
         self._job_at_death = job_at_death
+        self._progress = progress
         self._standby = standby
         self._loop = asyncio.get_running_loop()  # what comes from other threads is handed over to it
         # Starts processes.
@@ -78,6 +79,9 @@ class SupervisedStage:
         self._spare: Incarnation | None = None
         # The next start, where one is planned.
         self._restart: asyncio.TimerHandle | None = None
+        # Whether it gets less CPU than it could use, and what was told of that.
+        self._slowness = Slowness()
+        self._slow = False
         # Why `auto` is to choose an engine anew; None again once the process that did has taken over.
         self._choosing: str | None = None
 
@@ -126,11 +130,13 @@ class SupervisedStage:
 
     @property
     def _doing(self) -> str:
-        return self._working.doing if self._working else self._why_down or "starting"
+        if self._working is None:
+            return self._why_down or "starting"
+        return SLOW if self._slow else self._working.doing
 
     def _gpu(self) -> GpuMemory | None:
         held = [process.gpu for process in self._processes() if process.gpu is not None]
-        return reduce(_together, held) if held else None
+        return reduce(GpuMemory.together, held) if held else None
 
     # --- life cycle ---
 
@@ -142,6 +148,8 @@ class SupervisedStage:
         self._working = self._launch(self.start, self._policy)
         if self._working is None:
             self._is_down()
+        else:
+            self._listener.stage_loading(self.stage, self._loop.time())
 
     def choose_again(self, why: str) -> None:
         """Have `auto` choose anew, in a process that takes over once it is loaded; what works goes on until then."""
@@ -248,6 +256,8 @@ class SupervisedStage:
             self._working, self._spare = self._spare, None
             if self._working.ready is not None:
                 self._is_ready()
+            else:
+                self._listener.stage_loading(self.stage, self._loop.time())
 
     def _spare_died(self, incarnation: Incarnation, code: int) -> None:
         self._after(self._note_death(incarnation, code, self._spare_policy), self._start_spare)
@@ -259,11 +269,26 @@ class SupervisedStage:
                 self.unusable = f"The {self.stage} stage can't be started ({self._doing}); the log says why."
             self.decided.set()
 
-    def check(self, now: float) -> None:
-        """Replace processes that give no sign of life any more. Their stacks are in the log already."""
+    def check(self, now: float, machine_busy: bool = False) -> None:
+        """Replace processes that give no sign of life any more (their stacks are in the log already), and tell where one
+        is slow. machine_busy: whether all CPUs are."""
         for incarnation in self._processes():
-            if (reason := incarnation.liveness.verdict(now)) is not None:
+            cpu_s = incarnation.cpu_s()
+            if (reason := incarnation.hangs(now, self._progress(), cpu_s)) is not None:
                 self._end(incarnation, reason, now)
+            elif incarnation is self._working:
+                self._tell_overtime(self._slowness.look(now, incarnation.liveness, cpu_s, machine_busy))
+        self._tell_slow(self._state is State.READY and self._slowness.slow)
+
+    def _tell_overtime(self, overtime: Overtime | None) -> None:
+        if overtime is not None:
+            waited_s, cpu_s = round(overtime.waited_s, 1), round(overtime.cpu_s, 1)
+            _log.warning("stage_slow", stage=self.stage, doing=overtime.doing, waited_s=waited_s, cpu_s=cpu_s)
+
+    def _tell_slow(self, slow: bool) -> None:
+        if slow != self._slow:
+            self._slow = slow
+            self._listener.stage_slow(self.stage, slow)
 
     def _end(self, incarnation: Incarnation, reason: str, now: float) -> None:
         if incarnation.liveness.killed:  # stuck in a driver: it is left behind, or nothing would ever take its place
@@ -272,6 +297,7 @@ class SupervisedStage:
             self._exited(incarnation.epoch, KILLED)
         else:
             _log.error("stage_hung", stage=self.stage, epoch=incarnation.epoch, reason=reason)
+            incarnation.why_ended = incarnation.why_ended or f"its process {reason}"
             incarnation.kill(now)
 
     async def stop(self) -> None:
@@ -318,10 +344,10 @@ class SupervisedStage:
         now = self._loop.time()
         match message:
             case Started(job_id, limit_s):
-                incarnation.liveness.job_started(job_id, limit_s, now)
+                incarnation.liveness.job_started(job_id, limit_s, now, incarnation.cpu_s())
                 self._listener.job_started(self.stage, job_id)
             case Done(job_id) | Failed(job_id):
-                incarnation.liveness.job_finished(job_id, now)
+                incarnation.liveness.job_finished(job_id, now, incarnation.cpu_s())
                 if isinstance(message, Failed) and message.code == OutOfGpuMemory.code:
                     incarnation.replace(message.reason)
                 self._listener.job_answered(self.stage, message, now)
@@ -332,7 +358,7 @@ class SupervisedStage:
     def _heard_of_engine(self, incarnation: Incarnation, message: FromStage, now: float) -> None:
         match message:
             case Ready():
-                self._log_ready(incarnation)
+                incarnation.log_ready(spare=incarnation is self._spare)
                 if incarnation is self._spare:
                     self._spare_is_ready(incarnation, now)
                 elif self._state is State.STARTING:
@@ -362,18 +388,3 @@ class SupervisedStage:
         self._listener.stage_up(self.stage, self._ready.engine, self._ready.live, self._loop.time())
         if self._standby:
             self._after(spare_in_s, self._start_spare)
-
-    def _log_ready(self, incarnation: Incarnation) -> None:
-        ready = incarnation.ready
-        assert ready is not None
-        _log.info(
-            "stage_ready",
-            stage=self.stage,
-            epoch=incarnation.epoch,
-            pid=incarnation.pid,
-            spare=incarnation is self._spare,
-            engine=ready.engine,
-            model=ready.model,
-            why=ready.why,
-            load_ms=round(ready.load_ms),
-        )

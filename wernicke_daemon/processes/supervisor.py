@@ -10,6 +10,7 @@ import structlog
 from ipc.errors import WernickeError
 from ipc.messages import STAGES, FromStage, Incoming, StageName
 from wernicke_daemon.dispatch.stage_port import StageListener, StagePort
+from wernicke_daemon.hardware.load import MachineLoad
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.links import LinkId, Links
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -18,8 +19,6 @@ from wernicke_daemon.processes.supervised_stage import SupervisedStage
 _log = structlog.get_logger()
 
 CHECK_EVERY_S = 0.25
-ASLEEP_S = 2.0
-"""A check that comes later than that was held up itself (the PC slept, say): the stages are not to blame."""
 
 
 class StartFailed(WernickeError):
@@ -40,15 +39,24 @@ class Supervisor:
         job_at_death: Callable[[StageName], int | None],
         names: tuple[StageName, ...] = STAGES,
         standby: tuple[StageName, ...] = (),
+        progress: Callable[[StageName], int] = lambda stage: 0,
     ) -> None:
-        """new_policy: for each stage its own. listener, on_line, job_at_death: as of SupervisedStage. names: the stages
-        to run. standby: those of which a loaded spare is kept."""
+        """new_policy: for each stage its own. listener, on_line, job_at_death, progress: as of SupervisedStage. names:
+        the stages to run. standby: those of which a loaded spare is kept."""
         self._loop = asyncio.get_running_loop()
         self._links = Links(self._from_links)
         self._checking: asyncio.Task[None] | None = None
         self._stages: dict[StageName, SupervisedStage] = {
             name: SupervisedStage(
-                name, setup, self._links, new_policy(), listener, on_line, partial(job_at_death, name), name in standby
+                name,
+                setup,
+                self._links,
+                new_policy(),
+                listener,
+                on_line,
+                partial(job_at_death, name),
+                partial(progress, name),
+                name in standby,
             )
             for name in names
         }
@@ -91,16 +99,18 @@ class Supervisor:
             raise StartFailed(stage.unusable)
 
     async def _check(self) -> None:
-        last = self._loop.time()
+        """What a check is late by, this process was held up (the PC slept, say, or is busy): the stages are not to
+        blame."""
+        last, load = self._loop.time(), MachineLoad()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             now = self._loop.time()
-            slept_s, last = now - last - CHECK_EVERY_S, now
+            late_s, last = max(0.0, now - last - CHECK_EVERY_S), now
+            load.look()
             for stage in self._stages.values():
                 try:
-                    if slept_s > ASLEEP_S:
-                        stage.pardon(slept_s)
-                    stage.check(now)
+                    stage.pardon(late_s)
+                    stage.check(now, load.busy)
                 except Exception:  # whatever it is: without this loop no hang is ever noticed
                     _log.exception("check_failed", stage=stage.stage)
 

@@ -24,6 +24,7 @@ CLOSE_TRY_AGAIN = 1013
 
 DOWN = "down"
 OVERLOAD = "overload"
+SLOW = "slow"
 
 
 class InvalidMessage(WernickeError):

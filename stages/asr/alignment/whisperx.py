@@ -9,7 +9,7 @@ missing; bringing them along would not do, for NLTK refuses tables that others t
 import io
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -50,12 +50,15 @@ class AlignmentModel(NamedTuple):
 
 
 class WhisperxAligner:
-    """The model of the configured language is loaded at start, that of another when it is first spoken."""
+    """The model of the configured language is loaded at start, that of another when it is first spoken.
+
+    progressed: called at the beginning of each segment: what was before it is done."""
 
     def __init__(self, settings: StageSettings) -> None:
         self._settings = settings
         self._device = "cpu"
         self._whisperx: Any = None
+        self.progressed: Callable[[], None] = lambda: None
         self._models: dict[str, AlignmentModel] = {}  # the one used last is last
 
     def load(self) -> None:
@@ -127,6 +130,7 @@ class WhisperxAligner:
         return model
 
     def _attempt(self, segment: Segment, audio: Audio, model: AlignmentModel, language: str) -> Segment | None:
+        self.progressed()
         try:
             return self._aligned(segment, audio, model, language)
         except Exception as error:
