@@ -119,7 +119,9 @@ class LlmSettings(Section, frozen=True):
     num_ctx: Annotated[int, Meta(ge=512)] = 4096
 
 
-FaultKind = Literal["crash", "hang", "hang_gil", "slow", "out_of_memory", "raise", "wrong", "fail_load", "crash_load"]
+FaultKind = Literal[
+    "crash", "hang", "hang_gil", "slow", "turn", "out_of_memory", "raise", "wrong", "fail_load", "crash_load", "turn_load"
+]
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -127,7 +129,7 @@ class Fault(msgspec.Struct, frozen=True):
 
     At the jobs named by `jobs` (ids) or whose audio begins at one of `starts` (samples); at every job where both are
     empty. times: how many incarnations of the stage it happens to, counted by epoch from 1; 0 is all of them.
-    seconds: how long `slow` takes.
+    seconds: how long `slow` takes, how much CPU `turn` and `turn_load` use (0: they turn for ever).
     """
 
     kind: FaultKind

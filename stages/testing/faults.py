@@ -48,6 +48,9 @@ class Faults:
         kinds = {fault.kind for fault in self._faults}
         if "crash_load" in kinds:
             _crash()
+        for fault in self._faults:
+            if fault.kind == "turn_load":
+                _turn(fault.seconds)
         if "fail_load" in kinds:
             raise EngineUnavailable(f"{self._stage} fails to load on purpose; take `fail_load` out of its faults")
 
@@ -116,6 +119,13 @@ def _hang_with_gil() -> None:
             program.sleep(LONG_S)
 
 
+def _turn(seconds: float) -> None:
+    """Uses so much CPU, however long it takes to get it."""
+    until = time.process_time() + (seconds or float("inf"))
+    while time.process_time() < until:
+        pass
+
+
 def _raise(message: str) -> None:
     raise RuntimeError(message)
 
@@ -125,6 +135,7 @@ _STRIKES: dict[FaultKind, Callable[[Fault], None]] = {
     "hang": lambda fault: _hang(),
     "hang_gil": lambda fault: _hang_with_gil(),
     "slow": lambda fault: time.sleep(fault.seconds),
+    "turn": lambda fault: _turn(fault.seconds),
     "out_of_memory": lambda fault: _raise("CUDA out of memory"),
     "raise": lambda fault: _raise("raised on purpose"),
 }
