@@ -109,7 +109,7 @@ async def test_a_starved_start_is_waited_for_and_told(tmp_path: Path, monkeypatc
         stop.set()
         await starving
         assert [port.status().deaths for port in daemon.pipeline.ports.values()] == [0, 0, 0, 0]
-    assert took_s > 2 * (2.5 + 2.5)
+    assert took_s > 2.5 + 3.5, "more than a process had by the wall clock"
     assert any(line.startswith("asr: still starting, ") for line in told)
 
 

@@ -144,37 +144,6 @@ def test_secret_is_refused_and_never_shown(text: str) -> None:
     assert "S3CRET" not in message
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "[audio]\nring_seconds = 71.1",
-            "audio.ring_seconds: expected at least 71.2 (twice the longest utterance with its rolls and "
-            "vad.cut_search_s), got 71.1",
-        ),
-        (
-            "[vad]\ncut_search_s = 8\nmax_utterance_s = 5",
-            "vad.cut_search_s: expected at most vad.max_utterance_s (5), got 8",
-        ),
-        (
-            "[vad]\npost_roll_s = 1\nsilence_s = 0.5",
-            "vad.post_roll_s: expected at most vad.silence_s (0.5), got 1",
-        ),
-        (
-            "[runtime]\nheartbeat_timeout_s = 1",
-            "runtime.heartbeat_timeout_s: expected more than runtime.heartbeat_s (1), got 1",
-        ),
-        (
-            "[runtime]\nbackoff_max_s = 0.1",
-            "runtime.backoff_max_s: expected at least runtime.backoff_first_s (0.5), got 0.1",
-        ),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(text: str, message: str) -> None:
-    """Values that are possible alone but not together are named with the bound that follows."""
-    assert refusal(text) == f"config.toml: {message}"
-
-
 def test_syntax_error_is_refused_with_its_line() -> None:
     """What is not TOML is refused, saying where."""
     message = refusal("port = 8000\nhost = = 1\n")

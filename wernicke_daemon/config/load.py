@@ -7,9 +7,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ipc.settings import DiarizationSettings, Text, VadSettings
-from wernicke_daemon.config import typed_toml
-from wernicke_daemon.config.schema import Config, Port, Profile, RuntimeSettings, SecuritySettings
+from ipc.settings import Text
+from wernicke_daemon.config import orders, typed_toml
+from wernicke_daemon.config.schema import Config, Port, Profile, SecuritySettings
 from wernicke_daemon.config.typed_toml import ConfigError
 
 DEFAULT_FILE = Path("config.toml")
@@ -87,55 +87,8 @@ def _full(base: Path, path: str) -> str:
 
 def _check_together(config: Config) -> None:
     """Raises ConfigError where each value is allowed, but not beside another one."""
-    _check_utterance(config.vad)
-    _check_ring(config)
-    _check_runtime(config.runtime)
-    _check_speakers(config.diarization)
+    orders.check(config)
     _check_certificate(config.security)
-
-
-def _check_utterance(vad: VadSettings) -> None:
-    if vad.cut_search_s > vad.max_utterance_s:
-        raise ConfigError(
-            f"vad.cut_search_s: expected at most vad.max_utterance_s ({vad.max_utterance_s:g}), "
-            f"got {vad.cut_search_s:g}"
-        )
-    if vad.post_roll_s > vad.silence_s:
-        raise ConfigError(
-            f"vad.post_roll_s: expected at most vad.silence_s ({vad.silence_s:g}), got {vad.post_roll_s:g}"
-        )
-
-
-def _check_ring(config: Config) -> None:
-    """One utterance may be at work while the next, as long, is being received."""
-    vad = config.vad
-    needed = 2 * (vad.max_utterance_s + vad.pre_roll_s + vad.post_roll_s + vad.cut_search_s)
-    if config.audio.ring_seconds < needed:
-        raise ConfigError(
-            f"audio.ring_seconds: expected at least {needed:g} (twice the longest utterance with its rolls and "
-            f"vad.cut_search_s), got {config.audio.ring_seconds:g}"
-        )
-
-
-def _check_runtime(runtime: RuntimeSettings) -> None:
-    if runtime.heartbeat_timeout_s <= runtime.heartbeat_s:
-        raise ConfigError(
-            f"runtime.heartbeat_timeout_s: expected more than runtime.heartbeat_s ({runtime.heartbeat_s:g}), "
-            f"got {runtime.heartbeat_timeout_s:g}"
-        )
-    if runtime.backoff_max_s < runtime.backoff_first_s:
-        raise ConfigError(
-            f"runtime.backoff_max_s: expected at least runtime.backoff_first_s ({runtime.backoff_first_s:g}), "
-            f"got {runtime.backoff_max_s:g}"
-        )
-
-
-def _check_speakers(diarization: DiarizationSettings) -> None:
-    if diarization.min_speakers > diarization.max_speakers:
-        raise ConfigError(
-            f"diarization.min_speakers: expected at most diarization.max_speakers ({diarization.max_speakers}), "
-            f"got {diarization.min_speakers}"
-        )
 
 
 def _check_certificate(security: SecuritySettings) -> None:
