@@ -1,9 +1,10 @@
 """The shared-memory arena: one ring of 16 kHz mono float32 per slot, written by the front, read by stages.
 
-Layout: two int64 per stage (the job it is at, parts of jobs done), a header of two int64 per slot (generation, floor), then the rings one
-after another. Sample number n of a connection lies at n modulo the ring's length. *floor* is the first sample that is
-still kept; the writer raises it before it overwrites anything, and a reader checks it (and the generation) after it has
-copied: what it then holds is either exactly the samples asked for, or a StaleHandle error, never old or mixed audio.
+Layout: two int64 per stage (the job it is at, parts of jobs done), a header of two int64 per slot (generation, floor),
+then the rings one after another. Sample number n of a connection lies at n modulo the ring's length. *floor* is the
+first sample that is still kept; the writer raises it before it overwrites anything, and a reader checks it (and the
+generation) after it has copied: what it then holds is either exactly the samples asked for, or a StaleHandle error,
+never old or mixed audio.
 """
 
 from typing import NamedTuple

@@ -120,7 +120,17 @@ class LlmSettings(Section, frozen=True):
 
 
 FaultKind = Literal[
-    "crash", "hang", "hang_gil", "slow", "turn", "out_of_memory", "raise", "wrong", "fail_load", "crash_load", "turn_load"
+    "crash",
+    "hang",
+    "hang_gil",
+    "slow",
+    "turn",
+    "out_of_memory",
+    "raise",
+    "wrong",
+    "fail_load",
+    "crash_load",
+    "turn_load",
 ]
 
 

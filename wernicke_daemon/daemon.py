@@ -31,6 +31,7 @@ from wernicke_daemon.processes.supervisor import Supervisor
 from wernicke_daemon.records.opening import open_journal, open_store
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.sessions.ingest_tick import IngestTick
+from wernicke_daemon.sessions.late_work import LateWork
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.status import Status
@@ -68,12 +69,26 @@ class Daemon:
         self.pipeline = self._pipeline(figures, settings or stage_settings(config))
         self._ticks = IngestTick(self.pipeline.bench.examine, config.vad.tick_ms / 1000, figures.vad_lag_ms.add)
         self.sessions = SessionRegistry(config, self.pipeline.arena, self._ticks, self.pipeline.bench, recorder)
+        self._late = self._late_work(recorder)
         self.gateway = Gateway(config, self.sessions, recorder, self.status)
         self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)
         # What goes on by itself while sessions are taken.
         self._tasks: list[asyncio.Task[None]] = []
+        # What was given up while the recogniser was down; runs as soon as there may be something of it.
+        self._doing_late: asyncio.Task[None] | None = None
         # Done when everything that a killed daemon left is finished; None before the start, and without a journal.
         self.recovery: asyncio.Task[None] | None = None
+
+    def _late_work(self, recorder: Recorder) -> LateWork | None:
+        """None without a journal: nothing is kept then to be done later."""
+        if self._journal is None:
+            return None
+        pipeline, language = self.pipeline, self._config.asr.language
+
+        def recognises() -> bool:
+            return pipeline.dispatcher.recognises
+
+        return LateWork(pipeline.arena, pipeline.bench, recognises, self._journal, recorder, language)
 
     def _pipeline(self, figures: Figures, settings: StageSettings) -> Pipeline:
         """Raises NoSharedMemory."""
@@ -108,9 +123,10 @@ class Daemon:
         # Only now is there somebody who hears what is received.
         self._beside(self._ticks.run())
         # What a killed daemon left is finished beside the service: nobody waits for it.
-        if self._journal is not None:
-            leftovers = finish_leftovers(self._journal, self.sessions.take_up, lambda: self.store.healthy)
+        if self._journal is not None and self._late is not None:
+            leftovers = finish_leftovers(self._journal, self.sessions.take_up, lambda: self.store.healthy, self._late)
             self.recovery = asyncio.create_task(leftovers)
+            self._doing_late = asyncio.create_task(self._late.run())
         self._beside(self._watch_hardware())
         self._beside(KeepAwake().run(lambda: self.gateway.active))
         # Clients that came before were told to try again.
@@ -148,10 +164,11 @@ class Daemon:
     async def stop(self) -> None:
         """The start backwards, as far as it came. Within `runtime.drain_timeout_s` and 2 s, unless the disk does not
         answer."""
-        # What recovery is at stays in the journal for the next start.
-        if self.recovery is not None:
-            self.recovery.cancel()
-            await asyncio.wait([self.recovery])
+        # What these are at stays in the journal for the next start.
+        for task in (self.recovery, self._doing_late):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         # No new clients; sessions end and get their results while every stage still runs, and ingest is fed.
         await self.gateway.drain(self._config.runtime.drain_timeout_s)
         for task in self._tasks:

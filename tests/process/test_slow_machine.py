@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ipc.settings import Fault, StageSettings
 from tests import wire
-from tests.process.broken import Broken, broken, undisturbed
+from tests.process.broken import broken, undisturbed
 from tests.process.conftest import embedded
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import running
@@ -55,16 +55,18 @@ def turns(seconds: float, times: int = 0) -> dict[str, tuple[Fault, ...]]:
 
 
 async def test_a_starved_job_is_waited_for_and_told(tmp_path: Path) -> None:
-    """Three times as long under way as its limit, and done by the process that began it. Clients hear that recognition is
-    slow; /health says so and stays at 200."""
+    """Three times as long under way as its limit, and done by the process that began it. Clients hear that recognition
+    is slow; /health says so and stays at 200."""
     async with broken(tmp_path, turns(JOB_CPU_S)) as daemon:
-        async with starved(daemon.stage("asr").pid):
-            async with wire.open_socket(daemon.daemon.port, f"{wire.MONO}&events=status") as socket:
-                await socket.send(wire.turn(2).astype("<f4").tobytes())
-                await socket.send('{"type": "flush"}')
-                [*_, slow] = await wire.until(socket, "degraded")
-                status, page = await daemon.health()
-                [*_, final] = await wire.until(socket, "final")
+        async with (
+            starved(daemon.stage("asr").pid),
+            wire.open_socket(daemon.daemon.port, f"{wire.MONO}&events=status") as socket,
+        ):
+            await socket.send(wire.turn(2).astype("<f4").tobytes())
+            await socket.send('{"type": "flush"}')
+            [*_, slow] = await wire.until(socket, "degraded")
+            status, page = await daemon.health()
+            [*_, final] = await wire.until(socket, "final")
         assert daemon.deaths("asr") == 0
         [told] = await daemon.log("stage_slow")
         lines = await daemon.log("stage_output")
@@ -93,7 +95,8 @@ async def test_what_turns_for_ever_is_replaced_at_its_limit(tmp_path: Path) -> N
 
 
 async def test_a_starved_start_is_waited_for_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connecting and loading take several times their limits, on a tenth of a CPU: told as slow, and no process ends."""
+    """Connecting and loading take several times their limits, on a tenth of a CPU: told as slow, and no process
+    ends."""
     from wernicke_daemon.processes import incarnation
 
     monkeypatch.setattr(incarnation, "SLOW_START_S", 0.5)

@@ -1,4 +1,4 @@
-"""How much of a wait a process can be held to: all of it where it does nothing, what CPU it had where it was at work."""
+"""How much of a wait a process can be held to: all of it where it does nothing, what CPU it had where it worked."""
 
 from hypothesis import given
 from hypothesis import strategies as st

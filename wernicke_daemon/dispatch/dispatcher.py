@@ -32,7 +32,7 @@ from wernicke_daemon.dispatch.jobs import Jobs
 from wernicke_daemon.dispatch.ledger import Entry
 from wernicke_daemon.dispatch.pace import Pace
 from wernicke_daemon.dispatch.policy import Policy
-from wernicke_daemon.dispatch.progress import Progress
+from wernicke_daemon.dispatch.progress import DOWN, Progress
 from wernicke_daemon.dispatch.requests import Owner, Request
 from wernicke_daemon.dispatch.service_clock import ServiceClock
 from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED, StagePort
@@ -42,8 +42,6 @@ from wernicke_daemon.utterances.utterance import Utterance
 _log = structlog.get_logger()
 
 GAVE_UP = "This utterance could not be transcribed; the daemon's log says why. The next ones are not affected."
-
-DOWN = "The recogniser has been down for too long; the daemon's log says why. The audio of this utterance is lost."
 
 
 _Entry = Entry[Request]
@@ -100,6 +98,11 @@ class Dispatcher:
             self._progress.fail(utterance, owner, DOWN, now)
         else:
             self._progress.begin(utterance, owner, "firm", now)
+
+    @property
+    def recognises(self) -> bool:
+        """A recogniser takes jobs."""
+        return self._available.is_up("asr")
 
     @property
     def takes_early_work(self) -> bool:

@@ -21,6 +21,8 @@ from wernicke_daemon.utterances.pieces import Piece, joined, together
 from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
 from wernicke_daemon.utterances.utterance import Utterance
 
+DOWN = "The recogniser has been down for too long; the daemon's log says why. The audio of this utterance is lost."
+
 _log = structlog.get_logger()
 
 
@@ -145,7 +147,7 @@ class Progress:
                     self._jobs.withdraw_piece(piece)
 
     def fail(self, utterance: Utterance, owner: Owner, why: str, now: float) -> None:
-        utterance.failure = why
+        utterance.failure, utterance.given_up = why, why == DOWN
         self._settle(utterance, owner, now)
 
     def _settle(self, utterance: Utterance, owner: Owner, now: float) -> None:

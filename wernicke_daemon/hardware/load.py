@@ -12,7 +12,7 @@ LOOK_EVERY_S = 1.0
 
 
 class MachineLoad:
-    """busy: whether the CPUs had nothing to spare between the last two looks. On Linux in a container with a share of the
+    """busy: whether the CPUs had nothing to spare between the last two looks. In a container with a share of the
     machine: whether the whole machine's had."""
 
     def __init__(self) -> None:

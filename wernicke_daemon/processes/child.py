@@ -52,7 +52,8 @@ class Child:
 
         boot: what the child's `read_boot` returns. on_exit: called with the return code (negative: the signal, on
         POSIX) once the process is reaped, which may be before this returns. on_line: called with each line of stdout
-        and stderr without its end; with all lines of a stack at once. Both come on threads of this child and must not raise.
+        and stderr without its end; with all lines of a stack at once. Both come on threads of this child and must not
+        raise.
         Raises OSError if the process can't be started.
         """
         if threading.current_thread() is not threading.main_thread():
@@ -84,7 +85,7 @@ class Child:
         return self._dropped_lines
 
     def cpu_s(self) -> float | None:
-        """CPU seconds that it has used, of all its threads; None once it has ended, or where the system does not say."""
+        """CPU seconds that all its threads have used; None once it has ended, or where the system does not say."""
         with contextlib.suppress(psutil.Error):
             if self._watched is not None:
                 times = self._watched.cpu_times()

@@ -146,7 +146,8 @@ class Liveness:
 
     def pardon(self, seconds: float) -> None:
         """So long nobody here could hear anything: the machine slept, or this process was held up."""
-        for clock in (self._phase and self._phase.clock, self._silence, self._free):
+        phase = self._phase.clock if self._phase is not None else None
+        for clock in (phase, self._silence, self._free):
             if clock is not None:
                 clock.pardon(seconds)
         if self._killed is not None:

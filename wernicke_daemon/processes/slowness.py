@@ -3,8 +3,8 @@
 It is where a job, or its loading, is over its limit by the wall clock and is let go on, or where it got too little
 CPU lately.
 
-A stage that waits, for a server or a graphics card, uses little CPU on a machine that has some to spare; so it counts only
-while all CPUs of the machine are busy.
+A stage that waits, for a server or a graphics card, uses little CPU on a machine that has some to spare; so it counts
+only while all CPUs of the machine are busy.
 """
 
 from collections import deque
@@ -35,8 +35,8 @@ class Slowness:
         self._starved: deque[tuple[float, float]] = deque()  # pieces in which it was: when they ended, seconds
 
     def look(self, now: float, liveness: Liveness, cpu_s: float | None, machine_busy: bool) -> Overtime | None:
-        """What is to be told, once, of a limit that it is over. liveness: of the process that works. cpu_s: seconds that
-        it has used so far, None where that is not known. machine_busy: whether all CPUs are."""
+        """What is to be told, once, of a limit that it is over. liveness: of the process that works. cpu_s: seconds
+        that it has used so far, None where that is not known. machine_busy: whether all CPUs are."""
         self._note(now, liveness.at_job, cpu_s, machine_busy)
         overtime = liveness.overtime(now, cpu_s)
         self._decide(now, overtime is not None)

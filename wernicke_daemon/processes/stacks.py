@@ -1,4 +1,4 @@
-"""Which lines of a process's output belong together: those of a stack, or of all its threads' stacks, are one text. Pure.
+"""Which lines of a process's output belong together: those of a stack, or of all threads' stacks, are one text. Pure.
 
 They come from `faulthandler`, at a limit or at a crash in native code, or are a traceback.
 """

@@ -270,8 +270,8 @@ class SupervisedStage:
             self.decided.set()
 
     def check(self, now: float, machine_busy: bool = False) -> None:
-        """Replace processes that give no sign of life any more (their stacks are in the log already), and tell where one
-        is slow. machine_busy: whether all CPUs are."""
+        """Replace processes that give no sign of life any more (their stacks are in the log already), and tell where
+        one is slow. machine_busy: whether all CPUs are."""
         for incarnation in self._processes():
             cpu_s = incarnation.cpu_s()
             if (reason := incarnation.hangs(now, self._progress(), cpu_s)) is not None:

@@ -40,8 +40,10 @@ from wernicke_daemon.records.journal_files import (
     leftovers,
     lock,
     probe,
+    read,
 )
 from wernicke_daemon.utterances.context import Remembered
+from wernicke_daemon.utterances.late import Late
 
 _log = structlog.get_logger()
 
@@ -58,12 +60,14 @@ class _NotKept(OSError):
 
 @dataclass
 class _News:
-    """What the writer has to do for a session next. audio: pieces from sample `start` on, without a gap."""
+    """What the writer has to do for a session next. audio: pieces from sample `start` on, without a gap. late: by
+    sequence, utterances that are to be done later; None where that is done."""
 
     meta: SessionMeta | None = None
     start: int = 0
     audio: list[bytes] = field(default_factory=list)
     released: Released | None = None
+    late: dict[int, Late | None] = field(default_factory=dict)
     left: bool = False
     ended: bool = False
 
@@ -85,6 +89,7 @@ class Journal:
         self._news: dict[str, _News] = {}  # by session: handed over, and not yet taken by the writer
         self._waiting = 0  # bytes of audio in it
         self._due: dict[str, int | None] = {}  # by session that is journalled: its next sample; None for any
+        self._since: dict[str, int] = {}  # by session: all its audio from that sample on was taken
         self._failed: set[str] = set()  # sessions whose audio the disk does not take at present
         self._retry_at = time.monotonic() + RETRY_EVERY_S  # when the disk is tried again
         self._closing = False  # no more is taken
@@ -103,7 +108,8 @@ class Journal:
         self._hold()
         for left in leftovers(self._directory):
             self._leftovers.append(left)
-            state = SavedState(left.meta, left.start)
+            self._since[left.session_id] = left.start
+            state = SavedState(left.meta, left.start, left.late)
             self._files[left.session_id] = SessionFiles(self._directory / left.session_id, state, left.files)
 
     def _hold(self) -> None:
@@ -148,6 +154,7 @@ class Journal:
 
     def _add(self, session_id: str, start: int, data: bytes) -> None:
         news = self._news_of(session_id)
+        self._since.setdefault(session_id, start)
         if not news.audio:
             news.start = start
         news.audio.append(data)
@@ -161,6 +168,25 @@ class Journal:
         with self._guard:
             self._news_of(session_id).released = (floor, next_sequence, remembered)
 
+    def holds(self, session_id: str, start: int) -> bool:
+        """Whether all of the session's audio from that sample on was taken, and will be on disk unless that fails."""
+        with self._guard:
+            return session_id not in self._failed and self._since.get(session_id, start + 1) <= start
+
+    def postpone(self, session_id: str, late: Late) -> None:
+        """That utterance is to be done later: its audio stays until `done_late`, whatever is released."""
+        with self._guard:
+            self._news_of(session_id).late[late.sequence] = late
+
+    def done_late(self, session_id: str, sequence: int) -> None:
+        """It has its result now."""
+        with self._guard:
+            self._news_of(session_id).late[sequence] = None
+
+    def read(self, session_id: str, start: int, end: int) -> NDArray[np.float32]:
+        """Samples [start, end): 16 kHz mono float32 [n]. Blocks. Raises OSError where not all of them are on disk."""
+        return read(self._directory / session_id, start, end)
+
     def leave(self, session_id: str) -> None:
         """No more audio of it comes; what is there stays until its `end`, by this daemon or the next."""
         with self._guard:
@@ -171,6 +197,7 @@ class Journal:
         """All of that session has its results: nothing of it is kept."""
         with self._guard:
             self._due.pop(session_id, None)
+            self._since.pop(session_id, None)
             self._news_of(session_id).ended = True
 
     def close(self) -> None:
@@ -237,6 +264,7 @@ class Journal:
         hole is: or that would be recovered with sequences that other results have."""
         if news.released:
             files.note(news.released)
+        files.note_late(news.late)
         if session_id in self._failed:
             return
         if news.meta is not None:
@@ -265,6 +293,7 @@ class Journal:
             news.audio.clear()  # it would follow on a hole
             known = session_id in self._failed
             self._failed.add(session_id)
+            self._since.pop(session_id, None)
             self._note(error)
         if not known:
             _log.error("journal_failed", session=session_id, reason=_reason(error))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ipc.audio_handle import SAMPLE_RATE
 from wernicke_daemon.utterances.context import Remembered
+from wernicke_daemon.utterances.late import Late
 
 _log = structlog.get_logger()
 
@@ -96,17 +97,19 @@ class SampleFile:
 @dataclass(frozen=True)
 class Leftover:
     """What a dead daemon left of a session: samples [start, end) have no result yet. files: in order; between two
-    there is a hole where the disk took nothing. wall_start: seconds since 1970 of sample number `start`."""
+    there is a hole where the disk took nothing. wall_start: seconds since 1970 of sample number `start`. late:
+    utterances before that which have none either, with their audio in other files."""
 
     session_id: str
     meta: SessionMeta
     start: int
     wall_start: float
     files: tuple[SampleFile, ...]
+    late: tuple[Late, ...] = ()
 
     @property
     def end(self) -> int:
-        return self.files[-1].end
+        return self.files[-1].end if self.files else self.start
 
     @property
     def seconds(self) -> float:
@@ -128,10 +131,11 @@ class Leftover:
 
 
 class SavedState(msgspec.Struct, frozen=True):
-    """state.json. floor: samples before it have their results."""
+    """state.json. floor: samples before it have their results, but for those of late utterances."""
 
     meta: SessionMeta
     floor: int = 0
+    late: tuple[Late, ...] = ()
 
 
 class SessionFiles:
@@ -142,6 +146,7 @@ class SessionFiles:
         self._directory = directory
         self._state = state
         self._released: Released = (state.floor, state.meta.next_sequence, state.meta.remembered)
+        self._late = {late.sequence: late for late in state.late}
         self._sizes = {file.start: file.count * SAMPLE_BYTES for file in files}
         self._file: IO[bytes] | None = None
 
@@ -193,27 +198,40 @@ class SessionFiles:
         """To be kept by the next `settle` or `create`; only the last counts."""
         self._released = released
 
+    def note_late(self, late: dict[int, Late | None]) -> None:
+        """By sequence: utterances that are to be done later; None where that is done. Kept as what else is noted."""
+        for sequence, each in late.items():
+            if each is not None:
+                self._late[sequence] = each
+            else:
+                self._late.pop(sequence, None)
+
     def settle(self) -> None:
         """Keep what was noted. A floor that only rose a little, in silence, is not worth a write."""
         floor, next_sequence, _ = self._released
-        if next_sequence != self._state.meta.next_sequence or floor >= self._state.floor + FILE_SAMPLES:
+        other = next_sequence != self._state.meta.next_sequence or tuple(self._late.values()) != self._state.late
+        if other or floor >= self._state.floor + FILE_SAMPLES:
             self._save()
         self._delete_final()
 
     def _save(self) -> None:
         floor, next_sequence, remembered = self._released
-        self._write_state(
-            SavedState(replace(self._state.meta, next_sequence=next_sequence, remembered=remembered), floor)
-        )
+        meta = replace(self._state.meta, next_sequence=next_sequence, remembered=remembered)
+        self._write_state(SavedState(meta, floor, tuple(self._late.values())))
 
     def _delete_final(self) -> None:
         """Files that are final by the state on disk. By what is only noted it would be too early: after a crash that
         state has an old sequence, and what is recovered would get those that other results have."""
-        for start in [start for start in self._sizes if start + FILE_SAMPLES <= self._state.floor]:
-            if len(self._sizes) == 1:
+        for start in [start for start in self._sizes if self._is_final(start)]:
+            if start == next(reversed(self._sizes)):
                 self.close()  # open still, where what came after it was not kept
             _file_path(self._directory, start).unlink(missing_ok=True)
             del self._sizes[start]
+
+    def _is_final(self, start: int) -> bool:
+        """The file that begins there."""
+        end = start + FILE_SAMPLES
+        return end <= self._state.floor and not any(late.needs(start, end) for late in self._state.late)
 
     def _write_state(self, state: SavedState) -> None:
         temporary = self._directory / f"{_STATE}.new"
@@ -271,11 +289,25 @@ def _left_in(directory: Path) -> Leftover | None:
     state = _read_state(directory / _STATE)
     files = tuple(_sample_files(directory, state.floor))
     if not files:
-        return None
+        return Leftover(directory.name, state.meta, state.floor, 0.0, (), state.late) if state.late else None
     first = files[0]
     start = max(state.floor, first.start)
     written = first.path.stat().st_mtime  # when its last sample came
-    return Leftover(directory.name, state.meta, start, written - (first.end - start) / SAMPLE_RATE, files)
+    return Leftover(directory.name, state.meta, start, written - (first.end - start) / SAMPLE_RATE, files, state.late)
+
+
+def read(directory: Path, start: int, end: int) -> NDArray[np.float32]:
+    """Samples [start, end) of a session's directory, 16 kHz mono float32 [n]. Raises OSError where not all are
+    there."""
+    pieces, due = [], start
+    for file in _sample_files(directory, start):
+        if file.start <= due < min(file.end, end):
+            samples = np.fromfile(file.path, "<f4", file.count).astype(np.float32, copy=False)
+            pieces.append(samples[due - file.start : end - file.start])
+            due += len(pieces[-1])
+    if due < end:
+        raise FileNotFoundError(f"samples {due} to {end} of session {directory.name} are not in the journal")
+    return np.concatenate(pieces)
 
 
 def _read_state(path: Path) -> SavedState:

@@ -34,19 +34,36 @@ class RecoveredSession(Protocol):
     async def end_utterance(self, trigger: Trigger) -> None: ...
 
 
+class LateUtterances(Protocol):
+    """Those of a session that are to be done once the recogniser is back."""
+
+    def take(self, leftover: Leftover) -> None:
+        """Do what that daemon left undone."""
+
+    async def finished(self, session_id: str) -> bool:
+        """Waits until none is left of that session. False where some stay for the next start."""
+
+
 OpenSession = Callable[[Leftover], AbstractAsyncContextManager[RecoveredSession]]
 """Gives a session with the leftover's id, options and numbering (samples from `start`, utterances from
 `meta.next_sequence`); entering may wait for a free ring, leaving gives the ring back."""
 
 
 async def finish_leftovers(
-    journal: Journal, open_session: OpenSession, store_works: Callable[[], bool] = lambda: True
+    journal: Journal,
+    open_session: OpenSession,
+    store_works: Callable[[], bool] = lambda: True,
+    late: LateUtterances | None = None,
 ) -> None:
     """Every leftover, one after another. To be run as a task, and cancelled before sessions are closed. store_works:
-    whether results that a session is done with are on disk; else their audio stays for the next start."""
+    whether results that a session is done with are on disk; else their audio stays for the next start. late: does what
+    that daemon had given up; without it that stays, too."""
     for leftover in journal.leftover():
         try:
+            if late is not None:
+                late.take(leftover)
             stored = await _finish(leftover, open_session)
+            stored = stored and (not leftover.late if late is None else await late.finished(leftover.session_id))
         except Exception:  # whatever it is: it must not keep the other sessions from being finished
             _log.exception("recovery_failed", session=leftover.session_id)
             continue
@@ -57,7 +74,9 @@ async def finish_leftovers(
 
 
 async def _finish(leftover: Leftover, open_session: OpenSession) -> bool:
-    """Whether all its results are in the store."""
+    """Whether all its results are in the store, but for late ones."""
+    if not leftover.files:
+        return True
     async with open_session(leftover) as session:
         await _feed(leftover, session)
         await session.end_utterance("disconnect")

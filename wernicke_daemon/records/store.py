@@ -80,7 +80,8 @@ class ResultStore(Protocol):
         """wall_end: seconds since 1970."""
 
     def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
-        """A final, the error of an utterance, or what was suppressed. Of several with one sequence the first is kept.
+        """A final, the error of an utterance, or what was suppressed. Of several with one sequence the first is kept,
+        but for an error that says that the text comes late: what comes later takes its place.
 
         delivered: called once it is safe, or can't be made so; for several in the order in which they were given.
         """
@@ -192,11 +193,11 @@ class Store:
         begun = self._now().wall
         self._put("INSERT OR IGNORE INTO session (id, begun, started) VALUES (?, ?, ?)", session_id, begun, kept)
         self._put(
-            "INSERT OR IGNORE INTO result (session, sequence, kept, kind, message) VALUES (?, ?, ?, ?, ?)",
+            transcript_file.KEEP_RESULT,
             session_id,
             sequence,
             kept,
-            message.__struct_config__.tag,
+            _kind(message),
             protocol.encode(message),
             delivered=delivered,
         )
@@ -355,6 +356,11 @@ class Store:
             self.problem = None
             _log.info("store_recovered", lost=self._given_up)
             self._given_up = 0
+
+
+def _kind(message: ServerMessage) -> str:
+    late = isinstance(message, protocol.Error) and message.code == protocol.LATE
+    return transcript_file.LATE if late else str(message.__struct_config__.tag)
 
 
 def _advice(error: Exception) -> str:

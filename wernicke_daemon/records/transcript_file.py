@@ -56,6 +56,15 @@ _SCHEMAS = (
 SET_CLOCK = "REPLACE INTO clock (id, time, wall, parted, held_s) VALUES (1, ?, ?, ?, ?)"
 """Parameters: a ClockState."""
 
+LATE = "late"
+"""The kind of a result whose text is still to come; of others it is the message's type."""
+
+KEEP_RESULT = f"""
+    INSERT INTO result (session, sequence, kept, kind, message) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (session, sequence) DO UPDATE SET kept = excluded.kept, kind = excluded.kind, message = excluded.message
+    WHERE result.kind = '{LATE}'
+"""
+
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 

@@ -2,6 +2,9 @@
 line for each utterance in the log, and the figures.
 """
 
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -15,6 +18,8 @@ from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.utterances.context import Context
+from wernicke_daemon.utterances.late import Late
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire.audio import Audio
@@ -26,8 +31,22 @@ IN_FULL = 5
 """Lines of one kind in a span (`log_throttle.SPAN_S`), of the kinds that need no more than to reach the port."""
 
 
+@dataclass(frozen=True)
+class Postponed:
+    """An utterance that is to be done later, with what it needs of its session, which may be over by then."""
+
+    session_id: str
+    late: Late
+    language: str
+    glossary: tuple[str, ...]
+    words: bool
+    context: Context
+
+
 class Recorder:
-    """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said."""
+    """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said.
+    postponed: what waits for the recogniser; `late_outcome` or `left` is called for each. one_done: set whenever one of
+    them needs no more."""
 
     def __init__(
         self, stats: Figures, store: ResultStore, journal: Journal | None, log_text: bool, clock: Clock = SYSTEM_CLOCK
@@ -41,7 +60,12 @@ class Recorder:
         self._peers: dict[str, str] = {}  # that brought no audio yet, with the address of their client
         self._journalled: set[str] = set()  # whose audio the journal takes
         self._not_ended: set[str] = set()  # that are over, but whose results may be in memory alone
+        self._recovered: set[str] = set()  # that a killed daemon left, while they are finished
         self._untold: set[str] = set()  # whose start is not in the log, as too many began and none brought audio
+        self._left = set[str]()  # that have utterances which can't be done before the next start
+        self.postponed: deque[Postponed] = deque()
+        self.one_done = asyncio.Event()
+        self._late: Counter[str] = Counter()  # by session: how many of those have no result yet
         self._repeats = Repeats(IN_FULL, self._repeated)  # what strangers can cause at will: told a few times, counted
 
     def began(self, session: Session, peer: str) -> None:
@@ -55,6 +79,7 @@ class Recorder:
     def taken_up(self, session: Session, wall_start: float) -> None:
         """Writes the session's row again: with a full disk it was only in the killed daemon's memory."""
         self._store.session_started(session.id, wall_start, session.options.language, "")
+        self._recovered.add(session.id)
 
     def _tell_start(self, session: Session) -> None:
         options = session.options
@@ -103,10 +128,14 @@ class Recorder:
             if not session.abandoned:
                 self._not_ended.add(session.id)
             self._end_stored(self._journal)
+        self._recovered.discard(session.id)
 
     def _end_stored(self, journal: Journal) -> None:
-        while self._not_ended and self._store.healthy:
-            journal.end(self._not_ended.pop())
+        done = {session_id for session_id in self._not_ended if not self.waits_for_recogniser(session_id)}
+        if self._store.healthy:
+            self._not_ended -= done
+            for session_id in done - self._left:
+                journal.end(session_id)
 
     def audio(self, session: Session, start: int, samples: Audio) -> None:
         if session.id in self._peers:
@@ -119,13 +148,59 @@ class Recorder:
             self._journal.release(session.id, sample, next_sequence, session.remembered)
             self._end_stored(self._journal)
 
+    def postpone(self, session: Session, late: Late, context: Context) -> bool:
+        journalled = session.id in self._journalled | self._recovered
+        if self._journal is None or not journalled or not self._journal.holds(session.id, late.boundary.start):
+            return False
+        self._journal.postpone(session.id, late)
+        options = session.options
+        self.later(Postponed(session.id, late, options.language, options.glossary, options.words, context))
+        return True
+
+    def later(self, postponed: Postponed) -> None:
+        """It is in the journal, and is to be done once there is a recogniser."""
+        self._late[postponed.session_id] += 1
+        self.postponed.append(postponed)
+
+    def waits_for_recogniser(self, session_id: str) -> bool:
+        """Some of its utterances are to be done later."""
+        return self._late[session_id] > 0
+
+    def is_left(self, session_id: str) -> bool:
+        """Some of its utterances can't be done before the next start."""
+        return session_id in self._left
+
+    def left(self, postponed: Postponed) -> None:
+        """It can't be done before the next start."""
+        self._left.add(postponed.session_id)
+        self._no_more(postponed.session_id)
+
+    def late_outcome(self, postponed: Postponed, utterance: Utterance, message: Outcome) -> None:
+        """What became of one that was done later."""
+        stored = partial(self._late_stored, postponed, utterance, message)
+        self._store.keep(postponed.session_id, utterance.sequence, message, stored)
+
+    def _late_stored(self, postponed: Postponed, utterance: Utterance, message: Outcome) -> None:
+        try:
+            self._count_and_log(utterance, message, delivered=False)
+        finally:
+            if self._journal is not None and self._store.healthy:
+                self._journal.done_late(postponed.session_id, postponed.late.sequence)
+            self._no_more(postponed.session_id)
+
+    def _no_more(self, session_id: str) -> None:
+        self._late[session_id] -= 1
+        self.one_done.set()
+        if self._journal is not None:
+            self._end_stored(self._journal)
+
     def outcome(self, session: Session, utterance: Utterance, message: Outcome) -> None:
         stored = partial(self._stored, session, utterance, message)
         self._store.keep(session.id, utterance.sequence, message, stored)
 
     def _stored(self, session: Session, utterance: Utterance, message: Outcome) -> None:
         try:
-            self._count_and_log(session, utterance, message)
+            self._count_and_log(utterance, message, delivered=session.attached)
         finally:  # a figure that can't be taken must not hold up a result
             session.kept(utterance, message)
 
@@ -141,10 +216,10 @@ class Recorder:
     def _repeated(self, more: dict[str, int]) -> None:
         _log.warning("repeated", more=more)
 
-    def _count_and_log(self, session: Session, utterance: Utterance, message: Outcome) -> None:
+    def _count_and_log(self, utterance: Utterance, message: Outcome, delivered: bool) -> None:
         latency_ms = (self._clock.monotonic() - utterance.triggered) * 1000
         self._count(message)
-        self._stats.undelivered += not session.attached
+        self._stats.undelivered += not delivered
         self._stats.utterance(utterance, latency_ms)
         _log.info("utterance", **utterance_line.fields(utterance, message, latency_ms, self._log_text))
 

@@ -29,6 +29,7 @@ from wernicke_daemon.sessions.speculation import Speculation, Workbench
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.caption import Shown
 from wernicke_daemon.utterances.context import Context, Remembered
+from wernicke_daemon.utterances.late import Late
 from wernicke_daemon.utterances.ordering import InOrder
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.results import Outcome
@@ -48,6 +49,10 @@ class Records(Protocol):
 
     def final_before(self, session: "Session", sample: int, next_sequence: int) -> None:
         """All before `sample` is final; the first utterance that is not has that sequence."""
+
+    def postpone(self, session: "Session", late: Late, context: Context) -> bool:
+        """An utterance was given up while the recogniser was down. Whether it will be done later: its audio is kept.
+        context: the session's."""
 
     def outcome(self, session: "Session", utterance: Utterance, message: Outcome) -> None:
         """What became of an utterance. Calls `session.kept` with it once it may be sent."""
@@ -359,6 +364,8 @@ class Session:
         except Exception:  # whatever it is: every sequence ends in something, and the next ones wait for it
             _log.exception("result_failed", session=self.id, sequence=utterance.sequence)
             message = results.failed(utterance)
+        if utterance.given_up and self._records.postpone(self, Late.of(utterance), self._context):
+            message = results.late(utterance)
         if isinstance(message, protocol.Suppressed):
             utterance.caption.withdraw()
             self._show(utterance)

@@ -27,6 +27,11 @@ Outcome = Final | Error | Suppressed
 RECOGNISERS_OWN = ("whisper", "pocketsphinx", "none")
 """What `AsrResult.alignment` says where words have the times that the recogniser gave them."""
 
+LATE = (
+    "The recogniser has been down for too long; the daemon's log says why. The audio of this utterance is kept: "
+    "its text will be in the transcript (wernicke export) once the recogniser is back."
+)
+
 UNSPEAKABLE = "This utterance could not be put into words; the daemon's log says why. The next ones are not affected."
 
 
@@ -41,6 +46,11 @@ def outcome(utterance: Utterance, names: Sequence[str | None], words: bool, now:
 
 def failed(utterance: Utterance, code: str = "INTERNAL_ERROR", text: str = UNSPEAKABLE) -> Error:
     return protocol.error(code, text, buffer_id=utterance.buffer_id, sequence=utterance.sequence)
+
+
+def late(utterance: Utterance) -> Error:
+    """Of one that was given up and will be done later."""
+    return failed(utterance, protocol.LATE, LATE)
 
 
 def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: float) -> Final:

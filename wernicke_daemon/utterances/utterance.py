@@ -60,6 +60,7 @@ class Utterance:
     early_ms: float = 0.0  # work that was done of it, and used, before its end was certain
     failure: str | None = None  # why there is no text, for the client
     failure_code: str = "TRANSCRIPTION_FAILED"
+    given_up: bool = False  # that is because the recogniser was down for too long: it could be done later
     settled: float = 0.0  # when all this was complete
     timings: dict[StageName, StageTiming] = field(default_factory=dict)  # of the answers so far
     warnings: list[str] = field(default_factory=list)  # codes of what is missing or doubtful

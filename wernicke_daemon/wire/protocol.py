@@ -26,6 +26,8 @@ DOWN = "down"
 OVERLOAD = "overload"
 SLOW = "slow"
 
+LATE = "TRANSCRIPTION_LATE"
+
 
 class InvalidMessage(WernickeError):
     """A text frame, query or option that is not understood."""
@@ -198,8 +200,8 @@ class Warned(ServerMessage, frozen=True, tag="warning"):
 
 
 class Degraded(ServerMessage, frozen=True, tag="degraded"):
-    """What results lack for now: a stage that is down, or ("overload") is left out because results fall behind; so may
-    "partials" be. since: UTC. waiting: its unanswered jobs."""
+    """What results lack for now: a stage that is down, or ("slow") gets too little of the CPU, or ("overload") is left
+    out because results fall behind; so may "partials" be. since: UTC. waiting: its unanswered jobs."""
 
     stage: str
     reason: str
