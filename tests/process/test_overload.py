@@ -168,7 +168,7 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
         await socket.send(json.dumps({"type": "stop"}))
         assert [message["type"] for message in await wire.until(socket, "session_ended")] == ["session_ended"]
     assert [error["sequence"] for error in errors] == [1, 2, 3, 4]
-    assert {error["code"] for error in errors} == {"TRANSCRIPTION_FAILED"}
+    assert {error["code"] for error in errors} == {"TRANSCRIPTION_LATE"}
     assert "recogniser" in errors[0]["message"] and final["sequence"] == 5
 
 

@@ -107,7 +107,9 @@ class Machine:
         patch.setattr(Child, "start", self._start)
         run(self._begin())
 
-    def _start(self, arguments: object, boot: bytes, on_exit: Callable[[int], None], on_line: object) -> Process:
+    def _start(
+        self, arguments: object, boot: bytes, on_exit: Callable[[int], None], on_line: object, variables: object
+    ) -> Process:
         if self.full:
             raise OSError("no room")
         self.processes.append(Process(self.clock, on_exit))

@@ -11,7 +11,8 @@ import contextlib
 import queue
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import psutil
 
@@ -47,13 +48,14 @@ class Child:
         boot: bytes,
         on_exit: Callable[[int], None],
         on_line: Callable[[bytes], None],
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> "Child":
         """Start `python ARGUMENTS`, from the main thread: Linux kills a child with the *thread* that started it.
 
         boot: what the child's `read_boot` returns. on_exit: called with the return code (negative: the signal, on
         POSIX) once the process is reaped, which may be before this returns. on_line: called with each line of stdout
         and stderr without its end; with all lines of a stack at once. Both come on threads of this child and must not
-        raise.
+        raise. variables: of its environment, where this process has none of that name.
         Raises OSError if the process can't be started.
         """
         if threading.current_thread() is not threading.main_thread():
@@ -63,7 +65,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=process_tree.environment(),
+            env=process_tree.environment(variables),
             **process_tree.popen_options(),
         )
         child = cls(process)

@@ -24,7 +24,7 @@ from ipc.messages import (
     Unusable,
 )
 from ipc.settings import StageSettings
-from wernicke_daemon.processes import process_tree
+from wernicke_daemon.processes import process_tree, threads
 from wernicke_daemon.processes.child import Child
 from wernicke_daemon.processes.links import Links
 from wernicke_daemon.processes.liveness import Limits, Liveness
@@ -107,7 +107,8 @@ class Incarnation:
         self._links = links
         self._keys = channels.new_keys()  # of this process alone
         boot = msgspec.msgpack.encode(self._boot())
-        self._child = Child.start(["-m", "stages.process.runner", stage], boot, on_exit, on_line)
+        variables = threads.variables(threads.shares(setup.settings, threads.cores())[stage])
+        self._child = Child.start(["-m", "stages.process.runner", stage], boot, on_exit, on_line, variables)
 
     @property
     def pid(self) -> int:

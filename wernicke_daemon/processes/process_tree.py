@@ -13,7 +13,9 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -72,13 +74,14 @@ def python() -> str:
     return BASE_INTERPRETER if sys.platform == "win32" else sys.executable
 
 
-def environment() -> dict[str, str]:
-    """The child's environment: this process's own, without HF_TOKEN, since stages never download anything.
+def environment(defaults: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The child's environment: this process's own, without HF_TOKEN, since stages never download anything. defaults:
+    variables that it has where this process has none of that name.
 
     The child finds `ipc` and `stages` wherever it is started, and takes nothing from the working directory; what it
     says arrives at once and in UTF-8, its stacks on a crash in native code included.
     """
-    variables = dict(os.environ)
+    variables = {**defaults, **os.environ}
     variables.pop("HF_TOKEN", None)
     search = [str(PACKAGES), variables.get("PYTHONPATH", "")]
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, search))
