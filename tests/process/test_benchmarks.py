@@ -62,6 +62,17 @@ def test_latency_compares_finals_with_and_without_early_work(tmp_path: Path) -> 
     assert "card: final, p50" in table
 
 
+def test_starved_compares_a_busy_machine_with_a_quiet_one(tmp_path: Path) -> None:
+    """Every turn has its text beside programs that take the CPU, and no stage is replaced: else the run fails."""
+    figures, table = run(tmp_path, "starved.py", "--quick")
+    for condition in ("quiet", "equal"):
+        found = figures[condition]
+        assert found["turns"] == 2 and found["without_text"] == found["replaced"] == 0
+        assert found["health_codes"] == [200]
+        assert 0 < found["final_s"]["p50"] <= found["final_s"]["max"]
+    assert "stages told to be slow" in table
+
+
 @pytest.mark.parametrize(
     ("figure", "verdict"),
     [
