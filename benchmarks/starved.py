@@ -190,7 +190,8 @@ def rows(condition: str, found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         "slowest answer of /health": Figure(found["health_s"], "s"),
     }
     if condition == "equal":
-        wanted["stages told to be slow"] = Figure(sum(each.endswith(": slow") for each in found["degraded"]), at_least=1)
+        slow = sum(each.endswith(": slow") for each in found["degraded"])
+        wanted["stages told to be slow"] = Figure(slow, at_least=1)
     for name, figure in wanted.items():
         yield (condition, name, *figure.cells)
     yield (condition, "told to be degraded", ", ".join(found["degraded"]) or "nothing", "", "")

@@ -179,6 +179,14 @@ def test_a_job_has_one_result(engine: Pyannote, model: Path, recording: Audio) -
     assert diarized(engine, audio) == first == diarized(loaded(model), audio)
 
 
+def test_progress_is_told_of_each_batch(engine: Pyannote, recording: Audio) -> None:
+    parts: list[None] = []
+    engine.tell_progress(lambda: parts.append(None))
+    diarized(engine, recording)
+    engine.tell_progress(lambda: None)
+    assert len(parts) > 2
+
+
 def test_a_job_can_be_done_with_half_the_batch(model: Path, recording: Audio) -> None:
     """Later jobs have the whole batch again; the turns are those of any other batch."""
     engine = loaded(model, embedding_batch_size=5)

@@ -20,6 +20,7 @@ from tests.process.broken import broken, undisturbed
 from tests.process.conftest import embedded
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import running
+from wernicke_daemon.processes import threads
 
 STOPPED_S, RUNS_S = 0.18, 0.02
 JOB_CPU_S = 0.6
@@ -82,6 +83,7 @@ async def test_what_turns_for_ever_is_replaced_at_its_limit(tmp_path: Path) -> N
     """With a CPU to itself it has no more time than it had; its stacks are one record."""
     async with broken(tmp_path, {}) as daemon:
         whole = await undisturbed(daemon)
+        environment = psutil.Process(daemon.stage("diarization").pid).environ()
         await daemon.begin(turns(0.0, times=1))
         finals = wire.finals(await daemon.speak())
         assert daemon.deaths("asr") == 1
@@ -90,6 +92,7 @@ async def test_what_turns_for_ever_is_replaced_at_its_limit(tmp_path: Path) -> N
         health = (await daemon.health())[1]
     assert [final["text"] for final in finals] == [final["text"] for final in whole]
     assert hung["reason"].startswith("worked on job")
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE" and int(environment["OMP_NUM_THREADS"]) <= threads.cores()
     assert "in _turn\n" in stacks["text"] and stacks["text"].count("Thread 0x") > 1
     assert health["stages"]["asr"]["why_down"] == f"its process {hung['reason']}"
 

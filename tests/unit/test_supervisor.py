@@ -16,6 +16,7 @@ from ipc.errors import OutOfGpuMemory
 from ipc.messages import AsrResult, AsrWork, Done, Failed, FromStage, Heartbeat, Hello, Job, Ready, StageName, Started
 from ipc.settings import StageSettings
 from wernicke_daemon.dispatch.stage_port import State
+from wernicke_daemon.processes import threads
 from wernicke_daemon.processes.child import Child
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
 from wernicke_daemon.processes.liveness import REAP_S, Limits
@@ -93,7 +94,12 @@ class Machine:
     to load. slow: what was said of that."""
 
     def __init__(
-        self, patch: pytest.MonkeyPatch, clock: Clock, run: Callable[[Any], Any], standby: tuple[StageName, ...]
+        self,
+        patch: pytest.MonkeyPatch,
+        clock: Clock,
+        run: Callable[[Any], Any],
+        standby: tuple[StageName, ...],
+        names: tuple[StageName, ...] = ("asr",),
     ) -> None:
         self.clock = clock
         self.processes: list[Process] = []
@@ -103,6 +109,7 @@ class Machine:
         self.loading: list[float] = []
         self.slow: list[bool] = []
         self._standby = standby
+        self._names = names
         self._run = run
         patch.setattr(Child, "start", self._start)
         run(self._begin())
@@ -122,7 +129,7 @@ class Machine:
             self,
             on_line=lambda stage, line: None,
             job_at_death=lambda stage: None,
-            names=("asr",),
+            names=self._names,
             standby=self._standby,
         )
         self.stage = self.supervisor._stages["asr"]
@@ -325,3 +332,24 @@ def test_time_in_which_the_machine_slept_is_no_hang(machine: Machine) -> None:
     assert machine.processes[0].killed is None
     machine.wait(1.0 + SOON_S)
     assert machine.processes[0].killed is not None
+
+
+# --- the start -------------------------------------------------------------------------------------
+
+
+def test_no_more_processes_import_at_a_time_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next is started when one of them has connected, or has ended, whatever its loading takes."""
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    clock = Clock()
+    with asyncio.Runner(loop_factory=lambda: clock) as runner:
+        machine = Machine(monkeypatch, clock, runner.run, (), names=("ingest", "asr", "diarization", "correction"))
+        stages = machine.supervisor._stages
+        machine.wait(1.0)
+        assert [name for name, stage in stages.items() if stage.status().pid is not None] == ["asr", "diarization"]
+        stages["diarization"].received(1, Hello(0))
+        machine.wait(1.0)
+        assert [name for name, stage in stages.items() if stage.status().pid is None] == ["ingest"]
+        machine.processes[0].exit(3)
+        machine.wait(1.0)
+        assert stages["ingest"].status().pid is not None
+        machine.stop()

@@ -1,7 +1,8 @@
 """One process of a stage, from its start to its end: its sockets, keys, signs of life, and what it said of itself."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 
 import msgspec
 import structlog
@@ -203,3 +204,9 @@ class Incarnation:
             case Unusable(reason):
                 self.why_ended = reason
                 self.doing = reason
+
+
+def gpu_held(processes: Sequence[Incarnation]) -> GpuMemory | None:
+    """Graphics memory of all of them, None where they use none."""
+    held = [process.gpu for process in processes if process.gpu is not None]
+    return reduce(GpuMemory.together, held) if held else None

@@ -12,14 +12,14 @@ import asyncio
 import contextlib
 import copy
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 
 import structlog
 
 from ipc.errors import OutOfGpuMemory
-from ipc.messages import Cancel, Done, Failed, FromStage, GpuMemory, Incoming, Job, Ready, StageName, Started, Unusable
+from ipc.messages import Cancel, Done, Failed, FromStage, Hello, Incoming, Job, Ready, StageName, Started, Unusable
 from wernicke_daemon.dispatch.stage_port import REQUIRED, StageListener, StageStatus, State
-from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
+from wernicke_daemon.processes.incarnation import Incarnation, StageSetup, gpu_held
 from wernicke_daemon.processes.launcher import Launcher, NotLaunched
 from wernicke_daemon.processes.links import Links
 from wernicke_daemon.processes.liveness import Overtime
@@ -96,6 +96,8 @@ class SupervisedStage:
         self.decided = asyncio.Event()
         # Why the first start found no engine; None while it is not decided, and where the daemon can start.
         self.unusable: str | None = None
+        # Set once its first process has connected, and so imported most of what it needs, or has ended.
+        self.connected = asyncio.Event()
         # Set once it is stopped and no process of it is left.
         self._none_left = asyncio.Event()
 
@@ -125,7 +127,7 @@ class SupervisedStage:
             deaths=self._deaths,
             why_down=self._why_down,
             rss_mb=working.rss_mb if working else 0.0,
-            gpu=self._gpu(),
+            gpu=gpu_held(self._processes()),
         )
 
     @property
@@ -133,10 +135,6 @@ class SupervisedStage:
         if self._working is None:
             return self._why_down or "starting"
         return SLOW if self._slow else self._working.doing
-
-    def _gpu(self) -> GpuMemory | None:
-        held = [process.gpu for process in self._processes() if process.gpu is not None]
-        return reduce(GpuMemory.together, held) if held else None
 
     # --- life cycle ---
 
@@ -185,6 +183,7 @@ class SupervisedStage:
         if incarnation is None:
             return
         incarnation.close()
+        self.connected.set()
         if incarnation is self._spare:
             self._spare = None
         else:
@@ -357,6 +356,8 @@ class SupervisedStage:
 
     def _heard_of_engine(self, incarnation: Incarnation, message: FromStage, now: float) -> None:
         match message:
+            case Hello():
+                self.connected.set()
             case Ready():
                 incarnation.log_ready(spare=incarnation is self._spare)
                 if incarnation is self._spare:

@@ -11,6 +11,7 @@ from ipc.errors import WernickeError
 from ipc.messages import STAGES, FromStage, Incoming, StageName
 from wernicke_daemon.dispatch.stage_port import StageListener, StagePort
 from wernicke_daemon.hardware.load import MachineLoad
+from wernicke_daemon.processes import threads
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.links import LinkId, Links
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -19,6 +20,9 @@ from wernicke_daemon.processes.supervised_stage import SupervisedStage
 _log = structlog.get_logger()
 
 CHECK_EVERY_S = 0.25
+
+SLOWEST_FIRST: tuple[StageName, ...] = ("asr", "diarization", "correction", "ingest")
+"""To load, so that these begin first."""
 
 
 class StartFailed(WernickeError):
@@ -46,6 +50,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._links = Links(self._from_links)
         self._checking: asyncio.Task[None] | None = None
+        self._connecting: list[asyncio.Task[None]] = []  # of the first start
         self._stages: dict[StageName, SupervisedStage] = {
             name: SupervisedStage(
                 name,
@@ -75,11 +80,21 @@ class Supervisor:
         return self._stages
 
     async def start(self) -> None:
-        """Start every stage and wait until each is ready. Raises StartFailed if one has no usable engine."""
-        for stage in self._stages.values():
-            stage.start()
+        """Start every stage and wait until each is ready, as many at the same time as there are cores until they have
+        connected: more of them take longer to import than one after another. Raises StartFailed if one has no usable
+        engine."""
+        self._watch()
+        room = asyncio.Semaphore(threads.cores())
+        for name in sorted(self._stages, key=SLOWEST_FIRST.index):
+            await room.acquire()
+            self._stages[name].start()
+            self._connecting.append(asyncio.create_task(self._make_room(name, room)))
         for name in self._stages:
             await self._ready(name)
+
+    async def _make_room(self, name: StageName, room: asyncio.Semaphore) -> None:
+        await self._stages[name].connected.wait()
+        room.release()
 
     async def start_one(self, name: StageName) -> None:
         """Start this stage and wait until it is ready. Raises StartFailed."""
@@ -91,12 +106,15 @@ class Supervisor:
         self._stages[name].choose_again(why)
 
     async def _ready(self, name: StageName) -> None:
-        if self._checking is None:
-            self._checking = asyncio.create_task(self._check())
+        self._watch()
         stage = self._stages[name]
         await stage.decided.wait()
         if stage.unusable is not None:
             raise StartFailed(stage.unusable)
+
+    def _watch(self) -> None:
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check())
 
     async def _check(self) -> None:
         """What a check is late by, this process was held up (the PC slept, say, or is busy): the stages are not to
@@ -116,7 +134,8 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Every process is gone when this returns, but one that can't be killed. Takes as long as a stage's stop."""
-        if self._checking is not None:
-            self._checking.cancel()
+        for task in (self._checking, *self._connecting):
+            if task is not None:
+                task.cancel()
         await asyncio.gather(*(stage.stop() for stage in self._stages.values()))
         self._links.stop()
