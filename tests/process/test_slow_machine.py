@@ -76,7 +76,7 @@ async def test_a_starved_job_is_waited_for_and_told(tmp_path: Path) -> None:
     assert "slow" in page["stages"]["asr"]["doing"]
     assert final["text"] and final["warnings"] == []
     assert told["stage"] == "asr" and told["waited_s"] > 2.0 > told["cpu_s"]
-    assert [line["text"].startswith("Timeout") for line in lines] == [True], "where it was, as one record"
+    assert sum(line["text"].startswith("Timeout") for line in lines) == 1, "where it was, as one record"
 
 
 async def test_what_turns_for_ever_is_replaced_at_its_limit(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_a_starved_start_is_waited_for_and_told(tmp_path: Path, monkeypatc
     from wernicke_daemon.processes import incarnation
 
     monkeypatch.setattr(incarnation, "SLOW_START_S", 0.5)
-    config = embedded(tmp_path, runtime={"hello_timeout_s": 2.5, "load_timeout_s": 2.5})
+    config = embedded(tmp_path, runtime={"hello_timeout_s": 4.0, "load_timeout_s": 2.5})
     faults = {"asr": (Fault("turn_load", seconds=0.8),)}
     settings: StageSettings = replace(stage_settings(config), sleep_ms={"asr": 1.0, "correction": 1.0}, faults=faults)
     told: list[str] = []
@@ -115,7 +115,7 @@ async def test_a_starved_start_is_waited_for_and_told(tmp_path: Path, monkeypatc
         stop.set()
         await starving
         assert [port.status().deaths for port in daemon.pipeline.ports.values()] == [0, 0, 0, 0]
-    assert took_s > 2.5 + 3.5, "more than a process had by the wall clock"
+    assert took_s > 4.0 + 3.5, "more than a process had by the wall clock"
     assert any(line.startswith("asr: still starting, ") for line in told)
 
 
