@@ -28,7 +28,7 @@ from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree, start_order
 from wernicke_daemon.processes.start_order import Loaded, load_in_order
 from wernicke_daemon.processes.supervisor import Supervisor
-from wernicke_daemon.records.opening import open_journal, open_store
+from wernicke_daemon.records.opening import OnDisk, open_on_disk
 from wernicke_daemon.records.recovery import finish_leftovers
 from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.late_work import LateWork
@@ -54,15 +54,14 @@ class NoLog(WernickeError):
 class Daemon:
     """Made, started and stopped by `running`."""
 
-    def __init__(self, config: Config, settings: StageSettings | None = None) -> None:
-        """settings: for the stages, instead of config's. Raises NoSharedMemory and what a store and TLS files may."""
+    def __init__(self, config: Config, on_disk: OnDisk, settings: StageSettings | None = None) -> None:
+        """on_disk: closed by `stop`. settings: for the stages, instead of config's. Raises NoSharedMemory."""
         self._config = config
         # What is told of the run, and where from.
         figures = Figures()
         self._hardware = HardwareWatch()
-        # Disk: results, and the audio of those that are not final yet (None where it is not kept).
-        self.store = open_store(config)
-        self._journal = open_journal(config)
+        self._on_disk = on_disk
+        self.store, self._journal = on_disk
         recorder = Recorder(figures, self.store, self._journal, config.logging.log_text)
         # Each part knows those before it; the status is connected with those that need it to be made.
         self.status = Status(figures, self.store, self._journal, self._hardware)
@@ -175,12 +174,8 @@ class Daemon:
             task.cancel()
         # Nothing is under way any more. Side by side, or the time limit of one would add to those of another: clients
         # get the last results and are told goodbye; stages end, then shared memory goes; what is on disk is closed.
-        await asyncio.gather(self.gateway.close(), self.pipeline.stop(), self._close_journal(), self.store.close())
+        await asyncio.gather(self.gateway.close(), self.pipeline.stop(), self._on_disk.close())
         _log.info("stopped")
-
-    async def _close_journal(self) -> None:
-        if self._journal is not None:
-            await asyncio.to_thread(self._journal.close)
 
 
 @contextlib.asynccontextmanager
@@ -211,7 +206,7 @@ async def running(
         # Before the arena is made: there may be no room for two.
         for name in shared_memory.sweep():
             _log.info("swept", segment=name)
-        daemon = Daemon(config, settings)
+        daemon = await _made(config, settings)
         try:
             await daemon.start(progress)
             with _loaded_objects_out_of_collections():
@@ -220,6 +215,16 @@ async def running(
             await daemon.stop()
     finally:
         listener.stop()
+
+
+async def _made(config: Config, settings: StageSettings | None) -> Daemon:
+    """Where it can't be made, nothing stays open: the data directory can be used again at once."""
+    on_disk = open_on_disk(config)
+    try:
+        return Daemon(config, on_disk, settings)
+    except BaseException:
+        await on_disk.close()
+        raise
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
-"""Opens what is kept on disk, as the settings have it."""
+"""Opens what is kept on disk, as the settings have it, and closes it."""
 
+import asyncio
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -10,6 +12,23 @@ from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import NoStore, ResultStore, Store
 
 _log = structlog.get_logger()
+
+
+class OnDisk(NamedTuple):
+    """store: results. journal: the audio of those that are not final yet; None where it is not kept."""
+
+    store: ResultStore
+    journal: Journal | None
+
+    async def close(self) -> None:
+        """Side by side: the disk may be slow."""
+        journal = () if self.journal is None else (asyncio.to_thread(self.journal.close),)
+        await asyncio.gather(self.store.close(), *journal)
+
+
+def open_on_disk(config: Config) -> OnDisk:
+    """Raises WernickeError where the data directory can't be written."""
+    return OnDisk(open_store(config), open_journal(config))
 
 
 def open_store(config: Config) -> ResultStore:
