@@ -87,14 +87,16 @@ class Killer:
         await asyncio.sleep(self._random.uniform(0, LATEST_KILL_S))
         if self._random.random() < 0.5:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watched.at_work.wait(), WORK_WAIT_S)
+                async with asyncio.timeout(WORK_WAIT_S):
+                    await watched.at_work.wait()
             await asyncio.sleep(self._random.uniform(0, WITHIN_WORK_S))
         await self._until_it_may_die(stage)
         self._kill(stage, watched)
 
     async def _until_it_may_die(self, stage: StageName) -> None:
         try:
-            await asyncio.wait_for(self.stages[stage].may_die.wait(), IDLE_LIMIT_S)
+            async with asyncio.timeout(IDLE_LIMIT_S):
+                await self.stages[stage].may_die.wait()
         except TimeoutError:
             raise Stuck(f"The {stage} stage finished no job in {IDLE_LIMIT_S:.0f} s after its last start.") from None
 

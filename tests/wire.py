@@ -52,7 +52,8 @@ def open_socket(port: int, query: str = "") -> connect:
 
 
 async def receive(socket: ClientConnection, timeout_s: float = 60.0) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), timeout_s))
+    async with asyncio.timeout(timeout_s):
+        message: dict[str, Any] = json.loads(await socket.recv())
     return message
 
 

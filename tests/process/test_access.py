@@ -354,7 +354,8 @@ async def raw(daemon: Daemon, *lines: str) -> str:
     key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
     reader, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
     writer.write("\r\n".join((*lines, *upgrade, key, "", "")).encode())
-    answer = await asyncio.wait_for(reader.read(), 60)
+    async with asyncio.timeout(60):
+        answer = await reader.read()
     writer.close()
     await writer.wait_closed()
     return answer.decode(errors="replace")

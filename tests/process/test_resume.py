@@ -220,4 +220,5 @@ async def test_who_is_found_gone_while_the_daemon_stops_is_not_waited_for(tmp_pa
         await asyncio.sleep(0)
         session.detach()
         await daemon.sessions.client_left(session, "")
-        await asyncio.wait_for(stopping, 60)
+        async with asyncio.timeout(60):
+            await stopping

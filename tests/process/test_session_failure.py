@@ -28,7 +28,8 @@ async def test_a_session_that_fails_is_told_and_the_others_go_on(
         assert (await wire.receive(one))["code"] == "INTERNAL_ERROR"
         await one.send(audio)
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(one.recv(), 20)
+            async with asyncio.timeout(20):
+                await one.recv()
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
         assert wire.finals(await wire.transcribe(daemon.port, audio))[0]["text"]
 

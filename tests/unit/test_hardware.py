@@ -48,7 +48,8 @@ async def test_without_a_card_there_is_nothing_to_watch(card: dict[str, Any]) ->
     card.clear()
     watch = HardwareWatch()
     await watch.look_at_card()
-    await asyncio.wait_for(watch.watch_card(), 30)
+    async with asyncio.timeout(30):
+        await watch.watch_card()
     assert watch.stats([]) is None
 
 

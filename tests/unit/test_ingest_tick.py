@@ -66,7 +66,8 @@ async def test_hurried_news_do_not_wait_for_the_tick() -> None:
             for seconds in (1, 2, 3):
                 await house.session.feed(pcm(RATE))
                 tick.hurry()
-                work = await asyncio.wait_for(asked.get(), 10)
+                async with asyncio.timeout(10):
+                    work = await asked.get()
                 assert work.tasks[0].audio.end == seconds * RATE
     finally:
         house.close()

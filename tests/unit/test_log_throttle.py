@@ -24,7 +24,8 @@ class Reports:
         self._reports.put_nowait(more)
 
     async def next(self) -> dict[str, int]:
-        return await asyncio.wait_for(self._reports.get(), 30)
+        async with asyncio.timeout(30):
+            return await self._reports.get()
 
     @property
     def none(self) -> bool:

@@ -201,5 +201,6 @@ async def test_a_place_is_free_again_when_nobody_comes_back(tmp_path: Path) -> N
                 query = f"{wire.MONO}&session={session.id}&resume_token={token}"
                 async with wire.open_socket(daemon.port, query) as late:
                     assert (await wire.receive(late))["code"] == "SERVER_OVERLOADED"
-            await asyncio.wait_for(session.done.wait(), 20)
+            async with asyncio.timeout(20):
+                await session.done.wait()
         assert session.ended == "disconnect"

@@ -36,7 +36,8 @@ async def test_a_quiet_client_that_answers_pings_stays(tmp_path: Path) -> None:
         wire.open_socket(daemon.port, wire.MONO) as socket,
     ):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(socket.recv(), 4.5)
+            async with asyncio.timeout(4.5):
+                await socket.recv()
         await socket.send('{"type": "stop"}')
         assert (await wire.receive(socket))["type"] == "session_ended"
 
