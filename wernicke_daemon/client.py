@@ -29,7 +29,8 @@ ParsedMessage = dict[str, Any]
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _OPEN_TIMEOUT_S = 10.0
 _PING_TIMEOUT_S = 300.0
-"""A server with full buffers stops reading, pings included, until it has caught up; as long as its own idle limit."""
+"""A server without memory to read ahead stops reading, pings included, until it has caught up; as long as its own idle
+limit."""
 
 
 class Exit(enum.IntEnum):

@@ -110,7 +110,7 @@ class Daemon:
         return self.gateway.port
 
     async def start(self, progress: Callable[[str], None]) -> None:
-        """Sessions are taken from now on. Raises PortTaken or StartFailed."""
+        """Sessions are taken from now on. Raises CanNotListen or StartFailed."""
         # A taken port is the commonest reason not to start, and found in milliseconds; models may take minutes.
         await self.gateway.open()
         # How the stages are started depends on it.

@@ -57,9 +57,9 @@ SPEECH = wire.turn(5).astype("<f4").tobytes()
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def strict(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
-    """A daemon that soon notices who is gone, and takes small frames only."""
+    """A daemon that soon notices who is gone, takes small frames only, and reads little ahead."""
     config = embedded(tmp_path_factory.mktemp("data"))
-    config = replace(config, timeout=3.0, audio=replace(config.audio, max_frame_mib=1))
+    config = replace(config, timeout=3.0, audio=replace(config.audio, max_frame_mib=1, read_ahead_mib=8))
     with mock.patch.object(os, "fsync"):  # what waits for a slow disk has a bound of its own (journal.MOST_WAITING)
         async with started(config) as daemon:
             yield daemon

@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.process.conftest import free_port, serving
 from wernicke_daemon.config.load import parse
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.doctor import examination, facts
+from wernicke_daemon.gateway import access
 
 WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"
 
@@ -98,7 +101,15 @@ def test_a_port_in_use_by_another_program(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         text = f'host = "127.0.0.1"\nport = {other.getsockname()[1]}\n'
         check = checks(tmp_path, "--profile", "embedded", text=text)["port"]
-    assert not check["ok"] and "it is in use" in check["finding"]
+    assert not check["ok"] and "is in use" in check["finding"] and "stop the program" in check["fix"]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-name.invalid"])
+def test_an_address_of_another_machine(tmp_path: Path, host: str) -> None:
+    """No program uses it: another address is needed."""
+    check = checks(tmp_path, "--profile", "embedded", text=f'host = "{host}"\n')["port"]
+    assert not check["ok"] and f"{host} is no address of this machine" in check["finding"]
+    assert "--host" in check["fix"] and "stop the program" not in check["fix"]
 
 
 def test_a_port_in_use_by_the_daemon(tmp_path: Path) -> None:
@@ -109,6 +120,29 @@ def test_a_port_in_use_by_the_daemon(tmp_path: Path) -> None:
         check = checks(tmp_path, "--profile", "embedded", text=f'host = "127.0.0.1"\nport = {port}\n')["port"]
     assert check["ok"] and "the daemon" in check["finding"]
     assert not facts.is_daemon(config)
+
+
+def test_a_daemon_that_wants_tokens_is_one_too(tmp_path: Path) -> None:
+    """Its page says only how it is, as that of many programs does."""
+    security = f'[security]\nclients = ["{access.hash_of("token")}"]\n'
+    with serving(tmp_path, security) as (_, port):
+        config = parse(f'host = "127.0.0.1"\nport = {port}\n{security}')
+        assert facts.is_daemon(config)
+
+
+def test_another_program_with_a_page_about_its_health_is_none(tmp_path: Path) -> None:
+    """Whose words are those of many."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "ok"}')
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        assert not facts.is_daemon(parse(f'host = "127.0.0.1"\nport = {other.server_address[1]}\n'))
+        other.shutdown()
 
 
 def test_a_data_directory_that_cannot_be(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from wernicke_daemon.config.schema import AudioSettings, Config
 from wernicke_daemon.doctor import checks
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.doctor.facts import SHARED_MEMORY
+from wernicke_daemon.gateway.listening import Trouble
 from wernicke_daemon.hardware import budget
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.models.catalog import Model
@@ -79,7 +80,7 @@ def test_recognition_on_the_cpu_beside_a_card() -> None:
         ),
         (checks.torch({**TORCH, "available": False, "device": None}, LARGE), "newer driver"),
         (checks.packages(["torch is 2.9.0, not <2.9"], 20, gpu=True), ".[gpu]"),
-        (checks.port(8000, "it is in use", ours=False), "another port"),
+        (checks.port(8000, Trouble("port 8000 is in use", "take another port"), ours=False), "another port"),
         (checks.shared_memory(Config(), 64 * MIB), "/dev/shm"),
         (checks.data_directory("/x", "Permission denied"), "runtime.data_dir"),
         (checks.disk_space(Config(), 100 * MIB), "journal.max_mib"),
@@ -140,7 +141,7 @@ def test_a_token_is_wanted_only_for_what_is_missing() -> None:
 
 def test_the_daemon_itself_may_hold_the_port() -> None:
     """Then it is not taken by another."""
-    assert "is running" in checks.port(8000, "", ours=True).finding
+    assert "is running" in checks.port(8000, Trouble("in use", "end it"), ours=True).finding
 
 
 def test_a_language_model_in_memory() -> None:

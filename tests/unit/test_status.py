@@ -106,7 +106,7 @@ def test_everything_that_one_wants_to_know(capsys: pytest.CaptureFixture[str]) -
     assert ["ingest", "0", "-", "-"] in rows
     assert ["asr", "backoff", "-", "3", "2", "4713", "pocketsphinx"] in rows
     assert ["asr", "7", "12", "/", "100", "-"] in rows
-    assert ["8f14", "gone", "61.3", "9", "2", "paused"] in rows
+    assert ["8f14", "gone", "61.3", "9", "2", "waits"] in rows
     assert f"{url}: degraded, 1 connected" in shown
     assert "last death of asr: its process ended with -9; started again in 0.5 s" in shown
     assert "last death of ingest" not in shown

@@ -157,8 +157,8 @@ def _sentences(health: Health, stats: Stats) -> Iterator[str]:
 
 
 def _sessions(sessions: list[SessionFigures]) -> "Table":
-    table = _table("session", "client", "received s", "results", "under way", "reading")
+    table = _table("session", "client", "received s", "results", "under way", "audio")
     for one in sessions:
-        client, reading = "attached" if one.attached else "gone", "paused" if one.paused else "on"
-        table.add_row(one.session, client, f"{one.received_s:.1f}", str(one.results), str(one.under_way), reading)
+        client, audio = "attached" if one.attached else "gone", "waits" if one.paused else "is taken"
+        table.add_row(one.session, client, f"{one.received_s:.1f}", str(one.results), str(one.under_way), audio)
     return table

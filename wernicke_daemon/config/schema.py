@@ -29,13 +29,15 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 class AudioSettings(Section, frozen=True):
     """sample_rate, channels, encoding: what clients that do not say otherwise send. ring_seconds: audio kept per
-    connection in shared memory. max_frame_mib: largest WebSocket frame taken."""
+    connection in shared memory. max_frame_mib: largest WebSocket frame taken. read_ahead_mib: memory for what clients
+    send faster than it is worked on, of all of them together."""
 
     sample_rate: Annotated[int, Meta(ge=MIN_SAMPLE_RATE, le=MAX_SAMPLE_RATE)] = 48_000
     channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)] = 2
     encoding: Encoding = "f32le"
     ring_seconds: Seconds = 180.0
     max_frame_mib: Annotated[int, Meta(ge=1, le=256)] = 16
+    read_ahead_mib: Annotated[int, Meta(ge=1, le=65_536)] = 512
 
     @property
     def format(self) -> AudioFormat:

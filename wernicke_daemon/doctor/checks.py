@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from ipc import arena
 from wernicke_daemon.config.schema import Config
+from wernicke_daemon.gateway.listening import Trouble
 from wernicke_daemon.hardware import budget, profiles
 from wernicke_daemon.models.catalog import Model
 
@@ -198,15 +199,13 @@ def placement(size: int, size_vram: int, card: bool) -> Check:
 # --- the machine -----------------------------------------------------------------------------------
 
 
-def port(number: int, problem: str, ours: bool) -> Check:
-    """problem: why it can't be listened on. ours: whether a daemon of this kind answers there."""
+def port(number: int, trouble: Trouble | None, ours: bool) -> Check:
+    """trouble: why it can't be listened on. ours: whether a daemon of this kind answers there."""
     if ours:
         return Check("port", True, f"{number} is in use by the daemon, which is running")
-    if not problem:
+    if trouble is None:
         return Check("port", True, f"{number} is free" if number else "any free one is taken")
-    return Check(
-        "port", False, f"{number}: {problem}", "end the program that uses it, or set another port in config.toml"
-    )
+    return Check("port", False, trouble.why, trouble.fix)
 
 
 def shared_memory(config: Config, size: int | None) -> Check:

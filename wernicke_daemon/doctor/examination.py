@@ -129,7 +129,7 @@ def _ollama(seen: Seen) -> Iterator[Check]:
 
 
 def _port(seen: Seen) -> Iterator[Check]:
-    yield checks.port(seen.config.port, facts.port_problem(seen.config), seen.running)
+    yield checks.port(seen.config.port, facts.port_trouble(seen.config), seen.running)
 
 
 def _machine(seen: Seen) -> Iterator[Check]:

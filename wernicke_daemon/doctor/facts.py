@@ -1,22 +1,22 @@
 """The facts that `checks` judges: looked up on this machine, each within a bounded time."""
 
-import errno
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import httpx
 import msgspec
 from packaging.requirements import Requirement
 
 from wernicke_daemon.config.schema import Config
+from wernicke_daemon.gateway import listening
+from wernicke_daemon.gateway.listening import Trouble, url_host
 from wernicke_daemon.models import ollama_models
 from wernicke_daemon.observability.pages import Health
 from wernicke_daemon.processes import process_tree
@@ -103,25 +103,35 @@ def ollama(config: Config) -> OllamaFacts:
     return OllamaFacts("", *found)
 
 
-def port_problem(config: Config) -> str:
-    """Why the daemon could not listen at its address; empty where it could."""
+def port_trouble(config: Config) -> Trouble | None:
+    """Why the daemon could not listen at its address; None where it could."""
     try:
-        infos = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, _, _, _, address in infos:
-            with socket.create_server((str(address[0]), config.port), family=family):
-                pass
+        listening.try_to_bind(config.host, config.port)
     except OSError as error:
-        return "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-    return ""
+        return listening.trouble(error, config.host, config.port)
+    return None
 
 
 def is_daemon(config: Config) -> bool:
-    """Whether what answers at the daemon's address is one."""
+    """Whether what answers at the daemon's address is one. Where it has tokens, /health says as little as that of many
+    programs; that a token is needed for /stats, it says in words of its own."""
+    return _answers(config, "health", Health) or _answers(config, "stats", Unauthorized)
+
+
+class Unauthorized(msgspec.Struct):
+    """What the daemon says where a token is needed."""
+
+    code: Literal["UNAUTHORIZED"]
+    error: str
+
+
+def _answers(config: Config, page: str, kind: type[msgspec.Struct]) -> bool:
     scheme = "https" if config.tls_files else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    url = f"{scheme}://{url_host(host)}:{config.port}/{page}"
     try:  # the certificate is not checked: nothing secret is sent
-        answer = httpx.get(f"{scheme}://{host}:{config.port}/health", timeout=QUICK_S, verify=False, trust_env=False)
-        msgspec.json.decode(answer.content, type=Health)
+        answer = httpx.get(url, timeout=QUICK_S, verify=False, trust_env=False)
+        msgspec.json.decode(answer.content, type=kind)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):  # bytes that are no text are no DecodeError
         return False
     return True

@@ -1,6 +1,6 @@
 """Who may connect: pure decisions on [security], a request's headers and query, and a session's first message.
 
-    request ──Origin that is not listed──▶ REFUSED_ORIGIN
+    request ──Origin of a foreign page, not listed──▶ REFUSED_ORIGIN
        ├─ brings a token ──known──▶ ALLOWED, else REFUSED_TOKEN
        └─ brings none ──▶ ASK_FIRST_MESSAGE ──start with a known token──▶ ALLOWED, else REFUSED_TOKEN
 
@@ -19,6 +19,7 @@ import msgspec
 from websockets.datastructures import Headers
 
 from wernicke_daemon.config.schema import SecuritySettings
+from wernicke_daemon.gateway.origin import is_this_server
 
 FIRST_MESSAGE_S = 10.0
 """Seconds that a connection without a token in its request has for the message that brings it."""
@@ -53,7 +54,8 @@ REFUSALS = {
     Verdict.REFUSED_ORIGIN: Refusal(
         403,
         ORIGIN_REFUSED,
-        "Web pages from there may not connect; whoever runs the daemon can list their origin in security.origins.",
+        "Web pages from there may not connect; whoever runs the daemon can list their origin in security.origins. "
+        "A program that sends its server's name as origin may connect by IP address or localhost instead.",
     ),
 }
 """A 401 also needs the header `WWW-Authenticate: Bearer` (RFC 9110, 11.6.1)."""
@@ -85,7 +87,7 @@ def hash_of(token: str) -> str:
 
 def request(settings: SecuritySettings, headers: Headers, query: Mapping[str, str]) -> Verdict:
     """On a request for a session."""
-    if any(origin not in settings.origins for origin in headers.get_all("Origin")):
+    if any(_is_foreign(settings, origin, headers) for origin in headers.get_all("Origin")):
         return Verdict.REFUSED_ORIGIN
     if not settings.clients:
         return Verdict.ALLOWED
@@ -114,6 +116,10 @@ def may_read_pages(settings: SecuritySettings, headers: Headers, query: Mapping[
 def health_without_token(page: Mapping[str, Any]) -> dict[str, Any]:
     """The part of /health that needs no token: enough for a watchdog, and no process ids."""
     return {"status": page["status"]}
+
+
+def _is_foreign(settings: SecuritySettings, origin: str, headers: Headers) -> bool:
+    return origin not in settings.origins and not is_this_server(origin, headers.get_all("Host"))
 
 
 def _token(settings: SecuritySettings, headers: Headers, query: Mapping[str, str]) -> str | None:

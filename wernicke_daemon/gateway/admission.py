@@ -21,9 +21,6 @@ RETRY_AFTER_S = 10.0
 MOST_WITHOUT_TOKEN = 32
 """Connections that may wait at a time to bring their token in a first message."""
 
-SMALL_FRAME = 64 * 1024
-"""Bytes: room for a start message with its glossary. More is not taken from who is not let in yet."""
-
 
 class Unauthorized(WernickeError):
     """A first message without a token that is known."""
@@ -94,6 +91,7 @@ class Admission:
 
     async def _send_and_close(self, socket: ClientSocket, message: Error, code: int) -> None:
         self._refused(message)
+        socket.turn_away()
         try:
             await socket.send(protocol.encode(message))
             await socket.close(code)

@@ -1,8 +1,8 @@
 """One WebSocket: what its client sends goes to its session, what the session has for it goes out.
 
-Four tasks: a reader, a writer (nothing else sends), a watch for signs of life, and after the reader one that passes
-over what the client goes on to send. The library's keepalive is off: while reading pauses because the ring is full,
-pongs are not read either, and it would take a healthy client for dead.
+Four tasks: one that reads the socket into the inbox, a reader that takes it from there, a writer (nothing else sends),
+and a watch for signs of life. The library's keepalive is off: while the inbox is full, pongs are not read either, and
+it would take a healthy client for dead.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 
 from ipc.errors import WernickeError
+from wernicke_daemon.gateway.inbox import Allowance, Inbox
 from wernicke_daemon.gateway.transport import ClientSocket
 from wernicke_daemon.sessions.history import HISTORY
 from wernicke_daemon.sessions.options import Options
@@ -70,12 +71,14 @@ class Connection:
     def __init__(
         self,
         socket: ClientSocket,
+        allowance: Allowance,
         options: Callable[[Start], Options],
         greet: Callable[[], None],
         timeout_s: float,
         resumed: bool,
     ) -> None:
         self._socket = socket
+        self._allowance = allowance  # memory for what is read ahead
         self._options = options  # turns a start message into the session's options; raises WernickeError
         self._greet = greet  # tells the client of its session, once its options may ask for that
         self._timeout_s = timeout_s  # without a sign of life, after which the connection is closed
@@ -84,6 +87,7 @@ class Connection:
         self._unsent: asyncio.Queue[ServerMessage] = asyncio.Queue(MOST_UNSENT)  # what the writer has to send
         self._quiet_s = 0.0  # since the last sign of life, as far as it was watched
         self._reader: asyncio.Task[None] | None = None  # from `run` on
+        self._inbox: Inbox  # from `run` on
 
     @property
     def socket(self) -> ClientSocket:
@@ -105,17 +109,19 @@ class Connection:
         `session.ended` tells which: it is None where the session waits for its client to come back. Returns whether the
         client has answered the close, and so had all that was sent before.
         """
+        self._inbox = Inbox(self._socket.recv, self._allowance, lambda: session.paused, self._heard)
+        receiver = asyncio.create_task(self._inbox.run())
         writer = asyncio.create_task(self._write())
-        watch = asyncio.create_task(self._watch(session))
+        watch = asyncio.create_task(self._watch())
         self._reader = asyncio.create_task(self._read(session))
         await asyncio.wait([self._reader])
         watch.cancel()
-        passing_over = asyncio.create_task(self._pass_over())
+        self._inbox.drop()
         self._report_failure(self._reader)
         await self._finish(session)
         writer.cancel()
         await self._close()
-        passing_over.cancel()
+        receiver.cancel()
         return self._socket.protocol.close_rcvd is not None and self._state < State.GONE
 
     def shut_down(self) -> None:
@@ -161,7 +167,6 @@ class Connection:
                 self._become(State.RECEIVING)
                 await session.go_on()
             while session.ended is None and (frame := await self._receive()) is not None:
-                self._quiet_s = 0.0
                 await self._take(frame, session)
                 await asyncio.sleep(0)  # thousands of tiny frames may be here already: the others get their turn
         except ConnectionClosed:
@@ -172,7 +177,7 @@ class Connection:
         if self._state not in READING:
             return None
         self._become(State.RECEIVING)
-        frame = await self._socket.recv()
+        frame = await self._inbox.take()
         self._become(State.TAKING)
         return frame if self._state in READING else None
 
@@ -196,12 +201,6 @@ class Connection:
                 await session.end_utterance("stop")
             case Keepalive():
                 pass
-
-    async def _pass_over(self) -> None:
-        """Read and drop what the client goes on to send: behind it come its pings and its answer to the close."""
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                await self._socket.recv()
 
     # --- out ---
 
@@ -243,7 +242,7 @@ class Connection:
 
     # --- signs of life ---
 
-    async def _watch(self, session: Session) -> None:
+    async def _watch(self) -> None:
         """Pings; closes after `timeout_s` without audio, message or pong. Counted in pings, not by a clock: the client
         could not be heard while the machine slept."""
         every_s = min(PING_EVERY_S, self._timeout_s / 4)
@@ -252,7 +251,7 @@ class Connection:
                 pong = asyncio.ensure_future(await self._socket.ping())
                 pong.add_done_callback(self._ponged)
                 await asyncio.sleep(every_s)
-                self._quiet_s = 0.0 if session.paused else self._quiet_s + every_s
+                self._quiet_s = self._quiet_s + every_s if self._inbox.reading else 0.0
             text = f"Nothing was heard from the client for {self._timeout_s:.0f} s; connect again to go on."
             self.send(protocol.error("IDLE_TIMEOUT", text))
             await self._unsent.join()
@@ -260,4 +259,7 @@ class Connection:
 
     def _ponged(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
-            self._quiet_s = 0.0
+            self._heard()
+
+    def _heard(self) -> None:
+        self._quiet_s = 0.0

@@ -15,6 +15,7 @@ from ipc.errors import WernickeError
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.access import Refusal, Verdict
+from wernicke_daemon.gateway.http_response import METHODS, NOT_ALLOWED
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Start
@@ -35,6 +36,10 @@ class PageRequest(msgspec.Struct, frozen=True):
     in_full: bool
 
 
+class Preflight(msgspec.Struct, frozen=True):
+    """What may be asked of an address: OPTIONS, which browsers send before a request with a token."""
+
+
 class SessionRequest(msgspec.Struct, frozen=True):
     """start: what the query says. options: that, and what is configured for what it does not say. needs_token: whether
     the first message has to bring the token, as the request brought none."""
@@ -44,19 +49,26 @@ class SessionRequest(msgspec.Struct, frozen=True):
     needs_token: bool
 
 
-def read(path: str, headers: Headers, config: Config) -> SessionRequest | PageRequest | Refusal:
-    """path: of the request line, with the query. What may not be had, or is not understood, is a Refusal."""
+def read(
+    method: str, path: str, headers: Headers, config: Config
+) -> SessionRequest | PageRequest | Preflight | Refusal:
+    """method, path: of the request line, path with the query. What may not be had, or is not understood, is a
+    Refusal."""
     try:
         address = urlsplit(path)
     except ValueError:
         return Refusal(400, None, "The address is not one.")
+    if address.path not in (SESSIONS, *PAGES):
+        known = ", ".join((SESSIONS, *PAGES))
+        return Refusal(404, None, f"There is nothing at this address; there is {known}.")
+    if method not in METHODS:
+        return Refusal(405, None, NOT_ALLOWED)
+    if method == "OPTIONS":
+        return Preflight()
     query = dict(parse_qsl(address.query))
     if address.path == SESSIONS:
         return _session(headers, query, config)
-    if address.path in PAGES:
-        return _page(address.path, headers, query, config)
-    known = ", ".join((SESSIONS, *PAGES))
-    return Refusal(404, None, f"There is nothing at this address; there is {known}.")
+    return _page(address.path, headers, query, config)
 
 
 def _page(path: str, headers: Headers, query: Query, config: Config) -> PageRequest | Refusal:

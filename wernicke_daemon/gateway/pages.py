@@ -1,23 +1,31 @@
-"""HTTP answers: the pages /health and /stats, refusals, and which web pages may read them (CORS)."""
+"""What is answered to requests: the pages /health and /stats, refusals, and which web pages may read them (CORS)."""
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
-from websockets.datastructures import Headers
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.access import Refusal
-from wernicke_daemon.gateway.http_request import HEALTH, PageRequest
+from wernicke_daemon.gateway.http_request import HEALTH, PageRequest, Preflight
+from wernicke_daemon.gateway.http_response import (
+    empty_response,
+    error_response,
+    json_response,
+    method_not_allowed,
+)
 from wernicke_daemon.observability.pages import Health, Stats
 from wernicke_daemon.status import Status
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Error
 from wernicke_daemon.wire.redaction import public
 
-Page = dict[str, Any]
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": "Authorization",
+    "Access-Control-Max-Age": "600",
+}
+"""A browser asks, without the token, whether a page may ask with it."""
 
 
 class Pages:
@@ -34,26 +42,39 @@ class Pages:
         self._refused = refused
         self._status = status
 
-    def answer(self, asked: PageRequest | Refusal, headers: Headers) -> Response:
-        """headers: of the request."""
-        response = self._refuse(asked) if isinstance(asked, Refusal) else self._show(asked)
-        self._allow_origin(response, headers.get_all("Origin"))
+    def answer(self, asked: PageRequest | Preflight | Refusal, request: Request) -> Response:
+        """asked: what the request was read as."""
+        response = self._response(asked)
+        self._allow_origin(response, request.headers.get_all("Origin"))
+        if request.method == "HEAD":
+            response.body = b""
         return response
+
+    def _response(self, asked: PageRequest | Preflight | Refusal) -> Response:
+        match asked:
+            case Refusal():
+                return self._refuse(asked)
+            case PageRequest():
+                return self._show(asked)
+            case Preflight():
+                return empty_response()
 
     def _show(self, asked: PageRequest) -> Response:
         page = public(msgspec.to_builtins(self._made(asked.path)))
         status = 503 if asked.path == HEALTH and not self._status.useful else 200
-        return _json(status, page if asked.in_full else access.health_without_token(page))
+        return json_response(status, page if asked.in_full else access.health_without_token(page))
 
     def _made(self, path: str) -> Health | Stats:
         return self._status.health() if path == HEALTH else self._status.stats()
 
     def _refuse(self, refusal: Refusal) -> Response:
+        if refusal.status == 405:
+            return method_not_allowed()
         if refusal.code is None:
-            return _json(refusal.status, {"error": refusal.message})
+            return error_response(refusal.status, refusal.message)
         if refusal in access.REFUSALS.values():
             self._refused(protocol.error(refusal.code, refusal.message))
-        response = _json(refusal.status, {"code": refusal.code, "error": refusal.message})
+        response = json_response(refusal.status, {"code": refusal.code, "error": refusal.message})
         if refusal.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
@@ -62,10 +83,5 @@ class Pages:
         if len(origins) == 1 and ("*" in self._cors_origins or origins[0] in self._cors_origins):
             response.headers["Access-Control-Allow-Origin"] = origins[0]
             response.headers["Vary"] = "Origin"
-
-
-def _json(status: int, page: Page) -> Response:
-    body = json.dumps(page, ensure_ascii=False).encode()
-    headers = Headers({"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(body))})
-    headers["Connection"] = "close"
-    return Response(status, "", headers, body)
+            if response.status_code == 204:
+                response.headers.update(PREFLIGHT)

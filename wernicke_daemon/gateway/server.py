@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import ssl
+from typing import Any
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -10,11 +13,12 @@ from websockets.http11 import Request, Response
 
 from ipc.errors import WernickeError
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.gateway import http_request
-from wernicke_daemon.gateway.admission import SMALL_FRAME, Admission
+from wernicke_daemon.gateway import http_request, listening
+from wernicke_daemon.gateway.admission import Admission
 from wernicke_daemon.gateway.connection import Connection
 from wernicke_daemon.gateway.greeting import Greeter
 from wernicke_daemon.gateway.http_request import SessionRequest, options_from
+from wernicke_daemon.gateway.inbox import Allowance
 from wernicke_daemon.gateway.pages import Pages
 from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, address, socket_class
 from wernicke_daemon.sessions.recorder import Recorder
@@ -29,13 +33,13 @@ CUT_S = 0.25
 """Seconds that those who were cut off then have to be gone."""
 
 FRAMES_AHEAD = 2
-"""Frames read ahead of a session; beyond, TCP pushes back."""
+"""Frames that the library reads before they are asked for. What is read ahead of a session is the inbox's business."""
 
 
-class PortTaken(WernickeError):
-    """The address can't be listened on."""
+class CanNotListen(WernickeError):
+    """The address can't be listened on. The message says what to do."""
 
-    code = "PORT_TAKEN"
+    code = "CAN_NOT_LISTEN"
 
 
 class Gateway:
@@ -53,6 +57,7 @@ class Gateway:
         self._pages = Pages(config.cors_origins, recorder.refused, status)  # answers HTTP
         self._status = status
         self._admission = Admission(config.security, recorder.refused)  # lets clients in
+        self._allowance = Allowance(config.audio.read_ahead_mib * 1024 * 1024)  # for what waits for room in the rings
         self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
         self._server: Server | None = None  # from `open` on
@@ -65,31 +70,31 @@ class Gateway:
         return len(self._connections)
 
     async def open(self) -> None:
-        """Listen. Raises PortTaken, naming what to do."""
-        config = self._config
+        """Listen. Raises CanNotListen and TlsError."""
+        host, port = self._config.host, self._config.port
+        connections = socket_class(self.open_connections, self._tls())
         try:
-            self._server = await serve(
-                self._handle,
-                config.host,
-                config.port,
-                process_request=self._request,
-                compression=None,
-                max_size=self._largest_frame,
-                max_queue=FRAMES_AHEAD,
-                ping_interval=None,
-                create_connection=socket_class(self.open_connections, self._tls()),
-            )
+            self._server = await self._listen(listening.place(host, port), connections)
         except OSError as error:
-            raise PortTaken(
-                f"The daemon can't listen on {config.host} port {config.port} ({error.strerror or error}); "
-                "stop the program that uses it, or choose another with --port."
-            ) from None
-        self.port = next(iter(self._server.sockets)).getsockname()[1]
+            why, fix = listening.trouble(error, host, port)
+            raise CanNotListen(f"The daemon can't listen: {why}; {fix}.") from None
+        self.port = self._server.sockets[0].getsockname()[1]
 
-    @property
-    def _largest_frame(self) -> int:
-        """Bytes."""
-        return self._config.audio.max_frame_mib * 1024 * 1024
+    async def _listen(self, place: dict[str, Any], connections: type[ClientSocket]) -> Server:
+        """Raises OSError."""
+        server = await serve(
+            self._handle,
+            process_request=self._request,
+            compression=None,
+            max_size=self._config.audio.max_frame_mib * 1024 * 1024,
+            max_queue=FRAMES_AHEAD,
+            ping_interval=None,
+            create_connection=connections,
+            **place,
+        )
+        if not server.sockets:  # asyncio passes over a kind of address that this machine has none of
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return server
 
     def _tls(self) -> ssl.SSLContext | None:
         """None where no certificate is configured. Raises TlsError."""
@@ -121,16 +126,15 @@ class Gateway:
     def _request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Answers what is no session; None lets the WebSocket begin."""
         assert isinstance(socket, ClientSocket)  # `serve` was given its class
-        asked = http_request.read(request.path, request.headers, self._config)
+        asked = http_request.read(request.method, request.path, request.headers, self._config)
         if isinstance(asked, SessionRequest):
-            socket.asked = asked
+            socket.begin(asked)
             return None
-        return self._pages.answer(asked, request.headers)
+        return self._pages.answer(asked, request)
 
     async def _handle(self, socket: ServerConnection) -> None:
         """From the end of the WebSocket handshake to the end of the connection."""
         assert isinstance(socket, ClientSocket)  # `serve` was given its class
-        socket.protocol.max_message_size = SMALL_FRAME  # until it is let in
         if (admitted := await self._admission.admit(socket)) is None:
             return
         session = self._sessions.find(admitted.session, admitted.resume_token)
@@ -142,7 +146,7 @@ class Gateway:
             why = refusal or "All places are taken by sessions whose results are still under way"
             await self._admission.refuse(socket, why)
             return
-        socket.protocol.max_message_size = self._largest_frame
+        socket.let_in()
         with structlog.contextvars.bound_contextvars(session=session.id):
             await self._serve(socket, session, admitted.last_sequence if resumed else None)
 
@@ -161,6 +165,7 @@ class Gateway:
         greeter = Greeter(session, self._status, resumed=last_sequence is not None)
         connection = Connection(
             socket,
+            self._allowance,
             lambda start: options_from(start, session.options),
             greeter.greet,
             self._config.timeout,

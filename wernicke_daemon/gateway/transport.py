@@ -7,14 +7,19 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, ClassVar, cast
 
 import structlog
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.server import ServerProtocol
 
 from wernicke_daemon.gateway.connection_limit import MOST_WITHOUT_SESSION, ConnectionLimit
 from wernicke_daemon.gateway.http_request import SessionRequest
+from wernicke_daemon.gateway.opening import OpeningProtocol
 from wernicke_daemon.gateway.small_reads import PIECE_BYTES, SmallReads
 from wernicke_daemon.observability.log_throttle import Repeats
 
 _log = structlog.get_logger()
+
+MAPPED = "::ffff:"
+"""Before the address of a client that comes over IPv4 to a socket that serves both (RFC 4291, 2.5.5.2)."""
 
 TLS_TIMEOUT_S = 10
 """For the TLS handshake, and for its end. The library allows as much for the WebSocket handshake."""
@@ -65,6 +70,30 @@ class ClientSocket(ServerConnection):
     asked: SessionRequest
     _reads: SmallReads
 
+    def __init__(self, protocol: ServerProtocol, server: Server, **options: Any) -> None:
+        """protocol: the library's, whose limit is that for clients that are let in."""
+        assert protocol.max_message_size is not None  # `serve` was given it
+        self._opening = OpeningProtocol(protocol.max_message_size, protocol.logger)
+        super().__init__(self._opening, server, **options)
+
+    def begin(self, asked: SessionRequest) -> None:
+        """Its request is for a session."""
+        self.asked = asked
+        if asked.needs_token:
+            self._opening.expect_token()
+
+    def let_in(self) -> None:
+        self._go_on(True)
+
+    def turn_away(self) -> None:
+        """It is told, and closed."""
+        self._go_on(False)
+
+    def _go_on(self, let_in: bool) -> None:
+        self._opening.go_on(let_in)
+        if not self._opening.reader.eof:
+            super().data_received(b"")  # what has come meanwhile
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called for TCP, and where TLS is spoken again for that."""
         assert isinstance(transport, asyncio.Transport)
@@ -113,7 +142,7 @@ def socket_class(connections: OpenConnections, context: ssl.SSLContext | None) -
 def address(transport: asyncio.BaseTransport) -> str:
     """Of the other side, without the port; empty for one that has hung up already."""
     peer = transport.get_extra_info("peername")
-    return str(peer[0]) if peer else ""
+    return str(peer[0]).removeprefix(MAPPED) if peer else ""
 
 
 class _SmallTls(SSLProtocol):

@@ -60,7 +60,7 @@ class Intake:
         ring.begin_at(start.sample)
         self.ring = ring  # where the samples go; `written` is how many came
         self.decoder = PcmDecoder(audio)  # from the client's bytes; its counters say how far audio came in
-        self.paused = False  # `feed` waits for room in the ring
+        self.paused = False  # `feed` or `end` waits for room, in the ring or among the breaks
         self._session = session  # its id, for tasks and the log
         self._start = start  # number and time of day of the first sample
         self._keep = keep  # to the journal
@@ -128,7 +128,7 @@ class Intake:
             fits = samples[: self.ring.room]
             samples = samples[len(fits) :]
             self._write(fits)
-            await self._wait_for_room()
+            await self._wait_while(lambda: not self.ring.room)
         if not self._closed:
             self._write(samples)
 
@@ -154,10 +154,10 @@ class Intake:
         """How far audio came in, of what the client sent."""
         return AudioReceived(self.decoder.bytes_received, self.decoder.samples_received)
 
-    async def _wait_for_room(self) -> None:
+    async def _wait_while(self, full: Callable[[], bool]) -> None:
         self.paused = True
         try:
-            while not self._closed and not self.ring.room:
+            while not self._closed and full():
                 self._room.clear()
                 await self._room.wait()
         finally:
@@ -169,9 +169,7 @@ class Intake:
         A client that flushes without end waits, as one that sends too much audio does; twice at once is once.
         """
         await self.append(self.decoder.drain())
-        while len(self._breaks) >= MOST_BREAKS and not self._closed:
-            self._room.clear()
-            await self._room.wait()
+        await self._wait_while(lambda: len(self._breaks) >= MOST_BREAKS)
         end = Break(self.ring.written, trigger, 0.0)
         if trigger != "flush" or not self._breaks or self._breaks[-1] != end:
             self._breaks.append(end)

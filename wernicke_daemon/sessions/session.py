@@ -168,7 +168,7 @@ class Session:
 
     @property
     def paused(self) -> bool:
-        """Reading waits for room in the ring."""
+        """What its client sent waits for room, in the ring or among the ends of utterances."""
         return self._intake.paused
 
     def received(self) -> protocol.AudioReceived:

@@ -70,7 +70,8 @@ class Keepalive(msgspec.Struct, frozen=True, tag="keepalive"):
 
 ClientMessage = Start | Flush | Stop | Keepalive
 
-_client: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_client: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage, strict=False)
+"""As the query is read: 16000.0 and "16000" are 16000, too. JSON has one kind of number; some write it with a point."""
 
 
 def parse(text: str) -> ClientMessage:
