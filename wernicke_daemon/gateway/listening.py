@@ -1,7 +1,6 @@
 """The address to listen on, and what is wrong where it can't be."""
 
 import errno
-import os
 import socket
 from typing import Any, NamedTuple
 
@@ -52,5 +51,4 @@ def trouble(error: OSError, host: str, port: int) -> Trouble:
     if error.errno in (errno.EACCES, errno.EPERM):
         fix = "choose another port with --port or in config.toml, above 1023"
         return Trouble(f"the system does not let this account have port {port}", fix)
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return Trouble(reason, "choose another address with --host and --port, or in config.toml")
+    return Trouble(error.strerror or str(error), "choose another address with --host and --port, or in config.toml")
