@@ -35,7 +35,8 @@ limit."""
 
 class Exit(enum.IntEnum):
     """Exit codes of the command line. USAGE: of options, settings or an output path. UNREACHABLE: no Wernicke server
-    answers. REFUSED: it takes no more clients, or not this one. LOST: results are missing. INPUT: it can't be read."""
+    answers. REFUSED: it takes no more clients, or not this one. LOST: results are missing. INPUT: it can't be read.
+    EMPTY: there is no text in it."""
 
     OK = 0
     USAGE = 2
@@ -43,6 +44,7 @@ class Exit(enum.IntEnum):
     REFUSED = 4
     LOST = 5
     INPUT = 6
+    EMPTY = 7
 
 
 class ClientError(WernickeError):

@@ -1,13 +1,15 @@
 """Writing transcripts to files, and reporting errors: on stderr and by the exit code."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from ipc import files
 from ipc.errors import WernickeError
 from wernicke_daemon.client import ClientError, Exit
 from wernicke_daemon.config.typed_toml import ConfigError
-from wernicke_daemon.formats.subtitles import FORMATS, ParsedFinal
+from wernicke_daemon.formats.subtitles import FORMATS, ParsedFinal, ParsedLoss
 
 ENDINGS = ", ".join(f".{name}" for name in FORMATS)
 
@@ -17,7 +19,19 @@ class BadOutput(WernickeError):
 
 
 def complain(what: object) -> None:
-    print(f"error: {what}", file=sys.stderr, flush=True)
+    _tell("error", what)
+
+
+def warn(what: object) -> None:
+    _tell("warning", what)
+
+
+def note(what: object) -> None:
+    _tell("note", what)
+
+
+def _tell(how_bad: str, what: object) -> None:
+    print(f"{how_bad}: {what}", file=sys.stderr, flush=True)
 
 
 def exit_code(error: WernickeError) -> Exit:
@@ -33,13 +47,22 @@ def check(output: Path) -> None:
         raise BadOutput(f"{output} should end in {ENDINGS}.")
     if not output.parent.is_dir():
         raise BadOutput(f"The directory {output.parent} does not exist; make it first.")
+    with _refusing(output):
+        files.probe(output)
 
 
-def write(output: Path, finals: Sequence[ParsedFinal]) -> None:
-    """In the format that the name of a checked `output` ends in. Raises BadOutput."""
-    text = FORMATS[_extension(output)](finals)
+def write(output: Path, finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> None:
+    """In the format that the name of a checked `output` ends in. losses: what the finals lack, in formats that have a
+    place for it. Raises BadOutput; what was there is untouched then."""
+    text = FORMATS[_extension(output)](finals, losses)
+    with _refusing(output):
+        files.replace(output, text.encode())
+
+
+@contextmanager
+def _refusing(output: Path) -> Iterator[None]:
     try:
-        output.write_text(text, encoding="utf-8", newline="\n")
+        yield
     except OSError as error:
         raise BadOutput(f"{output} can't be written: {error.strerror}.") from None
 

@@ -3,24 +3,31 @@
 import argparse
 import asyncio
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipc.errors import WernickeError
-from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, problem
+from wernicke_daemon.client import MONO_16K, Client, Exit, ParsedMessage, exchange, problem
 from wernicke_daemon.commands import options, outputs
+from wernicke_daemon.commands.input_notes import about_nothing, about_skipped, about_track, gaps
 from wernicke_daemon.commands.options import Subparsers
-from wernicke_daemon.commands.outputs import ENDINGS, BadOutput, complain, exit_code
+from wernicke_daemon.commands.outputs import ENDINGS, BadOutput, complain, exit_code, note, warn
 from wernicke_daemon.commands.showing import Showing
-from wernicke_daemon.formats.subtitles import FORMATS
+from wernicke_daemon.formats.file_clock import HOLE, TOLERANCE_S
+from wernicke_daemon.formats.media import STDIN
+from wernicke_daemon.formats.subtitles import FORMATS, cues
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from wernicke_daemon.formats.audio_files import Reading
+
 
 def add_commands(commands: Subparsers) -> None:
     parser = commands.add_parser("transcribe", help="transcribe audio and video files")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="or a pipe; - is standard input")
+    parser.add_argument("--track", type=int, metavar="N", help="audio track, from 1 (default: as FFmpeg chooses)")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}) or directory")
     parser.add_argument("--format", choices=list(FORMATS), default="txt", help="of files in an -o directory")
     parser.add_argument("--realtime", action="store_true", help="send as fast as it is spoken, and show it growing")
@@ -47,10 +54,16 @@ def _outputs(files: list[Path], output: Path | None, format_name: str) -> list[P
         return [None] * len(files)
     if not output.is_dir():
         return [_output_file(files, output)]
-    paths = [output / f"{file.stem}.{format_name}" for file in files]
-    if len(set(paths)) < len(paths):
+    paths = [output / f"{_stem(file)}.{format_name}" for file in files]
+    if len({str(path).casefold() for path in paths}) < len(paths):  # Windows and macOS take both for one
         raise BadOutput("Several files have the same name; transcribe them one at a time, each with its own -o.")
+    for path in paths:
+        outputs.check(path)
     return [*paths]
+
+
+def _stem(file: Path) -> str:
+    return "stdin" if file == STDIN else file.stem
 
 
 def _output_file(files: list[Path], output: Path) -> Path:
@@ -60,56 +73,95 @@ def _output_file(files: list[Path], output: Path) -> Path:
     return output
 
 
+@dataclass
+class _Transcript:
+    """What came. losses: what did not, of which the user was told."""
+
+    finals: list[ParsedMessage] = field(default_factory=list)
+    losses: list[ParsedMessage] = field(default_factory=list)
+
+    @property
+    def has_text(self) -> bool:
+        return bool(cues(self.finals))
+
+    @property
+    def code(self) -> Exit:
+        if any(_misses_words(loss) for loss in self.losses):
+            return Exit.LOST
+        return Exit.OK if self.has_text else Exit.EMPTY
+
+
+def _misses_words(loss: ParsedMessage) -> bool:
+    """Whether it may be why words are missing: not where a file has nothing, or less than any word."""
+    return loss["type"] != "gap" or bool(loss["reason"] != HOLE and loss["to"] - loss["from"] >= TOLERANCE_S)
+
+
 def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -> Exit:
     """What came before a failure, or before Ctrl-C, is written too."""
-    finals: list[ParsedMessage] = []
+    transcript = _Transcript()
     code = Exit.LOST
     try:
-        problems = asyncio.run(_session(args, file, finals))
-        code = Exit.LOST if problems else Exit.OK
+        asyncio.run(_session(args, file, transcript))
+        code = transcript.code
     except WernickeError as error:
         complain(error)
         code = exit_code(error)
     finally:
-        if output and (finals or code == Exit.OK):
-            code = _write(output, finals) or code
+        if output:
+            code = _write(output, transcript) or code
     return code
 
 
-def _write(output: Path, finals: list[ParsedMessage]) -> Exit:
+def _write(output: Path, transcript: _Transcript) -> Exit:
+    """Nothing is not written: an earlier transcript may be there."""
+    if not transcript.has_text:
+        note(f"{output} {'is left as it was' if output.exists() else 'is not written'}: there is no text for it.")
+        return Exit.OK
     try:
-        outputs.write(output, finals)
+        outputs.write(output, transcript.finals, transcript.losses)
     except BadOutput as error:
         complain(error)
         return exit_code(error)
     return Exit.OK
 
 
-async def _session(args: argparse.Namespace, file: Path, finals: list[ParsedMessage]) -> list[str]:
-    """Fills `finals`, returns what did not come back. Raises BadOutput, ClientError, MediaError."""
-    from wernicke_daemon.formats.audio_files import decode, duration, stream
+async def _session(args: argparse.Namespace, source: Path, transcript: _Transcript) -> None:
+    """Fills `transcript`. Raises BadOutput, ClientError, MediaError."""
+    from wernicke_daemon.formats.audio_files import reading
 
-    seconds = duration(file)
     showing = Showing(args.live_file, grows=args.realtime)
-    progress, task = _progress(file.name, seconds, hidden=showing.terminal is not None)
-    problems: list[str] = []
+    async with reading(source, MONO_16K.sample_rate, args.track) as audio:
+        if args.track is None and (sentence := about_track(audio.file)):
+            note(sentence)
+        try:
+            await _send(args, audio, showing, transcript)
+            if not transcript.has_text:
+                complain(about_nothing(audio.file))
+        finally:
+            transcript.losses += gaps(audio.file)
+            for sentence in about_skipped(audio.file):
+                warn(sentence)
+
+
+async def _send(args: argparse.Namespace, audio: "Reading", showing: Showing, transcript: _Transcript) -> None:
+    from wernicke_daemon.formats.audio_files import stream
+
+    progress, task = _progress(audio.file.name, audio.file.length, hidden=showing.terminal is not None)
 
     def receive(message: ParsedMessage) -> None:
         showing.take(message)
         if message.get("type") == "final":
-            finals.append(message)
+            transcript.finals.append(message)
             progress.update(task, completed=message["timestamp_range"]["end"])
         elif sentence := problem(message):
-            problems.append(sentence)
+            transcript.losses.append(message)
             complain(sentence)
 
     async with Client(
         args.url, token=args.token, language=args.language, events=showing.events, cafile=args.cafile
     ) as client:
-        chunks = decode(file, client.audio.sample_rate, client.audio.channels)
         with progress, showing:
-            await exchange(client, stream(chunks, client.audio.sample_rate, realtime=args.realtime), receive)
-    return problems
+            await exchange(client, stream(audio.chunks(), MONO_16K.sample_rate, realtime=args.realtime), receive)
 
 
 def _progress(name: str, seconds: float | None, *, hidden: bool) -> "tuple[Progress, TaskID]":

@@ -1,9 +1,8 @@
 """`run_daemon.py --demo`: embedded engines, the bundled clip sent to them as the Mac does, and the figures."""
 
 import asyncio
-import itertools
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,7 @@ from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.scoring import Score, Spoken, score
-from wernicke_daemon.formats.audio_files import Chunk, decode, stream
+from wernicke_daemon.formats.audio_files import Chunk, reading, stream
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.observability.pages import StageFigures, Stats
@@ -119,15 +118,19 @@ async def _play(reference: Reference, config: Config, port: int, display: "Displ
     return run
 
 
-def _clip(reference: Reference, silence_s: float) -> Iterator[Chunk]:
+async def _clip(reference: Reference, silence_s: float) -> AsyncIterator[Chunk]:
     """The clip, and silence behind it until its last utterance ends by itself like the others."""
+    async with reading(CLIP, _MAC.sample_rate) as clip:
+        async for mono in clip.chunks(_CHUNK_S):
+            yield np.stack([mono] * _MAC.channels, axis=1)
     still = silence_s + 0.5 - (reference.duration - reference.turns[-1].end)
-    nothing = np.zeros((round(_MAC.sample_rate * _CHUNK_S), _MAC.channels), dtype=np.float32)
-    pause = itertools.repeat(nothing, max(0, round(still / _CHUNK_S)))
-    return itertools.chain(decode(CLIP, _MAC.sample_rate, _MAC.channels, _CHUNK_S), pause)
+    for _ in range(round(still / _CHUNK_S)):
+        yield np.zeros((round(_MAC.sample_rate * _CHUNK_S), _MAC.channels), dtype=np.float32)
 
 
-async def _sent(chunks: Iterable[Chunk], run: Run, display: "Display", reference: Reference) -> AsyncIterator[bytes]:
+async def _sent(
+    chunks: AsyncIterable[Chunk], run: Run, display: "Display", reference: Reference
+) -> AsyncIterator[bytes]:
     async for chunk in stream(chunks, _MAC.sample_rate, realtime=True):
         run.sent.append(time.monotonic())
         display.played(min(len(run.sent) * _CHUNK_S, reference.duration), reference.duration)

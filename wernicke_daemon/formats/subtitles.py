@@ -10,6 +10,9 @@ import msgspec
 ParsedFinal = dict[str, Any]
 """A `final` of the wire protocol."""
 
+ParsedLoss = dict[str, Any]
+"""Audio without text: a `gap` of the wire protocol, or an `error` in its place."""
+
 
 @dataclass(frozen=True)
 class Cue:
@@ -50,13 +53,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def to_txt(finals: Sequence[ParsedFinal]) -> str:
-    """One line per segment, as on the terminal."""
+def to_txt(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
+    """One line per segment, as on the terminal. The format has no place for losses."""
     return "".join(f"{cue.line}\n" for cue in cues(finals))
 
 
-def to_srt(finals: Sequence[ParsedFinal]) -> str:
-    """SubRip. An arrow in the text would read as a line of times, so it is written as one character."""
+def to_srt(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
+    """SubRip. An arrow in the text would read as a line of times, so it is written as one character. The format has no
+    place for losses."""
     blocks = [
         f"{number}\n{_times(cue, ',')}\n{cue.spoken.replace('-->', '→')}\n"
         for number, cue in enumerate(cues(finals), start=1)
@@ -64,22 +68,33 @@ def to_srt(finals: Sequence[ParsedFinal]) -> str:
     return "\n".join(blocks)
 
 
-def to_vtt(finals: Sequence[ParsedFinal]) -> str:
-    """WebVTT (https://www.w3.org/TR/webvtt1/), the speaker in a voice span; `&`, `<` and `>` escaped."""
+def to_vtt(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
+    """WebVTT (https://www.w3.org/TR/webvtt1/), the speaker in a voice span; `&`, `<` and `>` escaped. Losses are notes,
+    which players do not show."""
+    notes = [note for note in map(_note, losses) if note]
     blocks = [f"{_times(cue, '.')}\n{_voice(cue)}{html.escape(cue.text, quote=False)}\n" for cue in cues(finals)]
-    return "\n".join(["WEBVTT\n", *blocks])
+    return "\n".join(["WEBVTT\n", *notes, *blocks])
+
+
+def _note(loss: ParsedLoss) -> str | None:
+    """None for an error that does not say when."""
+    times = loss if loss["type"] == "gap" else loss.get("details") or {}
+    if "from" not in times:
+        return None
+    start, end = (_stamp(_milliseconds(times[side]), ".") for side in ("from", "to"))
+    return f"NOTE No text from {start} to {end} ({loss.get('reason') or loss.get('code')})\n"
 
 
 def _voice(cue: Cue) -> str:
     return f"<v {html.escape(cue.speaker, quote=False)}>" if cue.speaker else ""
 
 
-def to_json(finals: Sequence[ParsedFinal]) -> str:
-    """The finals as the server sent them, in one array."""
-    return msgspec.json.format(msgspec.json.encode(list(finals)), indent=2).decode() + "\n"
+def to_json(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
+    """The finals as the server sent them, and then the losses, in one array."""
+    return msgspec.json.format(msgspec.json.encode([*finals, *losses]), indent=2).decode() + "\n"
 
 
-FORMATS: dict[str, Callable[[Sequence[ParsedFinal]], str]] = {
+FORMATS: dict[str, Callable[[Sequence[ParsedFinal], Sequence[ParsedLoss]], str]] = {
     "txt": to_txt,
     "srt": to_srt,
     "vtt": to_vtt,

@@ -1,0 +1,118 @@
+"""One audio stream of an opened file: frames with their time stamps, past whatever is damaged."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+
+_COUNTED = frozenset({"mp3", "aac", "loas", "ac3", "eac3", "dts", "truehd"})
+"""FFmpeg's names of formats without time stamps: it counts packets instead, a damaged stretch as one or two, however
+long it is. The length of such a file may be an estimate, by its size."""
+
+_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT of libavformat/avformat.h
+_MICROSECOND = 1e-6
+_ESTIMATE_TOLERANCE = 0.02
+_FAILED_READS = 100
+"""One after another, before a file is given up."""
+
+
+class Recording:
+    """start: the time stamp that is the file's time 0. length: to the end of the file by its own account, None where it
+    gives none. restarts: whether the format is made for time stamps that begin anew within a file. good_to: where the
+    last good packet but one begins, in bytes (the last may have more in it than audio). Times in seconds."""
+
+    def __init__(self, container: "InputContainer", stream: "AudioStream") -> None:
+        self._container = container
+        self._stream = stream
+        self.start = (container.start_time or 0) * _MICROSECOND
+        self.length = _length(container, stream)
+        self.restarts = bool(container.format.flags & _TS_DISCONT)
+        self.good_to = self._last_good = 0
+        self._counted = container.format.name in _COUNTED
+        self._estimate = _estimate(container, stream)
+        self._first_rate = 0
+        self._good_bytes = 0
+        self._good_s = 0.0
+        if stream.codec_context.name == "flac":  # what does not fit its checksum is noise
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
+
+    def frames(self, damaged: Callable[[float], None]) -> "Iterator[tuple[AudioFrame, float | None]]":
+        """Each with its time stamp, None where it has none to rely on. damaged: told what can't be decoded, with about
+        how long it is. Raises av.FFmpegError where no more can be read."""
+        from av import FFmpegError
+
+        for packet in self._packets(damaged):
+            try:
+                frames = self._stream.decode(packet)
+            except FFmpegError:
+                damaged(self._lost(packet))
+                continue
+            self._note_good(packet, frames)
+            yield from ((frame, self._time(frame)) for frame in frames)
+
+    @property
+    def expected(self) -> float | None:
+        """Length of the audio by the file's own account, None where that can't be relied on: where other streams may be
+        longer, or FFmpeg only estimated it."""
+        if self.length is None or (self._counted and self._is_estimate(self.length)):
+            return None
+        alone = len(self._container.streams) == 1
+        return self.length if alone or self._stream.duration is not None else None
+
+    def _packets(self, damaged: Callable[[float], None]) -> "Iterator[Packet[AudioStream]]":
+        """Reading goes on behind what can't be read."""
+        from av import FFmpegError
+
+        failed = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failed = 0
+                    yield packet
+                return
+            except FFmpegError:
+                failed += 1
+                if failed > _FAILED_READS:
+                    raise
+                damaged(0.0)
+
+    def _note_good(self, packet: "Packet[AudioStream]", frames: "list[AudioFrame]") -> None:
+        self._good_bytes += packet.size
+        self._good_s += sum(frame.samples / frame.sample_rate for frame in frames)
+        if frames and packet.pos is not None:
+            self.good_to, self._last_good = self._last_good, packet.pos
+
+    def _time(self, frame: "AudioFrame") -> float | None:
+        """After a change of the sample rate FFmpeg counts on with the old one."""
+        self._first_rate = self._first_rate or frame.sample_rate
+        return None if self._counted or frame.sample_rate != self._first_rate else frame.time
+
+    def _lost(self, packet: "Packet[AudioStream]") -> float:
+        """Seconds that a damaged packet lasted."""
+        seconds = float((packet.duration or 0) * (packet.time_base or 0))
+        if self._counted and self._good_bytes:
+            return max(seconds, packet.size * self._good_s / self._good_bytes)
+        return seconds
+
+    def _is_estimate(self, length: float) -> bool:
+        return self._estimate is None or abs(length / self._estimate - 1) < _ESTIMATE_TOLERANCE
+
+
+def _length(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Seconds from the file's time 0 to the end of the file or, where only that is known, of the stream."""
+    if container.duration is not None:
+        return container.duration * _MICROSECOND
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None
+
+
+def _estimate(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Seconds that a file of that size lasts at the bit rate of its beginning, None where either is unknown."""
+    if container.size <= 0 or not stream.bit_rate:
+        return None
+    return container.size * 8 / stream.bit_rate
