@@ -15,6 +15,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from ipc import files
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -70,7 +72,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 def save(path: Path | None, figures: dict[str, Any]) -> None:
     """`figures` and what they were measured on, as JSON; nothing where `path` is None."""
     if path is not None:
-        path.write_text(json.dumps({**figures, "machine": machine()}, indent=2) + "\n", encoding="utf-8")
+        files.replace(path, (json.dumps({**figures, "machine": machine()}, indent=2) + "\n").encode())
 
 
 def machine() -> dict[str, Any]:

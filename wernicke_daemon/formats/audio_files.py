@@ -89,7 +89,7 @@ class AudioFile:
             self._clock.begin(now.start, length=now.length, restarts=now.restarts)
             failure: FFmpegError | None = None
             try:
-                yield from now.frames(self._clock.damaged)
+                yield from now.frames(self._damaged)
             except FFmpegError as error:
                 failure = error
             if not self._open_joined():
@@ -97,9 +97,18 @@ class AudioFile:
                     raise failure
                 return
 
+    def _damaged(self, seconds: float) -> bool:
+        """Whether it is no damage, but the beginning of another file."""
+        begins = self._clock.damaged(seconds)
+        return begins and self._joined_at(media.NEAR_BYTES) is not None
+
+    def _joined_at(self, within: int) -> int | None:
+        """Where, in bytes, another file begins behind what was good of this one."""
+        return media.joined_at(self._source, self._begins_at + self._recording.good_to + 1, within)
+
     def _open_joined(self) -> bool:
-        """Whether there is another file behind this one; FFmpeg does not look, or takes it for damage."""
-        begins_at = media.joined_at(self._source, self._begins_at + self._recording.good_to + 1)
+        """Whether there is another file behind this one. FFmpeg does not look, or takes it for damage."""
+        begins_at = self._joined_at(media.FAR_BYTES)
         if begins_at is None:
             return False
         self._begins_at = begins_at

@@ -68,10 +68,12 @@ class FileClock:
         self.end = begin + duration
         return begin
 
-    def damaged(self, seconds: float) -> None:
+    def damaged(self, seconds: float) -> bool:
         """A piece that can't be decoded, and about how long it is. Its time stamp may be wrong, too; that of the next
-        good one says how long it really was."""
+        good one says how long it really was. Returns whether the one before was good."""
+        first = self._damaged_s is None
         self._damaged_s = (self._damaged_s or 0.0) + seconds
+        return first
 
     def finish(self, expected: float | None) -> None:
         """No more comes. expected: length of the audio by the file's account, None where there is none to rely on."""

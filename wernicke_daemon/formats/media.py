@@ -74,8 +74,9 @@ def _head_of(source: Path) -> bytes:
 
 # --- joined files ----------------------------------------------------------------------------------
 
-_SEARCHED_BYTES = 64 << 20
-"""Behind the audio of a file: what may be there is its index."""
+NEAR_BYTES = 1 << 20
+FAR_BYTES = 64 << 20
+"""How much is searched: where audio breaks off; at its end, behind which may be an index."""
 
 _BEGINNINGS = re.compile(
     rb"RIFF.{4}(?:WAVE|AVI )|RF64.{4}WAVE|FORM.{4}AIF[FC]|fLaC\0\0\0\x22|OggS\0\x02|caff\0\x01|FLV\x01"
@@ -87,14 +88,15 @@ _BEGINNINGS = re.compile(
 _LONGEST_BEGINNING = 16
 
 
-def joined_at(source: Path, start: int) -> int | None:
-    """Where, from the byte `start` on, another file begins; None where none does, or the source is a pipe."""
+def joined_at(source: Path, start: int, within: int) -> int | None:
+    """Where, in so many bytes from the byte `start` on, another file begins; None where none does, or the source is a
+    pipe."""
     if _is_pipe(source):
         return None
     with source.open("rb") as file:
         file.seek(start)
         kept = b""
-        for _ in range(_SEARCHED_BYTES // _BLOCK_BYTES):
+        for _ in range(within // _BLOCK_BYTES):
             block = kept + file.read(_BLOCK_BYTES)
             if found := _BEGINNINGS.search(block):
                 return start + found.start()

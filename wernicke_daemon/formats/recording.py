@@ -40,16 +40,17 @@ class Recording:
         if stream.codec_context.name == "flac":  # what does not fit its checksum is noise
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
 
-    def frames(self, damaged: Callable[[float], None]) -> "Iterator[tuple[AudioFrame, float | None]]":
+    def frames(self, damaged: Callable[[float], bool]) -> "Iterator[tuple[AudioFrame, float | None]]":
         """Each with its time stamp, None where it has none to rely on. damaged: told what can't be decoded, with about
-        how long it is. Raises av.FFmpegError where no more can be read."""
+        how long it is; returns whether it ends here. Raises av.FFmpegError where no more can be read."""
         from av import FFmpegError
 
         for packet in self._packets(damaged):
             try:
                 frames = self._stream.decode(packet)
             except FFmpegError:
-                damaged(self._lost(packet))
+                if damaged(self._lost(packet)):
+                    return
                 continue
             self._note_good(packet, frames)
             yield from ((frame, self._time(frame)) for frame in frames)
@@ -60,10 +61,11 @@ class Recording:
         longer, or FFmpeg only estimated it."""
         if self.length is None or (self._counted and self._is_estimate(self.length)):
             return None
-        alone = len(self._container.streams) == 1
-        return self.length if alone or self._stream.duration is not None else None
+        if len(self._container.streams) == 1:
+            return self.length
+        return _end(self._stream, self.start)
 
-    def _packets(self, damaged: Callable[[float], None]) -> "Iterator[Packet[AudioStream]]":
+    def _packets(self, damaged: Callable[[float], bool]) -> "Iterator[Packet[AudioStream]]":
         """Reading goes on behind what can't be read."""
         from av import FFmpegError
 
@@ -76,9 +78,8 @@ class Recording:
                 return
             except FFmpegError:
                 failed += 1
-                if failed > _FAILED_READS:
+                if failed > _FAILED_READS or damaged(0.0):
                     raise
-                damaged(0.0)
 
     def _note_good(self, packet: "Packet[AudioStream]", frames: "list[AudioFrame]") -> None:
         self._good_bytes += packet.size
@@ -106,9 +107,14 @@ def _length(container: "InputContainer", stream: "AudioStream") -> float | None:
     """Seconds from the file's time 0 to the end of the file or, where only that is known, of the stream."""
     if container.duration is not None:
         return container.duration * _MICROSECOND
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return None
+    return _end(stream, (container.start_time or 0) * _MICROSECOND)
+
+
+def _end(stream: "AudioStream", start: float) -> float | None:
+    """Seconds from the time stamp `start`, by the account of a stream that has one."""
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - start
 
 
 def _estimate(container: "InputContainer", stream: "AudioStream") -> float | None:

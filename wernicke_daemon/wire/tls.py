@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ipc.errors import WernickeError
+from ipc.files import NewFile, replace_all
 
 CERTIFICATE_NAME = "wernicke.crt"
 KEY_NAME = "wernicke.key"
@@ -73,9 +74,10 @@ def make_certificate(directory: Path, names: list[str], *, now: datetime, force:
     files = directory / CERTIFICATE_NAME, directory / KEY_NAME
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _make_way(files, force)
-        _write(files[0], certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
-        _write(files[1], _pem(secret), mode=0o600)
+        if not force:
+            _refuse_existing(*files)
+        public = NewFile(files[0], certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+        replace_all([public, NewFile(files[1], _pem(secret), mode=0o600)])
     except OSError as error:
         raise TlsError(f"{directory} can't be written to ({error.strerror}); choose another directory.") from None
     return files
@@ -174,15 +176,7 @@ def _pem(secret: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _make_way(files: tuple[Path, ...], force: bool) -> None:
+def _refuse_existing(*files: Path) -> None:
     for file in files:
-        if force:
-            file.unlink(missing_ok=True)
-        elif file.exists():
+        if file.exists():
             raise TlsError(f"{file} exists already; --force replaces it, and then every client must trust the new one.")
-
-
-def _write(file: Path, data: bytes, mode: int) -> None:
-    """The mode (which Windows ignores) is there before the first byte is."""
-    file.touch(mode, exist_ok=False)
-    file.write_bytes(data)

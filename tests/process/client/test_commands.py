@@ -83,7 +83,7 @@ def test_missing_results_show_in_the_exit_code(
 def test_the_token_comes_from_the_environment(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """WERNICKE_TOKEN is used where --token is not given."""
     monkeypatch.setenv("WERNICKE_TOKEN", "from-env")
-    with server(sends()) as fake:
+    with server(sends(FINAL)) as fake:
         assert cli.main(["transcribe", str(wav), "--url", fake.url]) == 0
     assert fake.requests[0].headers["Authorization"] == "Bearer from-env"
 
