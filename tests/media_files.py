@@ -46,6 +46,7 @@ def write(
     path: Path,
     *tracks: Samples,
     rate: int,
+    codec: str | None = None,
     default: int | None = None,
     picture_s: float = 0.0,
     stamp: Callable[[float], float] = lambda seconds: seconds,
@@ -55,7 +56,7 @@ def write(
     ending = path.suffix[1:]
     with av.open(str(path), "w", format=_FORMATS.get(ending)) as file:
         picture = _picture(file) if picture_s else None
-        streams = [_stream(file, CODECS.get(ending, "aac"), rate, track.shape[1]) for track in tracks]
+        streams = [_stream(file, codec or CODECS.get(ending, "aac"), rate, track.shape[1]) for track in tracks]
         for index, stream in enumerate(streams):
             if default is not None:
                 stream.disposition = av.stream.Disposition.default if index == default else av.stream.Disposition(0)
