@@ -63,7 +63,8 @@ class Recording:
             return None
         if len(self._container.streams) == 1:
             return self.length
-        return _end(self._stream, self.start)
+        has_own = self._container.format.name.startswith("mov")  # in others FFmpeg gives streams the file's length
+        return _end(self._stream, self.start) if has_own else None
 
     def _packets(self, damaged: Callable[[float], bool]) -> "Iterator[Packet[AudioStream]]":
         """Reading goes on behind what can't be read."""
