@@ -53,7 +53,6 @@ def _sessions(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     """Write one session to a file, or print it. Raises NoTranscript, BadOutput."""
     from wernicke_daemon.records import transcript_file
-    from wernicke_daemon.records.transcript_file import NoTranscript
 
     if args.output:
         outputs.check(args.output)
@@ -64,7 +63,8 @@ def _export(args: argparse.Namespace) -> int:
     if failed := sum(result["type"] == "error" for result in results):
         outputs.complain(f"{failed} of the utterances could not be transcribed; they are left out.")
     if not finals:
-        raise NoTranscript(f"Session {session} has no text.")
+        outputs.complain(f"Session {session} has no text.")
+        return Exit.EMPTY
     if args.output:
         outputs.write(args.output, finals)
     else:
