@@ -59,7 +59,7 @@ def write(
         streams = [_stream(file, codec or CODECS.get(ending, "aac"), rate, track.shape[1]) for track in tracks]
         for index, stream in enumerate(streams):
             if default is not None:
-                stream.disposition = av.stream.Disposition.default if index == default else av.stream.Disposition(0)
+                stream.disposition = av.stream.Disposition.default.value if index == default else 0
         if picture:
             _draw(file, picture, picture_s)
         for stream, track in zip(streams, tracks, strict=True):
