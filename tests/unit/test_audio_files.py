@@ -112,7 +112,7 @@ async def test_what_follows_damage_is_read_where_it_belongs(ending: str, tmp_pat
     assert np.abs(middle).max(initial=0) < 0.01
 
 
-@pytest.mark.parametrize("ending", ["flac", "mka", "webm", "flv", "mp3"])
+@pytest.mark.parametrize("ending", ["wav", "flac", "mka", "webm", "flv", "mp3"])
 async def test_a_file_that_breaks_off_is_told(ending: str, tmp_path: Path) -> None:
     """It says itself how long it should be."""
     path = media_files.cut(recording(tmp_path / f"x.{ending}", LOW, 44_100, seconds=10), 0.6)
@@ -120,6 +120,18 @@ async def test_a_file_that_breaks_off_is_told(ending: str, tmp_path: Path) -> No
     assert 4 < got.seconds < 8
     told = got.file.skipped[-1]
     assert told.reason == CUT_OFF and told.end == pytest.approx(10, abs=0.1)
+
+
+@pytest.mark.parametrize("length", [0, 0x7FFFFFFF, 0x80000024, 0xFFFFFFFF])
+async def test_a_header_that_was_written_before_the_length_was_known_is_no_loss(length: int, tmp_path: Path) -> None:
+    """By a program that wrote to a pipe, or a recorder that lost its power."""
+    path = recording(tmp_path / "x.wav", LOW, 44_100)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data") + 4
+    data[4:8] = data[at : at + 4] = length.to_bytes(4, "little")
+    path.write_bytes(data)
+    got = await read(path)
+    assert got.heard(LOW) == pytest.approx((0, 2), abs=0.1) and got.file.skipped == []
 
 
 async def test_an_interrupted_copy_without_its_index_is_one_sentence(tmp_path: Path) -> None:

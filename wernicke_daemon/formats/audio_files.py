@@ -77,7 +77,7 @@ class AudioFile:
             begin = self._clock.place(time_stamp, frame.samples / frame.sample_rate)
             yield from samples.add(frame, begin)
         yield samples.finish()
-        self._clock.finish(self._recording.expected)
+        self._clock.finish(self._expected())
         if not self.seconds:
             raise MediaError("nothing in it can be decoded" if self.skipped else "there is no sound in it")
 
@@ -96,6 +96,11 @@ class AudioFile:
                 if failure:
                     raise failure
                 return
+
+    def _expected(self) -> float | None:
+        """Seconds that the last file should last."""
+        expected = self._recording.expected
+        return expected and expected * (1 + media.missing_share(self._source, self._begins_at))
 
     def _damaged(self, seconds: float) -> bool:
         """Whether it is no damage, but the beginning of another file."""

@@ -87,6 +87,9 @@ _BEGINNINGS = re.compile(
 
 _LONGEST_BEGINNING = 16
 
+_UNKNOWN_RIFF_BYTES = 0x7FFF_0000
+"""Programs that write to a pipe put 0x7FFFFFFF less a header, 0x80000000 or 0xFFFFFFFF there."""
+
 
 def joined_at(source: Path, start: int, within: int) -> int | None:
     """Where, in so many bytes from the byte `start` on, another file begins; None where none does, or the source is a
@@ -110,6 +113,19 @@ def opened_at(source: Path, start: int) -> "Iterator[InputContainer]":
     """The file that begins at that byte of another one. Raises what `opened` does."""
     with source.open("rb") as file, _container(_Behind(file, start), b"") as container:
         yield container
+
+
+def missing_share(source: Path, start: int) -> float:
+    """How much an interrupted copy lacks of the file that begins at that byte, as a share of what is there: by what is
+    at the head of WAVE and AVI files. 0 for others, in pipes, and where a recorder has not filled that in."""
+    if _is_pipe(source):
+        return 0.0
+    with source.open("rb") as file:
+        file.seek(start)
+        head = file.read(_HEAD_BYTES)
+        here = file.seek(0, os.SEEK_END) - start
+    declared = int.from_bytes(head[4:8], "little") + 8
+    return max(0.0, declared / here - 1) if head[:4] == b"RIFF" and declared < _UNKNOWN_RIFF_BYTES else 0.0
 
 
 class _Behind:
