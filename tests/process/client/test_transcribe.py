@@ -14,12 +14,13 @@ import pytest
 
 from tests import media_files, wire
 from tests.media_files import quiet, tone, write
-from tests.process.conftest import serving
-from tests.process.test_client import FINAL, LINE, sends, server
+from tests.process.client.fake_server import FINAL, sends, server
+from tests.process.conftest import ROOT, serving
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit, ParsedMessage
 
 RATE = 16_000
+LINE = "[00:01] Speaker_00: good morning"
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="what Windows does not have")
 
@@ -162,7 +163,7 @@ def piped(url: str, *options: str) -> subprocess.Popen[bytes]:
     script = "import sys; from wernicke_daemon import cli; sys.exit(cli.main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, "transcribe", "--url", url, *options]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdin=pipe, stdout=pipe, stderr=pipe)
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
 @pytest.mark.parametrize("ending", ["wav", "m4a"])
