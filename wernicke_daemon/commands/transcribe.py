@@ -99,24 +99,28 @@ def _misses_words(loss: ParsedMessage) -> bool:
 def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -> Exit:
     """What came before a failure, or before Ctrl-C, is written too."""
     transcript = _Transcript()
-    code = Exit.LOST
+    whole, code = False, Exit.LOST
     try:
         asyncio.run(_session(args, file, transcript))
-        code = transcript.code
+        whole, code = True, transcript.code
     except WernickeError as error:
         complain(error)
         code = exit_code(error)
     finally:
         if output:
-            code = _write(output, transcript) or code
+            code = _write(output, transcript, whole) or code
     return code
 
 
-def _write(output: Path, transcript: _Transcript) -> Exit:
-    """Nothing is not written: an earlier transcript may be there."""
+def _write(output: Path, transcript: _Transcript, whole: bool) -> Exit:
+    """whole: up to the end of the file. Neither nothing nor a part takes the place of what is there, which may be the
+    whole transcript of another time."""
     if not transcript.has_text:
         note(f"{output} {'is left as it was' if output.exists() else 'is not written'}: there is no text for it.")
         return Exit.OK
+    if output.is_file() and not whole:
+        kept, output = output, output.with_stem(f"{output.stem}.partial")
+        note(f"{kept} is left as it was; what came this time is in {output}.")
     try:
         outputs.write(output, transcript.finals, transcript.losses)
     except BadOutput as error:

@@ -14,7 +14,7 @@ import pytest
 
 from tests import media_files, wire
 from tests.media_files import quiet, tone, write
-from tests.process.client.fake_server import FINAL, sends, server
+from tests.process.client.fake_server import FINAL, sends, server, vanishes
 from tests.process.conftest import ROOT, serving
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit, ParsedMessage
@@ -118,6 +118,19 @@ def test_an_empty_result_is_said_and_leaves_the_file_that_is_there(
 
 
 # --- outputs ---------------------------------------------------------------------------------------
+
+
+def test_a_part_does_not_take_the_place_of_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the line breaks, what came is beside what was there; alone it has the name that was asked for."""
+    path = write(tmp_path / "x.wav", tone(440, 4, RATE), rate=RATE)
+    out = tmp_path / "x.srt"
+    for _ in range(2):
+        with server(vanishes) as fake:
+            assert cli.main(["transcribe", str(path), "--url", fake.url, "-o", str(out)]) == Exit.LOST
+        part = out.read_text(encoding="utf-8")
+        assert "good morning" in part
+    assert (tmp_path / "x.partial.srt").read_text(encoding="utf-8") == part
+    assert f"{out} is left as it was; what came this time is in " in capsys.readouterr().err
 
 
 @posix
