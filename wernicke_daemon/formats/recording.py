@@ -16,8 +16,6 @@ long it is. The length of such a file may be an estimate, by its size."""
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT of libavformat/avformat.h
 _MICROSECOND = 1e-6
 _ESTIMATE_TOLERANCE = 0.02
-_FAILED_READS = 100
-"""One after another, before a file is given up."""
 
 
 class Recording:
@@ -37,15 +35,13 @@ class Recording:
         self._first_rate = 0
         self._good_bytes = 0
         self._good_s = 0.0
-        if stream.codec_context.name == "flac":  # what does not fit its checksum is noise
-            stream.codec_context.options = {"err_detect": "crccheck+explode"}
 
     def frames(self, damaged: Callable[[float], bool]) -> "Iterator[tuple[AudioFrame, float | None]]":
         """Each with its time stamp, None where it has none to rely on. damaged: told what can't be decoded, with about
         how long it is; returns whether it ends here. Raises av.FFmpegError where no more can be read."""
         from av import FFmpegError
 
-        for packet in self._packets(damaged):
+        for packet in self._container.demux(self._stream):
             try:
                 frames = self._stream.decode(packet)
             except FFmpegError:
@@ -65,22 +61,6 @@ class Recording:
             return self.length
         has_own = self._container.format.name.startswith("mov")  # in others FFmpeg gives streams the file's length
         return _end(self._stream, self.start) if has_own else None
-
-    def _packets(self, damaged: Callable[[float], bool]) -> "Iterator[Packet[AudioStream]]":
-        """Reading goes on behind what can't be read."""
-        from av import FFmpegError
-
-        failed = 0
-        while True:
-            try:
-                for packet in self._container.demux(self._stream):
-                    failed = 0
-                    yield packet
-                return
-            except FFmpegError:
-                failed += 1
-                if failed > _FAILED_READS or damaged(0.0):
-                    raise
 
     def _note_good(self, packet: "Packet[AudioStream]", frames: "list[AudioFrame]") -> None:
         self._good_bytes += packet.size
