@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,7 +99,7 @@ class Listener:
             self.late_s = max(self.late_s, time.monotonic() - self.began - frames / self.audio.sample_rate)
             yield data
 
-    def _chunks(self) -> Iterator[Chunk]:
+    async def _chunks(self) -> AsyncIterator[Chunk]:
         """At another rate or with more channels by repeating samples: what is loud stays so."""
         size, times = round(self.chunk_s * SAMPLE_RATE), self.audio.sample_rate // SAMPLE_RATE
         for offset in range(0, len(self.talk.samples), size):

@@ -17,7 +17,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -149,7 +149,8 @@ def _cpu_s(process: psutil.Process) -> float:
 
 async def stream_to(url: str, streaming: Streaming) -> None:
     """Print a line when all are connected, and one of JSON (fields of Cost) when all have got their results."""
-    twice = np.concatenate(2 * list(audio_files.decode(CLIP, MAC.sample_rate, MAC.channels)))
+    clip = audio_files.samples(CLIP, MAC.sample_rate)
+    twice = np.stack([np.tile(clip, 2)] * MAC.channels, axis=1)
     speeches = [Speech(twice, number, streaming) for number in range(streaming.streams)]
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Client(url, audio=MAC)) for _ in speeches]
@@ -181,7 +182,7 @@ class Speech:
             self.late_s = max(self.late_s, time.monotonic() - began - frames / MAC.sample_rate)
             yield data
 
-    def _pieces(self) -> Iterator[Chunk]:
+    async def _pieces(self) -> AsyncIterator[Chunk]:
         begin = round(self._share * self._length)
         for offset in range(0, self._count, self._chunk):
             at = (begin + offset) % self._length

@@ -94,7 +94,7 @@ def planned(way: str, model: Path, language: str) -> Plan:
 def read(audio: Path, truth: Path, seconds: float) -> Recording:
     known = json.loads(truth.read_text(encoding="utf-8"))
     turns, until = _cut(known["turns"], seconds)
-    samples = np.concatenate(list(audio_files.decode(audio, SAMPLE_RATE, 1)))[: round(until * SAMPLE_RATE), 0]
+    samples = audio_files.samples(audio, SAMPLE_RATE)[: round(until * SAMPLE_RATE)]
     silence = np.zeros(round(TAIL_S * SAMPLE_RATE), np.float32)
     spoken = sorted((float(start), float(end)) for turn in turns for start, end in turn["speech"])
     talk = Talk(np.concatenate([samples, silence]), tuple(spoken))

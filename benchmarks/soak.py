@@ -250,7 +250,7 @@ class Clients:
         self._url = url
         self._random = random.Random(seed)
         self._began = time.monotonic()
-        samples = np.concatenate([chunk[:, 0] for chunk in audio_files.decode(CLIP, SAMPLE_RATE, 1)])
+        samples = audio_files.samples(CLIP, SAMPLE_RATE)
         self._speech = (samples * 32767).astype("<i2").tobytes()
 
     async def come_and_go(self, minutes: float) -> None:

@@ -39,7 +39,7 @@ TURNS = json.loads(VOICES.with_suffix(".json").read_text(encoding="utf-8"))["tur
 
 def recording() -> NDArray[np.float32]:
     """16 kHz mono: two voices in turns."""
-    return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(VOICES, 16_000, 1)])
+    return audio_files.samples(VOICES, 16_000)
 
 
 def two_voices() -> NDArray[np.float32]:

@@ -137,6 +137,15 @@ def _cut(pieces: Iterable[Mono], size: int) -> Iterator[Mono]:
         yield rest
 
 
+def samples(source: Path, sample_rate: int) -> Mono:
+    """All of a file that fits into memory and is good. Raises what `AudioFile` does."""
+    file = AudioFile(source, sample_rate, None)
+    try:
+        return np.concatenate(list(file.chunks(CHUNK_S)))
+    finally:
+        file.close()
+
+
 class Reading:
     """An open file. Nothing blocks the event loop, however long its pipe has nothing to read."""
 
