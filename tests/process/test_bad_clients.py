@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from tests.process.conftest import embedded, serving, started
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
-from wernicke_daemon.gateway import transport
+from wernicke_daemon.gateway import server, transport
 from wernicke_daemon.gateway.connection_limit import MOST_WITHOUT_SESSION
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.observability import log_throttle
@@ -60,7 +61,9 @@ async def strict(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daem
     """A daemon that soon notices who is gone, takes small frames only, and reads little ahead."""
     config = embedded(tmp_path_factory.mktemp("data"))
     config = replace(config, timeout=3.0, audio=replace(config.audio, max_frame_mib=1, read_ahead_mib=8))
-    with mock.patch.object(os, "fsync"):  # what waits for a slow disk has a bound of its own (journal.MOST_WAITING)
+    soon = partial(server.serve, open_timeout=5.0, close_timeout=1.0)
+    # What waits for a slow disk has a bound of its own (journal.MOST_WAITING).
+    with mock.patch.object(os, "fsync"), mock.patch.object(server, "serve", soon):
         async with started(config) as daemon:
             yield daemon
 

@@ -20,7 +20,7 @@ Results = dict[int, list[dict[str, Any]]]
 def test_nothing_is_lost_while_stages_are_killed(tmp_path: Path) -> None:
     """Twelve kills at random moments, three of each stage: every result is there, once, as in an undisturbed round."""
     file = tmp_path / "figures.json"
-    command = [sys.executable, str(CHAOS), "--kills", "12", "--json", str(file)]
+    command = [sys.executable, str(CHAOS), "--kills", "12", "--clients", "3", "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, timeout=380)
     assert done.returncode == 0, done.stderr + done.stdout
     figures = json.loads(file.read_text(encoding="utf-8"))

@@ -6,8 +6,10 @@ import re
 import struct
 import subprocess
 import sys
+import time
 import wave
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,8 +48,11 @@ def transcribe(port: int, audio: Path, *options: str) -> list[str]:
     return [sys.executable, "-c", _MAIN, "transcribe", "--realtime", str(audio), "--url", url, *options]
 
 
-def played_on_a_terminal(command: list[str]) -> tuple[Screen, list[list[str]], bytes]:
-    """The terminal as it is at the end, the rows of it after each change, and all that was written to it."""
+Played = tuple[Screen, list[list[str]], bytes]
+"""The terminal as it is at the end, the rows of it after each change, and all that was written to it."""
+
+
+def played_on_a_terminal(command: list[str]) -> Played:
     import fcntl
     import pty
     import termios
@@ -77,20 +82,14 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of this kind are POSIX")
-def test_on_a_terminal_the_line_grows_and_finals_take_its_place(port: int, audio: Path) -> None:
-    """Text shows before its final, dim where it may change; what is left are the finals, each once."""
-    screen, seen, written = played_on_a_terminal(transcribe(port, audio))
-    finals = screen.text.splitlines()
-    assert len(finals) == 2 and all(FINAL.fullmatch(line) for line in finals), screen.text
-    texts = {row for rows in seen for row in rows if OPEN.fullmatch(row)}
-    assert len(texts) > 2 and b"\x1b[2m" in written
-    first_open = next(number for number, rows in enumerate(seen) if any(OPEN.fullmatch(row) for row in rows))
-    first_final = next(number for number, rows in enumerate(seen) if any(FINAL.match(row) for row in rows))
-    assert first_open < first_final
-    assert written.rindex(b"\x1b[?25h") > written.rindex(b"\x1b[?25l")  # the cursor is there again
+@pytest.fixture(scope="module")
+def on_a_terminal(port: int, audio: Path) -> Iterator[Future[Played]]:
+    """Begun with the first test and played beside it: the clip takes its time."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(played_on_a_terminal, transcribe(port, audio))
 
 
+@pytest.mark.usefixtures("on_a_terminal")
 def test_off_a_terminal_only_finals_come_and_the_live_file_has_the_open_text(
     port: int, audio: Path, tmp_path: Path
 ) -> None:
@@ -108,6 +107,7 @@ def test_off_a_terminal_only_finals_come_and_the_live_file_has_the_open_text(
     while process.poll() is None:
         if (found := live.read_text(encoding="utf-8")) != seen[-1]:
             seen.append(found)
+        time.sleep(0.01)
     out, complaints = process.communicate()
     assert (process.returncode, complaints) == (0, "")
     assert len(out.splitlines()) == 2 and all(FINAL.fullmatch(line) for line in out.splitlines())
@@ -119,3 +119,17 @@ def test_off_a_terminal_only_finals_come_and_the_live_file_has_the_open_text(
     assert all(any(one.startswith(text) for one in whole) for text in grown)
     first_open, first_final = grown.index(whole[0]), next(at for at, found in enumerate(seen) if out[:20] in found)
     assert first_open < first_final
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of this kind are POSIX")
+def test_on_a_terminal_the_line_grows_and_finals_take_its_place(on_a_terminal: Future[Played]) -> None:
+    """Text shows before its final, dim where it may change; what is left are the finals, each once."""
+    screen, seen, written = on_a_terminal.result()
+    finals = screen.text.splitlines()
+    assert len(finals) == 2 and all(FINAL.fullmatch(line) for line in finals), screen.text
+    texts = {row for rows in seen for row in rows if OPEN.fullmatch(row)}
+    assert len(texts) > 2 and b"\x1b[2m" in written
+    first_open = next(number for number, rows in enumerate(seen) if any(OPEN.fullmatch(row) for row in rows))
+    first_final = next(number for number, rows in enumerate(seen) if any(FINAL.match(row) for row in rows))
+    assert first_open < first_final
+    assert written.rindex(b"\x1b[?25h") > written.rindex(b"\x1b[?25l")  # the cursor is there again

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import pytest_asyncio
 from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection
 
@@ -96,16 +98,25 @@ async def test_the_final_is_what_it_is_without_early_work(daemon: Daemon, tmp_pa
     assert [message["stage"] for message in of(without, "partial")][:1] == ["asr"]
 
 
-@pytest.mark.parametrize("stage", ["asr", "diarization", "correction"])
-async def test_a_stage_killed_at_early_work_costs_the_final_nothing(tmp_path: Path, stage: StageName) -> None:
-    """It is killed at the first pause, while it works on what was said so far."""
-    config = embedded(tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def slow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+    """A daemon whose stages only take time, long enough to be killed meanwhile."""
+    config = embedded(tmp_path_factory.mktemp("data"))
     times = {"asr": 400.0, "diarization": 400.0, "correction": 400.0}
-    settings = replace(stage_settings(config), sleep_ms=times)
-    async with running(config, lambda line: None, settings) as daemon:
-        killing = asyncio.create_task(kill_at_early_work(daemon, stage))
-        told = await spoken(daemon.port, SPEECH)
-        await killing
+    async with running(config, lambda line: None, replace(stage_settings(config), sleep_ms=times)) as daemon:
+        yield daemon
+
+
+@pytest.mark.parametrize("stage", ["asr", "diarization", "correction"])
+async def test_a_stage_killed_at_early_work_costs_the_final_nothing(slow: Daemon, stage: StageName) -> None:
+    """It is killed at the first pause, while it works on what was said so far."""
+    port = slow.pipeline.ports[stage]
+    before = port.status().deaths
+    killing = asyncio.create_task(kill_at_early_work(slow, stage))
+    told = await spoken(slow.port, SPEECH)
+    await killing
+    await eventually(lambda: port.status().ready)
+    assert port.status().deaths == before + 1
     [final] = of(told, "final")
     assert final["warnings"] == [] and not of(told, "error")
 
