@@ -1,24 +1,28 @@
-"""Reference client of the wire protocol: audio in, messages out. Knows nothing of files, microphones or terminals."""
+"""Reference client of the wire protocol: audio in, messages out. Knows nothing of files, microphones or terminals.
+
+A line that breaks is taken up again with nothing lost: see `Client`.
+"""
 
 import asyncio
-import enum
+import contextlib
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
-from ssl import SSLCertVerificationError, SSLContext, SSLError
 from types import TracebackType
 from typing import Any, NoReturn, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.errors import WernickeError
+from wernicke_daemon.connecting import DEFAULT_URL as DEFAULT_URL
+from wernicke_daemon.connecting import ClientError as ClientError
+from wernicke_daemon.connecting import Exit as Exit
+from wernicke_daemon.connecting import open_connection, query
+from wernicke_daemon.resuming import LostLine, Numbering, Outgoing
 from wernicke_daemon.wire.audio import AudioFormat
-from wernicke_daemon.wire.protocol import CLOSE_TRY_AGAIN
-
-DEFAULT_URL = "ws://localhost:8000/transcribe"
+from wernicke_daemon.wire.protocol import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_TRY_AGAIN
 
 MONO_16K = AudioFormat(SAMPLE_RATE, channels=1, encoding="f32le")
 """What the daemon works on: the least to send, and nothing is converted."""
@@ -26,41 +30,28 @@ MONO_16K = AudioFormat(SAMPLE_RATE, channels=1, encoding="f32le")
 ParsedMessage = dict[str, Any]
 """A message of the server as parsed from JSON. Loosely typed: a client reads newer servers too."""
 
-_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-_OPEN_TIMEOUT_S = 10.0
-_PING_TIMEOUT_S = 300.0
-"""A server without memory to read ahead stops reading, pings included, until it has caught up; as long as its own idle
-limit."""
+PATIENCE_S = 60.0
+"""Seconds for which a line that broke is tried again."""
 
-
-class Exit(enum.IntEnum):
-    """Exit codes of the command line. USAGE: of options, settings or an output path. UNREACHABLE: no Wernicke server
-    answers. REFUSED: it takes no more clients, or not this one. LOST: results are missing. INPUT: it can't be read.
-    EMPTY: there is no text in it."""
-
-    OK = 0
-    USAGE = 2
-    UNREACHABLE = 3
-    REFUSED = 4
-    LOST = 5
-    INPUT = 6
-    EMPTY = 7
-
-
-class ClientError(WernickeError):
-    """A session could not be had or broke off. exit_code: what the command line ends with."""
-
-    def __init__(self, sentence: str, exit_code: Exit) -> None:
-        super().__init__(sentence)
-        self.exit_code = exit_code
+_GOODBYE_S = 1.0
+_STOP = '{"type":"stop"}'
+_PASSING = frozenset({None, CLOSE_GOING_AWAY, CLOSE_INTERNAL, 1012, 1014})
+"""Closes after which a client may connect again; None is a line that broke. The last two (restart, bad gateway) are
+those of proxies (https://www.iana.org/assignments/websocket/websocket.xhtml)."""
 
 
 class Client:
-    """One session with a server, used as `async with Client(…) as client`.
+    """One session with a server, used as `async with Client(…) as client`, with somebody who iterates over it.
 
     url: ws:// or wss:// address of the endpoint. token: sent as a bearer token. language: ISO 639-1 code, "auto",
     or None for the server's own. events: what is wanted besides finals and errors. cafile: the one certificate that a
     wss:// server is trusted by, None for what this machine trusts. Entering raises ClientError or TlsError.
+
+    Where the line breaks, the client comes back to its session: it tries for `patience_s`, which may be changed at any
+    time, and sends again what the server has not received. Where the server has given the session up, another one
+    begins there that goes on with its voices. Sequences and times of results are as if there were one session only.
+    quiet_s: with unacknowledged audio, a line on which so long nothing came counts as broken; None where the server may
+    be busy for as long as it likes. told: is given sentences about the line.
     """
 
     def __init__(
@@ -72,27 +63,54 @@ class Client:
         audio: AudioFormat = MONO_16K,
         events: Iterable[str] = (),
         cafile: Path | None = None,
+        patience_s: float = PATIENCE_S,
+        quiet_s: float | None = None,
+        told: Callable[[str], None] = lambda sentence: None,
     ) -> None:
+        self.audio = audio
+        self.patience_s = patience_s
         self._url = url
         self._token = token
         self._cafile = cafile
-        self.audio = audio
-        self._options = _query(audio, language, events)  # of the address
-        self._socket: ClientConnection  # from `__aenter__` on
+        self._quiet_s = quiet_s
+        self._told = told
+        self._options = query(audio, language, dict.fromkeys(("session", "ack", *events)))  # of the address
+        self._socket: ClientConnection
+        self._sending: asyncio.Task[None]
+        self._hello: ParsedMessage | None = None  # of the present session; None where the server said none
+        self._outgoing = Outgoing(audio.frame_bytes)
+        self._numbering = Numbering()
+        self._line = LostLine()
+        self._may_send = asyncio.Event()  # the line is there, and it is known where the audio goes on
+        self._news = asyncio.Event()  # there may be something to send
+        self._progress = asyncio.Event()  # something was sent or acknowledged, or nothing more will be
+        self._invited = False  # the server said that it closes for want of life, and to connect again
+        self._over = False  # everything came
+        self._failure: ClientError | None = None  # why nothing more will come
         # What a close with 1013 means, unless the server says it better.
         self._refusal = "The server can take no more sessions now; try again later."
 
     async def __aenter__(self) -> Self:
-        self._socket = await _open(self._url, self._options, self._token, self._cafile)
+        self._socket = await self._connect()
+        self._may_send.set()
+        self._sending = asyncio.create_task(self._send_all())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._sending.cancel()
+        if self._hello is not None and not self._over:  # nobody will come back: the server need not wait
+            with contextlib.suppress(ConnectionClosed, TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._socket.send(_STOP)
         await self._socket.close()
 
+    # --- out ---
+
     async def send(self, audio: bytes) -> None:
-        """Send PCM of any length; waits while the server takes no more. Raises ClientError if the session is over."""
+        """Send PCM of any length; waits while the server takes no more, or the line is broken. Raises ClientError if
+        the session is over."""
         await self._send(audio)
 
     async def flush(self) -> None:
@@ -101,38 +119,149 @@ class Client:
 
     async def stop(self) -> None:
         """End the session: the remaining results come, then the iteration over messages ends."""
-        await self._send('{"type":"stop"}')
+        await self._send(_STOP)
 
     async def _send(self, data: bytes | str) -> None:
+        self._outgoing.add(data)
+        self._news.set()
+        while self._failure is None and self._outgoing.must_wait:
+            self._progress.clear()
+            await self._progress.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._may_send.wait()
+            if (item := self._outgoing.next()) is None:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            await self._try_to_send(item)
+            if self._hello is None and self._outgoing.is_full:
+                self._outgoing.forget_sent()
+            self._progress.set()
+
+    async def _try_to_send(self, item: bytes | str) -> None:
+        socket = self._socket
         try:
-            await self._socket.send(data)
+            await socket.send(item)
         except ConnectionClosed as closed:
-            self._fail(closed)
+            if not self._comes_back(closed):
+                self._failure = self._early(closed)
+            elif socket is self._socket:
+                self._may_send.clear()
+
+    # --- in ---
 
     async def __aiter__(self) -> AsyncIterator[ParsedMessage]:
         """The server's messages until it has sent everything after `stop()`. Raises ClientError if it ends sooner."""
         while True:
             try:
-                message = _parse(await self._socket.recv())
+                message = _parse(await self._receive())
             except ConnectionClosed as closed:
-                self._fail(closed)
+                await self._come_back(closed)
+                continue
             if message.get("code") == "SERVER_OVERLOADED":
                 self._refusal = str(message.get("message") or self._refusal)
                 continue  # the close that follows raises it
-            yield message
-            if message.get("type") == "session_ended":
+            yield self._taken(message)
+            if self._over:
                 return
 
-    def _fail(self, closed: ConnectionClosed) -> NoReturn:
+    async def _receive(self) -> str | bytes:
+        try:
+            async with asyncio.timeout(self._quiet_s if self._outgoing.unacknowledged else None):
+                return await self._socket.recv()
+        except TimeoutError:
+            self._socket.transport.abort()
+            return await self._socket.recv()  # raises ConnectionClosed
+
+    def _taken(self, message: ParsedMessage) -> ParsedMessage:
+        match message.get("type"):
+            case "connection_established":
+                message = self._greeted(message)
+            case "audio_received":
+                self._received(message["bytes_received"])
+            case "session_ended":
+                self._over = True
+        self._invited = message.get("code") == "IDLE_TIMEOUT"
+        return self._numbering.take(message)
+
+    def _greeted(self, hello: ParsedMessage) -> ParsedMessage:
+        before, self._hello = self._hello, hello
+        if before is None or hello.get("resumed"):
+            return hello
+        self._numbering.begin_anew(self._outgoing.begin_anew() / self.audio.bytes_per_second)
+        self._is_back()
+        return hello | {"gave_up": before["session_id"]}
+
+    def _received(self, count: int) -> None:
+        if self._line.lost:
+            self._outgoing.go_on(count)
+            self._is_back()
+        else:
+            self._outgoing.acknowledge(count)
+        self._progress.set()
+
+    # --- the line ---
+
+    async def _connect(self) -> ClientConnection:
+        hello = self._hello
+        resume = {} if hello is None else {name: str(hello[name]) for name in ("session_id", "resume_token")}
+        if resume:
+            resume["session"] = resume.pop("session_id")
+            resume["last_sequence"] = str(self._numbering.last_sequence)
+        return await open_connection(self._url, self._options | resume, self._token, self._cafile)
+
+    def _is_back(self) -> None:
+        self._line.is_back()
+        self._told(f"The line to the server is back; {self._unacknowledged_s:.1f} s of audio that were kept follow.")
+        self._may_send.set()
+
+    @property
+    def _unacknowledged_s(self) -> float:
+        return self._outgoing.unacknowledged / self.audio.bytes_per_second
+
+    def _comes_back(self, closed: ConnectionClosed) -> bool:
+        """Whether there is a session to come back to, and the server minds not."""
+        code = closed.rcvd.code if closed.rcvd else None
+        waits_for_place = self._line.lost and code == CLOSE_TRY_AGAIN
+        return self._hello is not None and (code in _PASSING or self._invited or waits_for_place)
+
+    async def _come_back(self, closed: ConnectionClosed) -> None:
+        """Another connection, once there is one. Raises ClientError."""
+        if not self._comes_back(closed):
+            self._fail(self._early(closed), closed)
+        self._may_send.clear()
+        if not self._line.lost:
+            self._told("The line to the server is broken; audio is kept, and it is tried again.")
+        self._line.breaks(time.monotonic())
+        while (delay := self._line.delay(time.monotonic(), self.patience_s)) is not None:
+            await asyncio.sleep(delay)
+            try:
+                self._socket = await self._connect()
+                return
+            except ClientError as error:
+                if error.exit_code is not Exit.UNREACHABLE:
+                    self._fail(error, closed)
+        self._fail(self._early(closed), closed)
+
+    def _fail(self, error: ClientError, closed: ConnectionClosed) -> NoReturn:
+        self._failure = error
+        self._progress.set()
+        raise error from closed
+
+    def _early(self, closed: ConnectionClosed) -> ClientError:
         code = closed.rcvd.code if closed.rcvd else None
         if code == CLOSE_TRY_AGAIN:
-            raise ClientError(self._refusal, Exit.REFUSED) from closed
+            return ClientError(self._refusal, Exit.REFUSED)
         if code is None:
             said = "The connection to the server was lost"
         else:
             reason = f", {closed.rcvd.reason}" if closed.rcvd and closed.rcvd.reason else ""
             said = f"The server closed the connection early (code {code}{reason})"
-        raise ClientError(f"{said}; results may be missing, see the server's log.", Exit.LOST) from closed
+        return ClientError(f"{said}; results may be missing, see the server's log.", Exit.LOST)
 
 
 async def exchange(client: Client, audio: AsyncIterable[bytes], receive: Callable[[ParsedMessage], None]) -> None:
@@ -167,93 +296,15 @@ def problem(message: ParsedMessage) -> str | None:
     match message.get("type"):
         case "error":
             return str(message.get("message") or message.get("code"))
+        case "connection_established" if (session := message.get("gave_up")) is not None:
+            return (
+                f"The server had given up session {session}, and goes on in a new one. What it made of the last words "
+                f"before the line broke may be missing here; `wernicke export {session}` on its machine has it."
+            )
         case "gap":
             times = f"{message.get('from')} s to {message.get('to')} s"
             return f"No text for the audio from {times} ({message.get('reason')})."
     return None
-
-
-def _query(audio: AudioFormat, language: str | None, events: Iterable[str]) -> dict[str, str]:
-    options = {
-        "sample_rate": str(audio.sample_rate),
-        "channels": str(audio.channels),
-        "encoding": audio.encoding,
-        "language": language or "",
-        "events": ",".join(events),
-    }
-    return {name: value for name, value in options.items() if value}
-
-
-async def _open(url: str, options: dict[str, str], token: str | None, cafile: Path | None) -> ClientConnection:
-    try:
-        return await connect(
-            _with_options(url, options),
-            additional_headers=authorization(token),
-            ssl=tls_context(url, cafile),
-            compression=None,
-            proxy=None,
-            open_timeout=_OPEN_TIMEOUT_S,
-            ping_timeout=_PING_TIMEOUT_S,
-            max_size=_MAX_MESSAGE_BYTES,
-        )
-    except SSLCertVerificationError as error:  # a ValueError, too
-        sentence = f"The certificate of {url} is not trusted ({error.verify_message}); name it with --cafile."
-        raise ClientError(sentence, Exit.UNREACHABLE) from error
-    except SSLError as error:
-        raise ClientError(f"No secure connection to {url}: {error}.", Exit.UNREACHABLE) from error
-    except (InvalidURI, ValueError) as error:
-        sentence = f"{url!r} is not the address of a server; write it like {DEFAULT_URL}."
-        raise ClientError(sentence, Exit.USAGE) from error
-    except InvalidStatus as error:
-        raise _refused(url, error.response.status_code) from error
-    except InvalidHandshake as error:
-        raise _not_wernicke(url, str(error)) from error
-    except OSError as error:
-        sentence = f"Nothing answers at {url}: is the daemon running? Start it with `python run_daemon.py`."
-        raise ClientError(sentence, Exit.UNREACHABLE) from error
-
-
-def _with_options(url: str, options: dict[str, str]) -> str:
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query)) | options
-    return urlunsplit(parts._replace(query=urlencode(query, safe=",")))
-
-
-def tls_context(url: str, cafile: Path | None) -> SSLContext | None:
-    """None where `url` is not a secure one. Raises ClientError where a certificate is given for such a url, and
-    TlsError."""
-    if urlsplit(url).scheme in ("wss", "https"):
-        from wernicke_daemon.wire.tls import client_context
-
-        return client_context(cafile)
-    if cafile is not None:
-        raise ClientError(f"A certificate is of use with wss:// only, not with {url}.", Exit.USAGE)
-    return None
-
-
-def authorization(token: str | None) -> dict[str, str]:
-    """The header that carries the token. Raises ClientError."""
-    if not token:
-        return {}
-    if not (token.isascii() and token.isprintable()):
-        raise ClientError("The token holds characters that no token has; check how it was copied.", Exit.USAGE)
-    return {"Authorization": f"Bearer {token}"}
-
-
-def _refused(url: str, status: int) -> ClientError:
-    if status == 401:
-        return ClientError(
-            "The server wants another token (HTTP 401); give it with --token or WERNICKE_TOKEN.", Exit.REFUSED
-        )
-    if status == 403:
-        return ClientError("The server does not let this client in (HTTP 403); see its log.", Exit.REFUSED)
-    return _not_wernicke(url, f"HTTP {status}")
-
-
-def _not_wernicke(url: str, why: str) -> ClientError:
-    return ClientError(
-        f"What answers at {url} is not a Wernicke server ({why}); check host, port and path.", Exit.UNREACHABLE
-    )
 
 
 def _parse(data: str | bytes) -> ParsedMessage:

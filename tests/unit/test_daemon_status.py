@@ -17,7 +17,7 @@ from wernicke_daemon.dispatch.stage_port import StageStatus, State
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.pages import Health
-from wernicke_daemon.records.store import NoStore
+from wernicke_daemon.records.no_store import NoStore
 from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.status import Status

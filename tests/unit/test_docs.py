@@ -16,7 +16,7 @@ from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, Boundary
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.pages import Health, Percentiles, Stats
-from wernicke_daemon.records.store import NoStore
+from wernicke_daemon.records.no_store import NoStore
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances import results
@@ -233,7 +233,7 @@ def test_every_field_of_the_utterance_line() -> None:
     )
     with structlog.testing.capture_logs() as lines:
         final = results.final(utterance, [], words=True, now=1.0)
-        session = cast(Session, SimpleNamespace(id="s", attached=True, kept=lambda utterance, message: None))
+        session = cast(Session, SimpleNamespace(id="s", attached=True, voices=(), kept=lambda utterance, message: None))
         Recorder(Figures(), NoStore(), None, log_text=True).outcome(session, utterance, final)
     [line] = [line for line in lines if line["event"] == "utterance"]
     assert set(line) - {"event", "log_level"} == set(rows(section(LOGGING, "The `utterance` line")))

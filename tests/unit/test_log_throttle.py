@@ -9,7 +9,7 @@ from tests.waiting import eventually
 from wernicke_daemon.observability import log_throttle
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import MOST_KINDS, OTHER, Repeats
-from wernicke_daemon.records.store import NoStore
+from wernicke_daemon.records.no_store import NoStore
 from wernicke_daemon.sessions.recorder import IN_FULL, Recorder
 from wernicke_daemon.wire import protocol
 

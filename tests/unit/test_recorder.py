@@ -9,7 +9,7 @@ import pytest
 
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.records.journal import Journal
-from wernicke_daemon.records.store import NoStore
+from wernicke_daemon.records.no_store import NoStore
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
@@ -29,7 +29,16 @@ def spoke(recorder: Recorder, name: str, *, abandoned: bool = False) -> Any:
     """A session that brought audio and is over."""
     options = mock.create_autospec(Options, instance=True)
     session: Any = SimpleNamespace(
-        id=name, options=options, abandoned=abandoned, ended="stop", wall_end=0.0, account=dict, remembered=None
+        id=name,
+        options=options,
+        abandoned=abandoned,
+        ended="stop",
+        wall_end=0.0,
+        account=dict,
+        remembered=None,
+        resume_token="",
+        continues=None,
+        voices=(),
     )
     recorder._peers[name] = "a peer"
     recorder.audio(session, 0, np.zeros(10, np.float32))
@@ -82,6 +91,6 @@ def test_a_result_goes_back_to_its_session_though_it_cannot_be_counted(journal: 
 def test_what_is_taken_up_again_keeps_its_time(journal: mock.Mock) -> None:
     """Its row may have been in memory alone."""
     store = mock.create_autospec(NoStore, instance=True)
-    session: Any = SimpleNamespace(id="s", options=SimpleNamespace(language="ja"))
+    session: Any = SimpleNamespace(id="s", options=SimpleNamespace(language="ja"), voices=())
     Recorder(Figures(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
     store.session_started.assert_called_once_with("s", 1_700_000_000.0, "ja", "")

@@ -62,7 +62,9 @@ def writer(settings: list[str], tmp_path: Path) -> Iterator[sqlite3.Connection]:
             for number, (session, rows) in enumerate(ROWS.items()):
                 begun = 1_700_000_000.0 + 3600 * number
                 row = (session, begun, begun + 3725, "ja", "", begun)
-                database.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)", row)
+                database.execute(
+                    "INSERT INTO session (id, begun, ended, language, peer, started) VALUES (?, ?, ?, ?, ?, ?)", row
+                )
                 for sequence, row in enumerate(rows, start=1):
                     result = (session, sequence, begun, row[0], message(sequence, row))
                     database.execute("INSERT INTO result VALUES (?, ?, ?, ?, ?)", result)
@@ -196,7 +198,9 @@ def test_a_whole_id_wins_over_longer_ones(
 ) -> None:
     """It is not ambiguous, whatever begins with it."""
     with writer:
-        writer.execute("INSERT INTO session VALUES ('a1b2c3d4', 0, 1, 'ja', '', 0)")
+        writer.execute(
+            "INSERT INTO session (id, begun, ended, language, peer, started) VALUES ('a1b2c3d4', 0, 1, 'ja', '', 0)"
+        )
     assert cli.main(["export", "a1b2c3", *settings]) == 0
     assert "今日は。" in capsys.readouterr().out
 

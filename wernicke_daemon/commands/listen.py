@@ -2,25 +2,31 @@
 
 import argparse
 import asyncio
+import math
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-from wernicke_daemon.client import Client, Exit, ParsedMessage, exchange, problem
-from wernicke_daemon.commands import options
+from wernicke_daemon.client import PATIENCE_S, Client, Exit, ParsedMessage, exchange, problem
+from wernicke_daemon.commands import input_devices, options
+from wernicke_daemon.commands.microphone import Microphone, devices
 from wernicke_daemon.commands.options import Subparsers
+from wernicke_daemon.commands.recorded import meter
 from wernicke_daemon.commands.showing import Showing
-from wernicke_daemon.formats.audio_files import MediaError
-from wernicke_daemon.wire.audio import AudioFormat
 
-_CHUNK_S = 0.1
+_QUIET_S = 15.0
+"""Seconds without a word from the server, which acknowledges audio every second, after which the line counts as
+broken: a network that went away does not say so."""
+
+_METER_EVERY = 2
+"""Of the levels, which come every 0.1 s: a meter that changes five times a second can be read."""
 
 
 def add_commands(commands: Subparsers) -> None:
     parser = commands.add_parser("listen", help="transcribe the microphone until Ctrl-C")
+    parser.add_argument("--device", metavar="DEVICE", help="number or (part of the) name (default: the system's)")
+    parser.add_argument("--list-devices", action="store_true", help="show what can be listened to, and end")
     options.add_live_file(parser)
     options.add_server(parser)
     options.add_language(parser)
@@ -28,98 +34,72 @@ def add_commands(commands: Subparsers) -> None:
 
 
 def _listen(args: argparse.Namespace) -> int:
-    return asyncio.run(listen(args.url, args.token, args.language, args.live_file, args.cafile))
+    if args.list_devices:
+        print(input_devices.listing(devices()), end="")
+        return Exit.OK
+    return asyncio.run(listen(args))
 
 
-class Microphone:
-    """The default input device, mono, at the rate it prefers (not every device does 16 kHz). Raises MediaError."""
-
-    def __init__(self) -> None:
-        self._sounddevice = _sounddevice()
-        try:
-            device = self._sounddevice.query_devices(kind="input")
-        except (ValueError, self._sounddevice.PortAudioError) as error:
-            raise MediaError("No microphone was found; connect one and allow this program to use it.") from error
-        self.name = str(device["name"])
-        self.format = AudioFormat(int(device["default_samplerate"]), channels=1, encoding="f32le")
-        self.overflows = 0
-        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    async def record(self) -> AsyncIterator[bytes]:
-        """Audio until `finish()`, or until the device is gone (MediaError)."""
-        loop = asyncio.get_running_loop()
-
-        def received(data: Any, frames: int, time: Any, status: Any) -> None:
-            self.overflows += bool(status.input_overflow)
-            loop.call_soon_threadsafe(self._chunks.put_nowait, bytes(data))
-
-        def ended() -> None:
-            loop.call_soon_threadsafe(self._chunks.put_nowait, None)
-
-        with self._open(received, ended) as source:
-            while (chunk := await self._chunks.get()) is not None:
-                yield chunk
-            if not source.active:
-                raise MediaError(f"The microphone {self.name} stopped delivering; connect it again.")
-
-    def finish(self) -> None:
-        """End the recording. To be called on the event loop's thread."""
-        self._chunks.put_nowait(None)
-
-    @contextmanager
-    def _open(self, received: Callable[..., None], ended: Callable[[], None]) -> Iterator[Any]:
-        rate = self.format.sample_rate
-        try:
-            with self._sounddevice.RawInputStream(
-                samplerate=rate,
-                channels=1,
-                dtype="float32",
-                blocksize=round(rate * _CHUNK_S),
-                callback=received,
-                finished_callback=ended,
-            ) as source:
-                yield source
-        except self._sounddevice.PortAudioError as error:
-            raise MediaError(f"The microphone {self.name} can't be used: {error}.") from error
-
-
-def _sounddevice() -> Any:
-    """Raises MediaError."""
-    try:
-        import sounddevice
-    except ImportError as error:
-        sentence = "Listening needs the package sounddevice: pip install 'wernicke-daemon[mic]'."
-        raise MediaError(sentence) from error
-    except OSError as error:  # the package is there, the PortAudio library is not
-        sentence = "Listening needs the PortAudio library; on Debian and Ubuntu: apt install libportaudio2."
-        raise MediaError(sentence) from error
-    return sounddevice
-
-
-async def listen(
-    url: str, token: str | None, language: str | None, live_file: Path | None, cafile: Path | None
-) -> Exit:
+async def listen(args: argparse.Namespace) -> Exit:
     """Until Ctrl-C; the results of what was said before it still come. Raises BadOutput, ClientError, MediaError,
     TlsError."""
-    microphone = Microphone()
-    showing = Showing(live_file, grows=True)
+    showing = Showing(args.live_file, grows=True)
+    microphone = Microphone(args.device, _shown(showing))
     problems: list[str] = []
 
     def receive(message: ParsedMessage) -> None:
         showing.take(message)
         if sentence := problem(message):
             problems.append(sentence)
-            print(f"error: {sentence}", file=sys.stderr)
+            _say(f"error: {sentence}")
 
-    async with Client(
-        url, token=token, language=language, audio=microphone.format, events=showing.events, cafile=cafile
-    ) as client:
-        print(f"Listening to {microphone.name}; Ctrl-C ends.", file=sys.stderr)
-        with _on_interrupt(microphone.finish), showing:
+    client = Client(
+        args.url,
+        token=args.token,
+        language=args.language,
+        audio=microphone.format,
+        events=showing.events,
+        cafile=args.cafile,
+        patience_s=math.inf,
+        quiet_s=_QUIET_S,
+        told=_say,
+    )
+
+    def finish() -> None:
+        microphone.finish()
+        client.patience_s = PATIENCE_S
+
+    async with client:
+        _say(f"Listening to {microphone.name} ({microphone.channels} × {microphone.rate} Hz); Ctrl-C ends.")
+        with _on_interrupt(finish), showing:
             await exchange(client, microphone.record(), receive)
+    return Exit.LOST if _lost(microphone) or problems else Exit.OK
+
+
+def _lost(microphone: Microphone) -> bool:
+    """Whether audio was, which is said."""
     if microphone.overflows:
-        print(f"warning: audio was lost {microphone.overflows} times, the computer is too busy.", file=sys.stderr)
-    return Exit.LOST if problems or microphone.overflows else Exit.OK
+        _say(f"warning: audio was lost {microphone.overflows} times, the computer is too busy.")
+    if microphone.lost_s:
+        _say(f"warning: {microphone.lost_s:.0f} s of audio were lost: the server could not be reached for too long.")
+    return bool(microphone.overflows or microphone.lost_s)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _shown(showing: Showing) -> Callable[[Sequence[float]], None]:
+    """What shows the highest of each few levels."""
+    waiting: list[Sequence[float]] = []
+
+    def show(levels: Sequence[float]) -> None:
+        waiting.append(levels)
+        if len(waiting) >= _METER_EVERY:
+            showing.foot(meter([max(channel) for channel in zip(*waiting, strict=True)]))
+            waiting.clear()
+
+    return show
 
 
 @contextmanager

@@ -49,6 +49,11 @@ class Showing:
         if lines or self._texts.oldest_first != before:
             self._show(lines)
 
+    def foot(self, line: str) -> None:
+        """What stands below all open text on a terminal where that grows; nowhere else."""
+        if self.terminal:
+            self.terminal.foot(line)
+
     def _show(self, lines: str) -> None:
         texts = self._texts.oldest_first
         if self.terminal:

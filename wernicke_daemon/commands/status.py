@@ -8,9 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from wernicke_daemon.client import ClientError, Exit, authorization, tls_context
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
+from wernicke_daemon.connecting import ClientError, Exit, authorization, tls_context
 from wernicke_daemon.observability.pages import Health, Percentiles, SessionFigures, Stats
 
 if TYPE_CHECKING:

@@ -19,18 +19,21 @@ _NARROWEST = 2
 
 class OpenRows:
     """Open texts as rows of a terminal: firm text normal, the rest dim, wrapped to its width. Where there are more rows
-    than it has, the last ones, below an ellipsis."""
+    than it has, the last ones, below an ellipsis. foot: one more row below them, cut to the width; none where empty."""
 
-    def __init__(self, texts: Sequence[OpenText]) -> None:
+    def __init__(self, texts: Sequence[OpenText], foot: str = "") -> None:
         self._texts = texts
+        self._foot = foot
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width - _ECHO
         rows = [row for text in self._texts for row in _wrapped(text, width, console)]
-        shown = rows[-max(1, options.size.height - 1) :]
+        shown = rows[-max(1, options.size.height - 1 - bool(self._foot)) :]
         if len(shown) < len(rows):
             shown[0] = Text("…")
         yield from shown
+        if self._foot:
+            yield Text(self._foot[:width], "dim")
 
 
 def _wrapped(text: OpenText, width: int, console: Console) -> Iterator[Text]:
@@ -47,6 +50,8 @@ class GrowingTerminal:
     open text where that is a terminal too."""
 
     def __init__(self, console: Console) -> None:
+        self._texts: Sequence[OpenText] = ()
+        self._foot = ""
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -60,12 +65,20 @@ class GrowingTerminal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._foot = ""
         self._live.update("")
         self._live.stop()
 
     def show(self, lines: str, texts: Sequence[OpenText]) -> None:
         """lines: to stay, each with its end. texts: all that is open now, below them."""
         with self._live.console as console:  # everything in one write, so that nothing flickers
-            self._live.update(OpenRows(texts), refresh=True)
+            self._texts = texts
+            self._live.update(OpenRows(texts, self._foot), refresh=True)
             if lines:
                 console.print(Text(lines), end="", soft_wrap=True)
+
+    def foot(self, line: str) -> None:
+        """A line below all of it from now on, until the end."""
+        self._foot = line
+        if self._live.is_started:
+            self._live.update(OpenRows(self._texts, line), refresh=True)

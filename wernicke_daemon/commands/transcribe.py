@@ -162,7 +162,7 @@ async def _send(args: argparse.Namespace, audio: "Reading", showing: Showing, tr
             complain(sentence)
 
     async with Client(
-        args.url, token=args.token, language=args.language, events=showing.events, cafile=args.cafile
+        args.url, token=args.token, language=args.language, events=showing.events, cafile=args.cafile, told=note
     ) as client:
         with progress, showing:
             await exchange(client, stream(audio.chunks(), MONO_16K.sample_rate, realtime=args.realtime), receive)

@@ -15,6 +15,7 @@ from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import options, outputs
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.commands.outputs import ENDINGS
+from wernicke_daemon.formats.one_clock import one_clock
 from wernicke_daemon.formats.subtitles import to_txt
 from wernicke_daemon.wire.protocol import utc_text
 
@@ -51,14 +52,16 @@ def _sessions(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    """Write one session to a file, or print it. Raises NoTranscript, BadOutput."""
+    """Write one session, with those that it goes on for and that go on for it, to a file, or print it. Raises
+    NoTranscript, BadOutput."""
     from wernicke_daemon.records import transcript_file
 
     if args.output:
         outputs.check(args.output)
     with transcript_file.reading(_file(args)) as database:
         session = transcript_file.find(database, args.session)
-        results = transcript_file.results(database, session)
+        parts = transcript_file.meeting(database, session)
+        results = one_clock([(offset_s, transcript_file.results(database, part)) for part, offset_s in parts])
     finals = [result for result in results if result["type"] == "final"]
     if failed := sum(result["type"] == "error" for result in results):
         outputs.complain(f"{failed} of the utterances could not be transcribed; they are left out.")
@@ -89,7 +92,7 @@ def _plain(session: "SessionSummary") -> dict[str, object]:
 
 def _print_table(found: "list[SessionSummary]") -> None:
     """Never cut to the terminal's width: an id is there to be copied."""
-    rows = [("session", "begun", "length", "results", "language", "voices"), *map(_row, found)]
+    rows = [("session", "begun", "length", "results", "language", "voices", "continues"), *map(_row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -103,6 +106,7 @@ def _row(session: "SessionSummary") -> tuple[str, ...]:
         str(session.results),
         session.language or "",
         str(session.voices),
+        session.continues or "",
     )
 
 

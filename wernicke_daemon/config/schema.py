@@ -94,7 +94,7 @@ class RuntimeSettings(Section, frozen=True):
     job_timeout_s: Seconds = 75.0
     job_timeout_per_audio_s: Annotated[float, Meta(ge=0, le=1000)] = 4.0
     shed_after_s: Seconds = 20.0
-    resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 600.0
     standby: tuple[StageName, ...] = ()
     release_after_utterance: bool = True
 

@@ -42,6 +42,7 @@ class Greeter:
                 session_id=self._session.id,
                 resume_token=self._session.resume_token,
                 resumed=self._resumed,
+                continues=self._session.continues,
                 protocol=protocol.PROTOCOL_VERSION,
                 audio=protocol.AudioOptions(audio.sample_rate, audio.channels, audio.encoding),
                 engines=public(engines),

@@ -141,7 +141,8 @@ class Gateway:
         resumed = session is not None
         refusal = self._refusal(session)
         if refusal is None and session is None:
-            session = self._sessions.new(admitted.options, str(socket.remote_address))
+            earlier = self._sessions.earlier(admitted.session, admitted.resume_token)
+            session = self._sessions.new(admitted.options, str(socket.remote_address), earlier)
         if refusal is not None or session is None:
             why = refusal or "All places are taken by sessions whose results are still under way"
             await self._admission.refuse(socket, why)

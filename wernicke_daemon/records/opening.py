@@ -9,7 +9,8 @@ import structlog
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.journal import Journal
-from wernicke_daemon.records.store import NoStore, ResultStore, Store
+from wernicke_daemon.records.no_store import NoStore
+from wernicke_daemon.records.store import ResultStore, Store
 
 _log = structlog.get_logger()
 

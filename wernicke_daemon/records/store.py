@@ -26,12 +26,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import msgspec
 import structlog
 
 from ipc.errors import WernickeError
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records import retention, transcript_file
+from wernicke_daemon.records.earlier import EarlierSession, Resume
 from wernicke_daemon.records.retention import DAY_S, Now, RetentionClock, Shift
+from wernicke_daemon.utterances.voices import Voice
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import ServerMessage
 
@@ -47,7 +50,8 @@ CLOSE_TIMEOUT_S = 5.0
 """For a disk that does not answer at all when the daemon stops."""
 
 MOST_UNWRITTEN = 15_000
-"""Statements held while the disk fails, three a result: hours of speech, and some ten megabytes."""
+"""Statements held while the disk fails, four a result: hours of speech, and some ten megabytes; with ten voices of 256
+numbers each, 200 MB."""
 
 
 class StoreUnusable(WernickeError):
@@ -73,8 +77,16 @@ class ResultStore(Protocol):
     def open(self) -> None:
         """Before anything else. Raises StoreUnusable."""
 
-    def session_started(self, session_id: str, wall_start: float, language: str, peer: str) -> None:
-        """wall_start: seconds since 1970."""
+    def session_started(
+        self, session_id: str, wall_start: float, language: str, peer: str, resume: Resume | None = None
+    ) -> None:
+        """wall_start: seconds since 1970. resume: None for one that nobody can come back to."""
+
+    def remember(self, session_id: str, voices: tuple[Voice, ...]) -> None:
+        """That were heard in it so far, for a session that goes on for it."""
+
+    def earlier(self, session_id: str) -> EarlierSession | None:
+        """A session that another may go on for; None where it is not known."""
 
     def session_ended(self, session_id: str, wall_end: float) -> None:
         """wall_end: seconds since 1970."""
@@ -88,29 +100,6 @@ class ResultStore(Protocol):
 
     async def close(self) -> None:
         """Everything given to `keep` is written and `delivered`; nothing may come after it."""
-
-
-class NoStore:
-    """Keeps no trace."""
-
-    problem: str | None = None
-    postponed: str | None = None
-    healthy = True
-
-    def open(self) -> None:
-        pass
-
-    def session_started(self, session_id: str, wall_start: float, language: str, peer: str) -> None:
-        pass
-
-    def session_ended(self, session_id: str, wall_end: float) -> None:
-        pass
-
-    def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
-        delivered()
-
-    async def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -174,15 +163,26 @@ class Store:
 
     # --- what is to be written ---
 
-    def session_started(self, session_id: str, wall_start: float, language: str, peer: str) -> None:
+    def session_started(
+        self, session_id: str, wall_start: float, language: str, peer: str, resume: Resume | None = None
+    ) -> None:
         self._put(
-            "INSERT OR IGNORE INTO session (id, begun, started, language, peer) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO session (id, begun, started, language, peer, continues, resume_key) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             session_id,
             wall_start,
             self._retention_time_of(wall_start),
             language,
             peer,
+            resume and resume.continues,
+            resume and resume.key,
         )
+
+    def remember(self, session_id: str, voices: tuple[Voice, ...]) -> None:
+        self._put("UPDATE session SET voices = ? WHERE id = ?", msgspec.json.encode(voices).decode(), session_id)
+
+    def earlier(self, session_id: str) -> EarlierSession | None:
+        return self._read(lambda database: transcript_file.earlier(database, session_id), None)
 
     def session_ended(self, session_id: str, wall_end: float) -> None:
         self._put("UPDATE session SET ended = ? WHERE id = ?", self._retention_time_of(wall_end), session_id)

@@ -16,7 +16,9 @@ import msgspec
 import structlog
 
 from ipc.errors import WernickeError
+from wernicke_daemon.records.earlier import EarlierSession
 from wernicke_daemon.records.retention import ClockState
+from wernicke_daemon.utterances.voices import Voice
 
 _log = structlog.get_logger()
 
@@ -49,9 +51,15 @@ _SCHEMAS = (
         ) AS last FROM session ORDER BY session.rowid DESC LIMIT 1
     );
     """,
+    """
+    ALTER TABLE session ADD COLUMN continues TEXT;
+    ALTER TABLE session ADD COLUMN resume_key TEXT;
+    ALTER TABLE session ADD COLUMN voices TEXT;
+    """,
 )
 """What makes version n + 1 of the file out of version n. Times are seconds since 1970; of the retention clock all but
-`session.begun`, which is shown."""
+`session.begun`, which is shown. session.continues: the id of the session whose client it goes on for. resume_key,
+voices: see `earlier.EarlierSession`."""
 
 SET_CLOCK = "REPLACE INTO clock (id, time, wall, parted, held_s) VALUES (1, ?, ?, ?, ?)"
 """Parameters: a ClockState."""
@@ -75,7 +83,7 @@ class NoTranscript(WernickeError):
 class SessionSummary(msgspec.Struct, frozen=True):
     """begun: seconds since 1970. length_s: until it ended or, where nobody saw it end, until its last result.
     results: finals. language: of its finals, comma-separated; of the session where it has none. voices: that were
-    told apart."""
+    told apart. continues: the session whose client it goes on for, as that session had been given up."""
 
     id: str
     begun: float
@@ -83,6 +91,7 @@ class SessionSummary(msgspec.Struct, frozen=True):
     results: int
     language: str | None
     voices: int
+    continues: str | None = None
 
 
 # --- writing ---------------------------------------------------------------------------------------
@@ -172,7 +181,8 @@ def sessions(database: sqlite3.Connection) -> list[SessionSummary]:
             count(*) FILTER (WHERE kind = 'final'),
             coalesce(group_concat(DISTINCT json_extract(message, '$.language')), language),
             (SELECT count(DISTINCT json_extract(segment.value, '$.speaker'))
-                FROM result AS said, json_each(said.message, '$.segments') AS segment WHERE said.session = session.id)
+                FROM result AS said, json_each(said.message, '$.segments') AS segment WHERE said.session = session.id),
+            {_continues(database)}
         FROM session LEFT JOIN result ON result.session = session.id GROUP BY session.id
         ORDER BY {started}, session.rowid
         """
@@ -206,6 +216,30 @@ def results(database: sqlite3.Connection, session: str, after: int = 0) -> list[
     return [msgspec.json.decode(message, type=dict[str, Any]) for (message,) in rows]
 
 
+def meeting(database: sqlite3.Connection, session: str) -> list[tuple[str, float]]:
+    """The sessions that go on one for another and have `session` among them, in the order in which they began, with the
+    seconds from the begin of the first to its own by the retention clock."""
+    rows = database.execute(
+        f"""
+        WITH RECURSIVE link (id, other) AS (
+            SELECT id, {_continues(database)} FROM session UNION SELECT {_continues(database)}, id FROM session
+        ), part (id) AS (
+            VALUES (?) UNION SELECT link.other FROM link JOIN part ON link.id = part.id WHERE link.other IS NOT NULL
+        )
+        SELECT session.id, {_started(database)} FROM session JOIN part ON session.id = part.id
+        ORDER BY {_started(database)}, session.rowid
+        """,
+        (session,),
+    ).fetchall()
+    return [(part, started - rows[0][1]) for part, started in rows]
+
+
+def earlier(database: sqlite3.Connection, session: str) -> EarlierSession | None:
+    """None where there is no such session."""
+    row = database.execute("SELECT resume_key, coalesce(voices, '[]') FROM session WHERE id = ?", (session,)).fetchone()
+    return row and EarlierSession(session, row[0], msgspec.json.decode(row[1], type=tuple[Voice, ...]))
+
+
 def clock(database: sqlite3.Connection) -> list[ClockState]:
     """The retention clock as it was written last; none in a file that no daemon has used yet."""
     return [ClockState(*row) for row in database.execute("SELECT time, wall, parted, held_s FROM clock")]
@@ -220,5 +254,14 @@ def kept_until(database: sqlite3.Connection, latest: float) -> int:
 def _started(database: sqlite3.Connection) -> str:
     """The column with the begin of a session by the retention clock. A file that no daemon has opened since there is
     one has only the begin by the machine's."""
+    return "session.started" if _version(database) > 1 else "session.begun"
+
+
+def _continues(database: sqlite3.Connection) -> str:
+    """The column, of a file that has it."""
+    return "session.continues" if _version(database) > 2 else "NULL"
+
+
+def _version(database: sqlite3.Connection) -> int:
     (version,) = database.execute("PRAGMA user_version").fetchone()
-    return "started" if version > 1 else "begun"
+    return int(version)

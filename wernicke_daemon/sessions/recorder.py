@@ -13,6 +13,7 @@ import structlog
 from wernicke_daemon.observability import utterance_line
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import Repeats
+from wernicke_daemon.records.earlier import EarlierSession, Resume
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
@@ -100,7 +101,8 @@ class Recorder:
             self._untold.remove(session.id)
             self._tell_start(session)
         now = self._clock.wall()
-        self._store.session_started(session.id, now, options.language, self._peers[session.id])
+        resume = Resume(session.resume_token, session.continues)
+        self._store.session_started(session.id, now, options.language, self._peers[session.id], resume)
         if self._journal is not None:
             self._journalled.add(session.id)
             meta = SessionMeta(options.language, options.glossary, now, options.words)
@@ -196,6 +198,7 @@ class Recorder:
 
     def outcome(self, session: Session, utterance: Utterance, message: Outcome) -> None:
         stored = partial(self._stored, session, utterance, message)
+        self._store.remember(session.id, session.voices)
         self._store.keep(session.id, utterance.sequence, message, stored)
 
     def _stored(self, session: Session, utterance: Utterance, message: Outcome) -> None:
@@ -203,6 +206,10 @@ class Recorder:
             self._count_and_log(utterance, message, delivered=session.attached)
         finally:  # a figure that can't be taken must not hold up a result
             session.kept(utterance, message)
+
+    def earlier(self, session_id: str) -> EarlierSession | None:
+        """What is known of one that is over; None without a store."""
+        return self._store.earlier(session_id)
 
     def dropped(self, seconds: float) -> None:
         self._stats.dropped_s += seconds

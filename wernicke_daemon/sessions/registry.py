@@ -2,20 +2,23 @@
 
 A session outlives its connection. Where its client knows how to come back, it waits `resume_window_s` for it; then its
 audio ends, its last results go into the store, and its place is free. One that the client itself has ended keeps its
-results as long, without a place, unless the client is known to have them.
+results as long, without a place, unless the client is known to have them. A client that comes later gets a new session,
+which goes on with the voices of the old one.
 """
 
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import structlog
 
 from ipc.arena import Arena
 from wernicke_daemon.config.schema import Config
+from wernicke_daemon.records.earlier import EarlierSession, resume_key
 from wernicke_daemon.records.journal_files import Leftover
 from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
 from wernicke_daemon.sessions.ingest_tick import IngestTick
@@ -23,6 +26,7 @@ from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.sessions.speculation import Workbench
+from wernicke_daemon.utterances.voices import Voice, Voices
 from wernicke_daemon.wire.protocol import ServerMessage
 
 _log = structlog.get_logger()
@@ -54,6 +58,7 @@ class SessionRegistry:
         self._sessions: dict[str, Session] = {}  # that are not over, by id
         self._windows: dict[str, _Window] = {}  # of those that wait for their client, the longest-waiting first
         self._over: dict[str, Session] = {}  # that are over, and whose client may come back for results; oldest first
+        self._voices: WeakValueDictionary[str, Voices] = WeakValueDictionary()  # by session that uses or had them
         self._draining = False  # the daemon stops: no session waits for its client any more
         self._tasks: set[asyncio.Task[None]] = set()  # kept from being collected while they run
         self._freed = asyncio.Event()  # a place has become free
@@ -67,10 +72,10 @@ class SessionRegistry:
         for session in self:
             session.tell(event, message)
 
-    def new(self, options: Options, peer: str) -> Session | None:
+    def new(self, options: Options, peer: str, earlier: EarlierSession | None = None) -> Session | None:
         """For a client. None if all rings are taken; also ends the longest-waiting detached session of the busiest
-        address."""
-        session = self._make(secrets.token_hex(8), options, None)
+        address. earlier: what it goes on for."""
+        session = self._make(secrets.token_hex(8), options, None, earlier)
         if session is not None:
             self._recorder.began(session, peer)
         else:
@@ -100,10 +105,13 @@ class SessionRegistry:
         finally:
             session.abandon()
 
-    def _make(self, session_id: str, options: Options, start: StartingPoint | None) -> Session | None:
+    def _make(
+        self, session_id: str, options: Options, start: StartingPoint | None, earlier: EarlierSession | None = None
+    ) -> Session | None:
         ring = self._arena.acquire()
         if ring is None:
             return None
+        voices = self._voices_of(session_id, start.remembered.voices if start else (), earlier)
         lines = self._config.correction.context_lines
         session = Session(
             session_id,
@@ -115,11 +123,28 @@ class SessionRegistry:
             start,
             min_silence_s=self._config.vad.min_silence_s,
             hurry=self._ingest.hurry,
+            voices=voices,
+            continues=earlier.id if earlier else None,
         )
         self._sessions[session.id] = session
         self._ingest.add(session)
         self._run(self._outlive(session))
         return session
+
+    def _voices_of(self, session_id: str, known: Iterable[Voice], earlier: EarlierSession | None) -> Voices:
+        """Shared by sessions that go on one for another: results of the old one may be under way still, or be about to
+        be recovered, and a voice that is first heard in one of them must not get the name of another's."""
+        before = earlier.id if earlier else session_id
+        voices = self._voices.get(before) or Voices(earlier.voices if earlier else known)
+        self._voices[before] = self._voices[session_id] = voices
+        return voices
+
+    def earlier(self, session_id: str | None, resume_token: str | None) -> EarlierSession | None:
+        """The session that a new one of this client goes on for: it can't be taken up again."""
+        found = self._recorder.earlier(session_id) if session_id and resume_token else None
+        if found is None or found.resume_key is None:
+            return None
+        return found if hmac.compare_digest(found.resume_key, resume_key(resume_token or "")) else None
 
     def find(self, session_id: str | None, resume_token: str | None) -> Session | None:
         """The session that this client may take up again, if only for its last results."""

@@ -34,6 +34,7 @@ from wernicke_daemon.utterances.ordering import InOrder
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.voices import Voice, Voices
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
 from wernicke_daemon.wire.protocol import ServerMessage
@@ -77,12 +78,16 @@ class Session:
         clock: Clock = SYSTEM_CLOCK,
         min_silence_s: float = 0.0,
         hurry: Callable[[], None] = lambda: None,
+        voices: Voices | None = None,
+        continues: str | None = None,
     ) -> None:
         """bench: who works on its utterances. start: what it goes on from, None for a new session. min_silence_s: see
-        `vad.min_silence_s`. hurry: has its news taken at once."""
+        `vad.min_silence_s`. hurry: has its news taken at once. voices: shared with other sessions, None for
+        those of `start`. continues: id of the session whose client it goes on for."""
         start = start or StartingPoint()
         self.id = session_id  # told to its client; names it in the store and the log
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
+        self.continues = continues
         self.options = options
         self.ring = ring
         self.done = asyncio.Event()  # set when it is over
@@ -96,7 +101,8 @@ class Session:
         self._min_silence_s = min_silence_s
         # Audio on its way in.
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
-        self._context = Context(start.remembered, start.sequence, context_lines)  # voices, and what was said before
+        # Voices, and what was said before.
+        self._context = Context(start.remembered, start.sequence, context_lines, voices)
         self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
         self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
         self._captioned: dict[int, Utterance] = {}  # by sequence: those whose client is shown what is known of them
@@ -151,6 +157,11 @@ class Session:
     def remembered(self) -> Remembered:
         """What its next utterances depend on, as of the last result that was kept."""
         return self._context.remembered
+
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """All that were heard, as of now."""
+        return self._context.voices.known()
 
     @property
     def abandoned(self) -> bool:

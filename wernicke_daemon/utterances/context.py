@@ -17,13 +17,15 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class Context:
-    """remembered: as of the last result that was kept. said: what was said, carried by each utterance."""
+    """remembered: as of the last result that was kept. voices: as of now. said: what was said, carried by
+    each utterance."""
 
-    def __init__(self, remembered: Remembered, next_sequence: int, lines: int) -> None:
-        """next_sequence: of the session's next utterance. lines: how many texts before it an utterance is given."""
+    def __init__(self, remembered: Remembered, next_sequence: int, lines: int, voices: Voices | None = None) -> None:
+        """next_sequence: of the session's next utterance. lines: how many texts before it an utterance is given.
+        voices: shared with a session that it goes on for; None for those remembered."""
         self.remembered = remembered
         self.said = Said(remembered.said, next_sequence, lines)
-        self._voices = Voices(remembered.voices)
+        self.voices = voices or Voices(remembered.voices)
 
     def names(self, utterance: Utterance) -> list[str | None]:
         """Of its local voices; to be asked once for each utterance, in the order of `sequence`. Empty where there is
@@ -32,7 +34,7 @@ class Context:
         if found is None or utterance.failure is not None or not utterance.lines:
             return []
         seconds = seconds_by_speaker(found.turns, len(found.embeddings))
-        return self._voices.assign(found.embeddings, seconds, found.same_voice)
+        return self.voices.assign(found.embeddings, seconds, found.same_voice)
 
     def preview_names(self, utterance: Utterance) -> list[str | None]:
         """As `names` would give them now; no voice is remembered for it."""
@@ -40,8 +42,8 @@ class Context:
         if found is None:
             return []
         seconds = seconds_by_speaker(found.turns, len(found.embeddings))
-        return Voices(self._voices.known()).assign(found.embeddings, seconds, found.same_voice)
+        return Voices(self.voices.known()).assign(found.embeddings, seconds, found.same_voice)
 
     def kept(self, sequence: int) -> None:
         """That utterance has its result: what is known by it is remembered, and what nobody will ask for forgotten."""
-        self.remembered = Remembered(self._voices.known(), self.said.kept(sequence))
+        self.remembered = Remembered(self.voices.known(), self.said.kept(sequence))

@@ -119,6 +119,7 @@ class ConnectionEstablished(ServerMessage, frozen=True, tag="connection_establis
     session_id: str
     resume_token: str
     resumed: bool
+    continues: str | None
     protocol: int
     audio: AudioOptions
     engines: dict[str, str]

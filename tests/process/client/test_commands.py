@@ -34,7 +34,7 @@ def test_transcribe_writes_each_format(
     """Results on stdout and in the file, by its extension; the whole file was sent at 16 kHz, and no more asked for."""
     with server(sends(FINAL)) as fake:
         assert cli.main(["transcribe", str(wav), "--url", fake.url, "-o", str(tmp_path / name)]) == 0
-    assert "events" not in fake.requests[0].path
+    assert "partial" not in fake.requests[0].path
     assert capsys.readouterr().out == f"{LINE}\n"
     assert (tmp_path / name).read_text(encoding="utf-8").startswith(beginning)
     assert len(fake.audio) == pytest.approx(4 * 40_000, abs=4 * 32)
@@ -110,9 +110,19 @@ def sounddevice(during: Callable[[Callable[..., None]], None], *, unplugged: boo
             self._finished()
 
     module = ModuleType("sounddevice")
-    device = {"name": "Test Mic", "default_samplerate": 44_100.0}
+    device = {
+        "index": 0,
+        "name": "Test Mic",
+        "hostapi": 0,
+        "max_input_channels": 1,
+        "default_samplerate": 44_100.0,
+    }
     vars(module).update(
-        RawInputStream=RawInputStream, PortAudioError=_PortAudioError, query_devices=lambda kind: device
+        RawInputStream=RawInputStream,
+        PortAudioError=_PortAudioError,
+        query_devices=lambda kind=None: device if kind else [device],
+        query_hostapis=lambda: [{"name": "Test System"}],
+        check_input_settings=lambda *_, **__: None,
     )
     return module
 
@@ -138,8 +148,8 @@ def test_listen_ends_gracefully_on_ctrl_c(
     for _ in range(2):
         with server(sends(PARTIAL, FINAL, PARTIAL | {"sequence": 2})) as fake:
             assert cli.main(["listen", "--url", fake.url, "--live-file", str(live)]) == 0
-    assert len(fake.audio) == 3 * 4 * 4410
-    assert "sample_rate=44100" in fake.requests[0].path and "events=partial" in fake.requests[0].path
+    assert len(fake.audio) == 3 * 4 * 1600
+    assert "sample_rate=16000" in fake.requests[0].path and "partial" in fake.requests[0].path
     assert capsys.readouterr().out == f"{LINE}\n{LINE}\n"
     assert live.read_text(encoding="utf-8") == f"{LINE}\n{LINE}\n"
     assert signal.getsignal(signal.SIGINT) is before

@@ -1,7 +1,8 @@
 """Without a store."""
 
 from tests.unit.store.kept import Deliveries, final
-from wernicke_daemon.records.store import NoStore, ResultStore
+from wernicke_daemon.records.no_store import NoStore
+from wernicke_daemon.records.store import ResultStore
 
 
 async def test_no_store_keeps_no_trace() -> None:
