@@ -42,6 +42,9 @@ def message(sequence: int, row: Row) -> str:
     )
 
 
+BEGIN = "INSERT INTO session (id, begun, ended, language, peer, started) VALUES"
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> list[str]:
     """Options that name settings whose data directory has a file of transcripts without any session."""
