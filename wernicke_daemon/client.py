@@ -216,12 +216,8 @@ class Client:
 
     def _is_back(self) -> None:
         self._line.is_back()
-        self._told(f"The line to the server is back; {self._unacknowledged_s:.1f} s of audio that were kept follow.")
+        self._told("The line to the server is back; what was kept is sent now.")
         self._may_send.set()
-
-    @property
-    def _unacknowledged_s(self) -> float:
-        return self._outgoing.unacknowledged / self.audio.bytes_per_second
 
     def _comes_back(self, closed: ConnectionClosed) -> bool:
         """Whether there is a session to come back to, and the server minds not."""
