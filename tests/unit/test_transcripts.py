@@ -97,7 +97,7 @@ def test_sessions_are_listed_by_time(
     monkeypatch.setenv("COLUMNS", "20")
     assert cli.main(["sessions", *filled]) == 0
     heading, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert heading == ["session", "begun", "length", "results", "language", "voices"]
+    assert heading == ["session", "begun", "length", "results", "language", "voices", "continues"]
     # The begin is in local time: a date and a time of day.
     assert [[row[0], *row[3:]] for row in rows] == [
         ["a1b2c3", "1:02:05", "2", "ja", "2"],
@@ -118,6 +118,7 @@ def test_sessions_for_programs(filled: list[str], capsys: pytest.CaptureFixture[
         "results": 2,
         "language": "ja",
         "voices": 2,
+        "continues": None,
     }
 
 
