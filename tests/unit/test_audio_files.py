@@ -99,6 +99,20 @@ async def test_recordings_of_several_formats_are_read_one_after_another(tmp_path
         assert got.heard(200 * (number + 1)) == pytest.approx((2 * number, 2 * number + 2), abs=0.3)
 
 
+@pytest.mark.parametrize("beginning", [b"fLaC\0\0\0\x22", b"\x1a\x45\xdf\xa3", b"\0\0\0\x20ftyp", b"OggS\0\x02"])
+async def test_what_only_looks_like_a_joined_file_is_no_harm(beginning: bytes, tmp_path: Path) -> None:
+    """Behind the end, and in the middle of damage."""
+    path = recording(tmp_path / "x.wav", LOW, RATE)
+    path.write_bytes(path.read_bytes() + b"LIST" + beginning + bytes(1000))
+    assert (await read(path)).heard(LOW) == pytest.approx((0, 2), abs=0.1)
+    path = recording(tmp_path / "x.mp3", LOW, 44_100, seconds=10)
+    data = media_files.damage(path, 0.45, 0.47).read_bytes()
+    at = int(len(data) * 0.46)
+    path.write_bytes(data[:at] + beginning + data[at + len(beginning) :])
+    got = await read(path)
+    assert got.heard(LOW) == pytest.approx((0, 10), abs=0.2) and len(got.file.skipped) == 1
+
+
 @pytest.mark.parametrize("ending", ["mp3", "ac3", "opus", "webm", "flac", "mka", "m4a", "ts", "flv"])
 async def test_what_follows_damage_is_read_where_it_belongs(ending: str, tmp_path: Path) -> None:
     """It is said where nothing could be read; silence is there."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.errors import WernickeError
 from wernicke_daemon.formats import media, tracks
 from wernicke_daemon.formats.daemon_thread import DaemonThread
 from wernicke_daemon.formats.file_clock import FileClock, Skipped
@@ -92,7 +91,8 @@ class AudioFile:
                 yield from now.frames(self._damaged)
             except FFmpegError as error:
                 failure = error
-            if not self._open_joined():
+            # Behind the end FFmpeg does not look for another file, and elsewhere takes it for damage.
+            if self._recording is now and not self._go_on_behind(media.FAR_BYTES):
                 if failure:
                     raise failure
                 return
@@ -105,24 +105,21 @@ class AudioFile:
     def _damaged(self, seconds: float) -> bool:
         """Whether it is no damage, but the beginning of another file."""
         begins = self._clock.damaged(seconds)
-        return begins and self._joined_at(media.NEAR_BYTES) is not None
+        return begins and self._go_on_behind(media.NEAR_BYTES)
 
-    def _joined_at(self, within: int) -> int | None:
-        """Where, in bytes, another file begins behind what was good of this one."""
-        return media.joined_at(self._source, self._begins_at + self._recording.good_to + 1, within)
+    def _go_on_behind(self, within: int) -> bool:
+        """Whether another file begins in so many bytes behind what was good of this one; it is read from now on."""
+        from av import FFmpegError
 
-    def _open_joined(self) -> bool:
-        """Whether there is another file behind this one. FFmpeg does not look, or takes it for damage."""
-        begins_at = self._joined_at(media.FAR_BYTES)
+        begins_at = media.joined_at(self._source, self._begins_at + self._recording.good_to + 1, within)
         if begins_at is None:
             return False
-        self._begins_at = begins_at
         try:
             container = self._open.enter_context(media.opened_at(self._source, begins_at))
             number = tracks.choose(container, None)
-        except (WernickeError, OSError):  # as av.FFmpegError is
+        except (MediaError, OSError, FFmpegError):  # it only looked like one
             return False
-        self._recording = Recording(container, container.streams.audio[number - 1])
+        self._recording, self._begins_at = Recording(container, container.streams.audio[number - 1]), begins_at
         return True
 
 
