@@ -68,7 +68,7 @@ def _meetings() -> Iterator[Samples]:
 
 
 def _decoded(file: Path) -> Samples:
-    return np.concatenate([chunk[:, 0] for chunk in audio_files.decode(file, SAMPLE_RATE, 1)])
+    return audio_files.samples(file, SAMPLE_RATE)
 
 
 def _part(samples: Samples, start_s: float, end_s: float) -> Samples:

@@ -76,13 +76,14 @@ def turns(quick: bool) -> list[ReferenceTurn]:
     return list(spoken[:QUICK_TURNS] if quick else spoken)
 
 
-def speech(said: list[ReferenceTurn], silence_s: float) -> Iterator[audio_files.Chunk]:
+async def speech(said: list[ReferenceTurn], silence_s: float) -> AsyncIterator[audio_files.Chunk]:
     """The clip up to the end of the last of those turns, and silence that ends it."""
-    whole = np.concatenate(list(audio_files.decode(CLIP, RATE, 1, CHUNK_S)))
+    whole = audio_files.samples(CLIP, RATE)[:, None]
     until = round((said[-1].end + 0.2) * RATE)
     padded = np.concatenate((whole[:until], np.zeros((round((silence_s + 0.5) * RATE), 1), np.float32)))
     size = round(CHUNK_S * RATE)
-    return (padded[at : at + size] for at in range(0, len(padded), size))
+    for at in range(0, len(padded), size):
+        yield padded[at : at + size]
 
 
 async def play(url: str, said: list[ReferenceTurn], config: Config) -> Heard:

@@ -21,13 +21,12 @@ from statistics import median
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import competitors, report
-from ipc.audio_handle import Audio, AudioHandle
+from ipc.audio_handle import SAMPLE_RATE, Audio, AudioHandle
 from ipc.messages import AsrWork, DiarizationWork, IngestTask, IngestWork, StageName, Work
 from ipc.settings import StageSettings
 from wernicke_daemon.demo import CLIP
@@ -129,8 +128,7 @@ def one(case: Case) -> None:
 
 
 def clip() -> Audio:
-    whole = np.concatenate([chunk[:, 0] for chunk in audio_files.decode(CLIP, 16_000, 1)])
-    return whole[: round(AUDIO_S * 16_000)]
+    return audio_files.samples(CLIP, SAMPLE_RATE)[: round(AUDIO_S * SAMPLE_RATE)]
 
 
 def work(stage: StageName, count: int) -> Work:
