@@ -175,7 +175,14 @@ def test_refuses_other_letters(original: str, corrected: str) -> None:
         ("うぇるにっけを使います", "Wernickeを使います。", "Wernicke", READ),
         ("ベルニッケを使います", "ウェルニッケを使います。", "ウェルニッケ", READ),
         ("高橋さんに聞きます", "高梨さんに聞きます。", "高梨", READ),
+        ("エンジンエックスを使います", "nginxを使います。", "nginx", READ),
+        ("ポストグレスに入れます", "PostgreSQLに入れます。", "PostgreSQL", READ),
+        ("ギットハブに置きます", "GitHubに置きます。", "GitHub", READ),
+        ("マイクロソフトの話です", "Microsoftの話です。", "Microsoft", READ),
         ("ask chevonne about it", "Ask Siobhan about it.", "Siobhan", None),
+        ("try coober nettees", "Try Kubernetes.", "Kubernetes", None),
+        ("мы ищем в гугл", "Мы ищем в Google.", "Google", None),
+        ("这是库伯内特斯的问题", "这是Kubernetes的问题。", "Kubernetes", None),
     ],
 )
 def test_glossary_terms_may_replace_what_is_like_them(
@@ -194,6 +201,14 @@ def test_glossary_terms_may_replace_what_is_like_them(
         ("今日はKubernetesでは動かしません", "今日はKubernetes", "Kubernetes", READ),
         ("今日はKubernetesでは動かしません", "今日は動かしません", "Kubernetes", READ),
         ("鈴木さんに聞きます", "高梨さんに聞きます。", "高梨", READ),
+        ("ありがとう", "Kubernetes", "Kubernetes", READ),
+        ("承知しました", "Wernickeしました", "Wernicke", READ),
+        ("今日はありがとうございます", "今日はKubernetesございます", "Kubernetes", READ),
+        ("うん", "KPI", "KPI", READ),
+        ("yes", "Kubernetes", "Kubernetes", None),
+        ("yeah i think so", "Wernicke, I think so.", "Wernicke", None),
+        ("send it to bob", "Send it to Ann.", "Ann", None),
+        ("it works", "AI it works.", "AI", None),
     ],
 )
 def test_a_glossary_term_must_have_been_heard(original: str, corrected: str, term: str, read: Read | None) -> None:

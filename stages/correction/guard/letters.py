@@ -1,14 +1,18 @@
 """Whether two texts are much the same by their letters; no I/O. For languages of which no readings are known.
 
 Without punctuation, blanks and fillers, the texts may not differ by many letters more, many less or mostly others;
-digits that were heard stay, and of English the number of negations stays. Terms of the glossary may replace anything
-of about their length. This can't see one short word replaced by another.
+digits that were heard stay, and of English the number of negations stays. A term of the glossary may replace what is
+about as long and has much the same consonants (`consonants`; in Chinese and other scripts whose sound is not known,
+anything about as long). This can't see one short word replaced by another.
 """
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
+
+from stages.correction.guard.consonants import alike, consonants
 
 SLACK = 2
 """Letters that may come or go in any text: an ending, the rest of a doubled word."""
@@ -28,20 +32,40 @@ def same_letters(before: str, after: str, terms: Collection[str]) -> bool:
     """All in NFKC and case-folded."""
     if len(_NEGATIONS.findall(before)) != len(_NEGATIONS.findall(after)):
         return False
-    before, after = _bare(before, terms), _bare(after, terms)
+    known = sorted({_letters(term) for term in terms} - {""}, key=lambda term: (-len(term), term))
+    before, after = _bare(before, known), _bare(after, known)
     if not after or not _is_subsequence(_digits(before), _digits(after)):
         return False
     changes = _changes(before, after)
-    return _as_long(before, changes) and _few_new(after, changes)
+    return _as_long(before, changes) and _few_new(after, changes) and _terms_heard(changes, known)
 
 
-def _bare(text: str, terms: Collection[str]) -> str:
+def _bare(text: str, terms: Sequence[str]) -> str:
     """The characters that are compared, each occurrence of a glossary term as one private character, repeated."""
     bare = _letters(text)
-    wanted = {_letters(term) for term in terms} - {""}
-    for number, term in enumerate(sorted(wanted, key=lambda term: (-len(term), term))):
+    for number, term in enumerate(terms):
         bare = bare.replace(term, chr(_FIRST_TERM + number) * len(term))
     return bare
+
+
+def _terms_heard(changes: Iterable[tuple[str, str]], terms: Sequence[str]) -> bool:
+    """Whether each change that puts a term in replaces what sounds like it, as far as that is known."""
+    spelled = {chr(_FIRST_TERM + number): term for number, term in enumerate(terms)}
+    return all(
+        _sounds_like(_spelled(old, spelled), _spelled(new, spelled))
+        for old, new in changes
+        if not spelled.keys().isdisjoint(new)
+    )
+
+
+def _sounds_like(heard: str, written: str) -> bool:
+    old, new = consonants(heard), consonants(written)
+    return bool(heard) and (old is None or new is None or alike(old, new))
+
+
+def _spelled(bare: str, terms: Mapping[str, str]) -> str:
+    """With the terms in place of the private characters that stand for them."""
+    return "".join(terms.get(character, character) for character, _ in groupby(bare))
 
 
 def _letters(text: str) -> str:

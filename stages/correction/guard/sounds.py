@@ -7,7 +7,7 @@ reads. A word has all readings that the dictionary knows for its spelling.
   every kana counts: one that is another makes 契約 (けいやく) of 計画 (けいかく), or 国外 of 国内.
 - Numbers that were heard stay, in digits or kanji, even if what replaced them sounds the same (五回, 誤解).
 - A term of the glossary may be one kana in three off. One in Latin letters whose reading is not known may stand for
-  about as many kana as it has letters.
+  about as many kana as it has letters, if these have much the same consonants (`consonants`).
 
 That accepts homophones and refuses words that come or go, summaries, turned meanings, answers and refusals. What
 sounds the same and says something else (意思, 医師) is accepted: telling these apart is what a correction is for. A
@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol
 
 from rapidfuzz.distance import Levenshtein
 
+from stages.correction.guard.consonants import alike, consonants
 from stages.correction.guard.readings import ReadWord
 
 TERM_TOLERANCE = 1 / 3
@@ -43,13 +44,14 @@ class Read(Protocol):
 
 class Piece(NamedTuple):
     """A word or glossary term. readings: as in ReadWord. tolerance: share of its kana that may be others.
-    replaces: it may stand for words that sound otherwise; kana: how many of theirs, whatever they are.
-    number: as in ReadWord."""
+    replaces: it may stand for words that sound otherwise; kana: how many of theirs, if they have much the same
+    consonants. number: as in ReadWord."""
 
     readings: Sequence[str]
     tolerance: float = 0.0
     replaces: bool = False
     kana: range = range(0)
+    consonants: str = ""
     number: str = ""
 
 
@@ -90,9 +92,11 @@ def _term(term: str, heard: bool, read: Read) -> Piece:
     readings = words[0].readings if len(words) == 1 else ("".join(word.readings[0] for word in words),)
     if heard:
         return Piece(readings)
-    unread = any(character.isascii() for character in readings[0])
-    kana = range(math.ceil(FEWEST_KANA * len(term)), MOST_KANA * len(term) + 1) if unread else range(0)
-    return Piece(readings, TERM_TOLERANCE, True, kana)
+    sound = consonants(readings[0])
+    if sound is None or not any(character.isascii() for character in readings[0]):
+        return Piece(readings, TERM_TOLERANCE, True)
+    kana = range(math.ceil(FEWEST_KANA * len(term)), MOST_KANA * len(term) + 1)
+    return Piece(readings, TERM_TOLERANCE, True, kana, sound)
 
 
 def _alike(one: Sequence[Piece], other: Sequence[Piece]) -> bool:
@@ -124,8 +128,9 @@ def _fits(piece: Piece, sound: str, start: int) -> Iterator[tuple[int, int, str]
             if edits <= most:
                 yield end, edits, sound[start:end] if piece.replaces else reading
     for kana in piece.kana:
-        if start + kana <= len(sound):
-            yield start + kana, 1, sound[start : start + kana]
+        heard = sound[start : start + kana]
+        if len(heard) == kana and alike(piece.consonants, consonants(heard) or ""):
+            yield start + kana, 1, heard
 
 
 def _numbers(pieces: Iterable[Piece]) -> list[str]:
