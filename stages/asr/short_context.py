@@ -28,7 +28,7 @@ TOKENS_PER_SECOND = 20
 MOST_TOKENS = 224
 """In one window: half of the decoder's 448 positions, as in OpenAI's own code."""
 SHORT_S = 2.0
-"""An improbable text of less audio is left out."""
+"""An improbable text of less audio is left out, unless two windows gave the same."""
 IMPROBABLE = "it is improbable"
 
 Features = NDArray[np.float32]
@@ -49,8 +49,8 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
 
     Where the text is doubtful by the configured thresholds, or does not end, the window is decoded once more with the
     whole 30 s that Whisper was trained on, then at the next temperatures, the fewer the shorter the audio is. What is
-    improbable every time is the likeliest of those texts, or nothing where the audio is short; what never ends, or
-    always repeats itself, is nothing. The log says why something is left out.
+    improbable every time is the likeliest of those texts, or nothing where the audio is short and no two of them are
+    the same; what never ends, or always repeats itself, is nothing. The log says why something is left out.
     margin_s: seconds of padding after the audio. unwanted: whether the job under way was cancelled. progressed: told of
     each attempt that is over.
     """
@@ -80,7 +80,8 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
                 return found
             if doubt == IMPROBABLE:
                 improbable.append(found)
-        if improbable and audio_s >= SHORT_S:
+        texts = [tokenizer.decode(found[0].sequences_ids[0]) for found in improbable]
+        if improbable and (audio_s >= SHORT_S or agree(texts)):
             return max(improbable, key=lambda found: found[1])
         log.info("text_left_out", reason=doubt, audio_s=round(audio_s, 1))
         return NOTHING
@@ -119,6 +120,13 @@ def new_tokens(tokens: int, prompt: int) -> int:
     """The option of faster-whisper by which CTranslate2 stops after `tokens`: of the sum of option and prompt, which
     it is given, it allows half, or one more than the option, if that is less (found by trying, CTranslate2 4.8)."""
     return min(max(tokens - 1, 2 * tokens - prompt), 2 * MOST_TOKENS - prompt)
+
+
+def agree(texts: Sequence[str]) -> bool:
+    """Whether more than one attempt found the same letters. Two windows never did so in noise
+    (docs/performance.md)."""
+    letters = {"".join(filter(str.isalnum, text)) for text in texts}
+    return len(texts) > 1 and len(letters) == 1 and letters != {""}
 
 
 def doubt_about(found: Found, most_tokens: int, options: Any) -> str | None:

@@ -21,6 +21,7 @@ from stages.asr.faster_whisper import FasterWhisper
 from stages.asr.short_context import (
     MARGIN_S,
     MOST_TOKENS,
+    agree,
     doubt_about,
     most_temperatures,
     most_tokens,
@@ -195,12 +196,31 @@ def test_a_certain_text_is_looked_for_once(directory: Path, attempts: list[tuple
 
 
 def test_an_improbable_text_of_some_length_is_kept(directory: Path) -> None:
-    """That of a short sound is left out."""
-    engine = loaded(directory, **DOUBT_ALL)
+    """That of a short sound, looked for once, is left out."""
+    engine = loaded(directory, **{**DOUBT_ALL, "temperatures": (0.0,)})
     with capture_logs() as lines:
         assert recognised(engine, 1.5).segments == ()
         assert recognised(engine, 6.0).segments[0].text == TEXT
     assert [line["reason"] for line in lines] == ["it is improbable"]
+
+
+def test_an_improbable_text_of_a_short_sound_is_kept_where_two_windows_agree(directory: Path) -> None:
+    """As on はい, which is short for Whisper."""
+    assert recognised(loaded(directory, **DOUBT_ALL), 1.5).segments[0].text == TEXT
+
+
+@pytest.mark.parametrize(
+    ("texts", "same"),
+    [
+        (["はい", "はい。"], True),
+        (["タイト", "タイプ"], False),
+        (["はい"], False),
+        (["。。", "。"], False),
+        ([], False),
+    ],
+)
+def test_attempts_agree_by_their_letters(texts: list[str], same: bool) -> None:
+    assert agree(texts) is same
 
 
 def test_what_repeats_itself_every_time_is_left_out(directory: Path) -> None:

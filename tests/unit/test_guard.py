@@ -180,7 +180,7 @@ def test_refuses_other_letters(original: str, corrected: str) -> None:
         ("ギットハブに置きます", "GitHubに置きます。", "GitHub", READ),
         ("マイクロソフトの話です", "Microsoftの話です。", "Microsoft", READ),
         ("ask chevonne about it", "Ask Siobhan about it.", "Siobhan", None),
-        ("try coober nettees", "Try Kubernetes.", "Kubernetes", None),
+        ("ask koobanetis", "Ask Kubernetes.", "Kubernetes", None),
         ("мы ищем в гугл", "Мы ищем в Google.", "Google", None),
         ("这是库伯内特斯的问题", "这是Kubernetes的问题。", "Kubernetes", None),
     ],

@@ -1,7 +1,7 @@
-"""Roughly how a text sounds, across spellings: its consonants, for which the dictionary of readings is not needed; no I/O.
+"""Roughly how a text sounds, across spellings: its consonants, without a dictionary of readings; no I/O.
 
-A foreign word in kana keeps its consonants and little else: vowels are put in (スラック), drawn out or lost, l and r are
-one. So Kubernetes and クーバネティス differ in one consonant, and in all but one from ありがとう. Letters that are spelled
+A foreign word in kana keeps its consonants and little else: vowels are put in (スラック), drawn out or lost, l and r
+are one. So Kubernetes and クーバネティス differ in one consonant, and in most from ありがとう. Letters that are spelled
 alike and said in several ways (c, g, ch) are taken for one of these: `alike` has room for that.
 """
 
@@ -11,8 +11,8 @@ import unicodedata
 from rapidfuzz.distance import Levenshtein
 
 TOLERANCE = 1 / 3
-"""Share of the consonants of the longer text that may be others. Chosen on the examples of tests/unit/test_guard.py, not
-on a corpus."""
+"""Share of the consonants of the longer text that may be others. Chosen on the examples of tests/unit/test_guard.py,
+not on a corpus."""
 
 _DIGRAPHS = (("ph", "h"), ("wh", ""), ("sh", "s"), ("ch", "t"), ("th", "t"), ("ck", "k"), ("x", "ks"))
 _DOUBLED = re.compile(r"([a-z])\1")
