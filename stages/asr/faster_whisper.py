@@ -14,10 +14,10 @@ from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import AsrResult, AsrWork, GpuMemory, JobKind, StageName, Work
 from ipc.settings import AsrSettings, StageSettings
 from stages import offline
-from stages.asr import cublas
+from stages.asr import cublas, echoes
 from stages.asr.compute_type import ComputeTypeChoice, choose, gpu_needs
 from stages.asr.whisper_files import ELSE, check_mels, model_directory
-from stages.asr.whisper_prompt import WhisperPrompt, make_prompt
+from stages.asr.whisper_prompt import NOTHING_TOLD, WhisperPrompt, make_prompt
 from stages.asr.whisper_words import to_segments
 from stages.engine import ReadAudio
 
@@ -65,7 +65,7 @@ class FasterWhisper:
         noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
         try:
             options = decoding(self._settings, share=1, kind="firm")
-            self._transcribe(noise * np.float32(0.001), self._settings.language, WhisperPrompt(None, None), options)
+            self._transcribe(noise * np.float32(0.001), self._settings.language, NOTHING_TOLD, options)
         except Exception as error:
             raise EngineUnavailable(
                 f"the Whisper model {self.model} does not run here ({one_line(error)}): for a GPU install "
@@ -108,9 +108,20 @@ class FasterWhisper:
             raise TypeError(f"an asr engine was given {type(work).__name__}")
         if not self._knows(work.language):
             raise EngineFailed(f"the Whisper model {self.model} does not know the language {work.language!r}")
+        audio, options = read_audio(work.audio), decoding(self._settings, share, work.kind)
         prompt = make_prompt(work.glossary, work.context, self._encode)
-        options = decoding(self._settings, share, work.kind)
-        return self._transcribe(read_audio(work.audio), work.language, prompt, options)
+        found = self._transcribe(audio, work.language, prompt, options)
+        if prompt == NOTHING_TOLD:
+            return found
+        doubtful = echoes.doubtful_echoes(found.segments, work.glossary, work.context)
+        if found.segments and not doubtful:
+            return found
+        untold = self._transcribe(audio, work.language, NOTHING_TOLD, options)
+        sound = echoes.sound_of(found.language)
+        if found.segments and echoes.all_said(doubtful, found.segments, untold.segments, sound):
+            return found
+        log.info("prompt_left_out", audio_s=round(len(audio) / SAMPLE_RATE, 1), echoes=len(doubtful))
+        return untold
 
     def _transcribe(self, audio: Audio, language: str, prompt: WhisperPrompt, options: dict[str, Any]) -> AsrResult:
         found, info = self._whisper.transcribe(

@@ -19,6 +19,9 @@ class WhisperPrompt(NamedTuple):
     initial_prompt: list[int] | None
 
 
+NOTHING_TOLD = WhisperPrompt(None, None)
+
+
 def make_prompt(glossary: Sequence[str], context: str, encode: Encode) -> WhisperPrompt:
     """Both within PROMPT_TOKENS: terms first, but where there is context they have only half; of that, its end."""
     room = PROMPT_TOKENS // 2 if context else PROMPT_TOKENS

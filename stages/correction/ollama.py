@@ -19,10 +19,10 @@ from ipc.settings import StageSettings
 from stages.correction import fitting, prompt_files
 from stages.correction import request as prompts
 from stages.correction.guard import verdict
-from stages.correction.guard.readings import Reader
 from stages.correction.ollama_server import ModelServer, reason
 from stages.correction.prompt_files import CorrectionPrompt
 from stages.engine import ReadAudio
+from stages.phonetics.readings import Reader
 
 WARM_UP_TEXT = "one two three"
 WAIT_FOR_SERVER_S = 30.0

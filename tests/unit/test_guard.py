@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.correction.guard.readings import Reader
 from stages.correction.guard.sounds import Read
 from stages.correction.guard.verdict import accept
+from stages.phonetics.readings import Reader
 
 READ = Reader()
 

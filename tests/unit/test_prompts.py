@@ -7,10 +7,10 @@ import pytest
 
 from ipc.errors import EngineUnavailable
 from stages.correction import prompt_files
-from stages.correction.guard.readings import Reader
 from stages.correction.guard.verdict import accept
 from stages.correction.prompt_files import CorrectionPrompt
 from stages.correction.request import InvalidAnswer, messages, read_answer
+from stages.phonetics.readings import Reader
 
 PLAIN = CorrectionPrompt("Mend.")
 EXAMPLE = '[[examples]]\nheard = ["a", "b"]\ncorrected = ["A", "B"]\ncontext = ["c"]\nglossary = ["d"]\n'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.correction.guard.readings import Reader, in_kanji, normalised
+from stages.phonetics.readings import Reader, in_kanji, normalised
 
 READER = Reader()
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 
-from stages.correction.guard.consonants import alike, consonants
+from stages.phonetics.consonants import alike, consonants
 
 SLACK = 2
 """Letters that may come or go in any text: an ending, the rest of a doubled word."""

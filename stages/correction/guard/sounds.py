@@ -22,8 +22,8 @@ from typing import NamedTuple, Protocol
 
 from rapidfuzz.distance import Levenshtein
 
-from stages.correction.guard.consonants import alike, consonants
-from stages.correction.guard.readings import ReadWord
+from stages.phonetics.consonants import alike, consonants
+from stages.phonetics.readings import ReadWord
 
 TERM_TOLERANCE = 1 / 3
 """Share of a term's kana that may be others. Chosen on the examples of tests/unit/test_guard.py, not on a corpus."""
