@@ -15,6 +15,7 @@ import structlog
 from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 
+from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import JobCancelled
 
 FRAMES_PER_SECOND = 100
@@ -51,6 +52,8 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
     whole 30 s that Whisper was trained on, then at the next temperatures, the fewer the shorter the audio is. What is
     improbable every time is the likeliest of those texts, or nothing where the audio is short and no two of them are
     the same; what never ends, or always repeats itself, is nothing. The log says why something is left out.
+    All windows of a job together write no more than can be said in it either, and are no more than it has seconds,
+    however little each gets on.
     margin_s: seconds of padding after the audio. unwanted: whether the job under way was cancelled. progressed: told of
     each attempt that is over.
     """
@@ -59,6 +62,12 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
     unwanted: Callable[[], bool] = staticmethod(lambda: False)
     progressed: Callable[[], None] = staticmethod(lambda: None)
     _window: Features
+    _tokens_left: int
+
+    def transcribe(self, audio: Audio, **options: Any) -> Any:
+        """As faster-whisper's. Decoding is done while its segments are read, and the job before is over by then."""
+        self._tokens_left = tokens_within(len(audio) / SAMPLE_RATE)
+        return super().transcribe(audio, **options)
 
     def encode(self, features: Features) -> Any:
         """features: padded with frames of zeros to 30 s."""
@@ -67,7 +76,15 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
 
     def generate_with_fallback(self, encoder_output: Any, prompt: Sequence[int], tokenizer: Any, options: Any) -> Found:
         """A text, or none, for the window encoded last. Raises JobCancelled."""
-        audio_s = content(self._window) / FRAMES_PER_SECOND
+        if self._tokens_left <= 0:
+            log.info("text_left_out", reason="it does not get on", audio_s=round(self._window_s(), 1))
+            return NOTHING
+        found = self._find(encoder_output, prompt, tokenizer, options)
+        self._tokens_left -= max(TOKENS_PER_SECOND, len(found[0].sequences_ids[0]))
+        return found
+
+    def _find(self, encoder_output: Any, prompt: Sequence[int], tokenizer: Any, options: Any) -> Found:
+        audio_s = self._window_s()
         most, improbable, doubt = most_tokens(audio_s), [], None
         for encoded, temperature in self._attempts(encoder_output, options.temperatures, audio_s):
             if self.unwanted():
@@ -85,6 +102,9 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
             return max(improbable, key=lambda found: found[1])
         log.info("text_left_out", reason=doubt, audio_s=round(audio_s, 1))
         return NOTHING
+
+    def _window_s(self) -> float:
+        return content(self._window) / FRAMES_PER_SECOND
 
     def _attempts(self, encoded: Any, temperatures: Sequence[float], audio_s: float) -> Iterator[tuple[Any, float]]:
         """Encoder output and temperature. One attempt alone where one temperature is configured."""
@@ -108,7 +128,11 @@ def shortened(features: Features, margin_s: float) -> Features:
 
 
 def most_tokens(audio_s: float) -> int:
-    return min(math.ceil(TOKENS_PER_SECOND * (audio_s + 1)), MOST_TOKENS)
+    return min(tokens_within(audio_s), MOST_TOKENS)
+
+
+def tokens_within(audio_s: float) -> int:
+    return math.ceil(TOKENS_PER_SECOND * (audio_s + 1))
 
 
 def most_temperatures(audio_s: float) -> int:

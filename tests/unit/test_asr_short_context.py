@@ -174,6 +174,24 @@ def test_more_than_can_be_said_is_left_out_with_its_reason(talkative: Path) -> N
     assert "".join(segment.text for segment in recognised(engine, 10.0).segments) == LONG
 
 
+@pytest.mark.parametrize("seconds", [3.0, 12.0])
+def test_a_job_that_does_not_get_on_ends(
+    directory: Path, attempts: list[tuple[int, float]], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each window moves by what the model says, which may be a hundredth of a second."""
+    engine = loaded(directory)
+    split = engine._whisper._split_segments_by_timestamps
+
+    def hardly(**given: Any) -> tuple[Any, int, bool]:
+        return split(**given)[0], given["seek"] + 1, True
+
+    monkeypatch.setattr(engine._whisper, "_split_segments_by_timestamps", hardly)
+    with capture_logs() as lines:
+        recognised(engine, seconds)
+    assert len(attempts) <= seconds + 1
+    assert [line["reason"] for line in lines] == ["it does not get on"]
+
+
 # --- what is doubtful --------------------------------------------------------------------------------
 
 
