@@ -68,11 +68,22 @@ def test_encodings_agree(rate: int, channels: int) -> None:
 
 @pytest.mark.parametrize("channels", range(1, 9))
 def test_downmix_is_the_mean_of_the_channels(channels: int) -> None:
-    """At 16 kHz nothing happens but the mean over channels."""
-    samples = noise(500, channels)
+    """At 16 kHz nothing happens but the mean over channels, as long as they have something in common."""
+    samples = 0.7 * noise(500, 1, seed=1) + 0.3 * noise(500, channels)
     mono = decode(PcmDecoder(AudioFormat(16_000, channels, "f32le")), pcm(samples, "f32le"))
     assert mono.dtype == np.float32 and mono.shape == (500,)
     np.testing.assert_allclose(mono, samples.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("encoding", get_args(Encoding))
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_an_inverted_channel_cancels_nothing(rate: int, encoding: Encoding) -> None:
+    """The same speech with opposite signs on two channels is heard as on one, in any encoding."""
+    sound = noise(rate, 1)
+    stereo, mono = (AudioFormat(rate, channels, encoding) for channels in (2, 1))
+    heard = decode(PcmDecoder(stereo), pcm(np.hstack([sound, -sound]), encoding))
+    expected = decode(PcmDecoder(mono), pcm(sound, encoding))
+    np.testing.assert_allclose(heard[1_000:], expected[1_000:], atol=1e-4)
 
 
 @relaxed

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.audio_handle import Audio as Audio
 from ipc.errors import WernickeError
+from wernicke_daemon.wire.downmix import Downmix
 
 _Pcm = NDArray[np.float32] | NDArray[np.int16]
 """A client's samples, interleaved."""
@@ -71,8 +72,7 @@ class PcmDecoder:
         self.bytes_received = 0
         self.samples_received = 0
         self._dtype = _DTYPES[audio_format.encoding]  # of a sample on the wire
-        # To full scale 1, and each channel's share of the mix.
-        self._gain = np.float32(1 / (_FULL_SCALE[audio_format.encoding] * audio_format.channels))
+        self._downmix = Downmix(audio_format.channels, audio_format.sample_rate)
         self._carry = b""  # the beginning of a sample, whose rest comes with the next bytes
         self._resampler = None if audio_format.sample_rate == SAMPLE_RATE else _resampler(audio_format.sample_rate)
         self._fed = 0  # samples that the resampler was given
@@ -88,7 +88,7 @@ class PcmDecoder:
         samples = self._whole_frames(data)
         if samples.size and self.format.encoding == "f32le":
             _check(samples)
-        mono = self._downmix(samples)
+        mono = self._mono(samples)
         self.samples_received += len(mono)
         return self._resample(mono)
 
@@ -118,14 +118,11 @@ class PcmDecoder:
         self._carry = bytes(stream[whole:])
         return np.frombuffer(stream, self._dtype, count=whole // self._dtype.itemsize)
 
-    def _downmix(self, samples: _Pcm) -> Audio:
-        """Mean of the channels, scaled to full scale 1. A loop over channels because numpy's reductions over a short
-        last axis are ten times slower and its matrix products start threads; the result is aligned and our own."""
-        channels = samples.reshape(-1, self.format.channels)
-        mono = channels[:, 0].astype(np.float32)
-        for channel in range(1, self.format.channels):
-            mono += channels[:, channel]
-        mono *= self._gain
+    def _mono(self, samples: _Pcm) -> Audio:
+        """One channel, scaled to full scale 1; our own, no view of the bytes."""
+        frames = samples.reshape(-1, self.format.channels).astype(np.float32, copy=False)
+        mono = self._downmix.mix(frames)
+        mono /= np.float32(_FULL_SCALE[self.format.encoding])
         return mono
 
     def _resample(self, mono: Audio) -> Audio:
