@@ -1,4 +1,7 @@
-"""How likely each window of audio is speech. What a detector remembers of a stream travels outside it, as bytes."""
+"""How likely each window of audio is speech. What a detector remembers of a stream travels outside it, as bytes.
+
+Both detectors hear quiet speech brought up (`stages/level.py`); of a stream at a usual level they hear it as it is.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from ipc.audio_handle import VAD_WINDOW, Audio
 from ipc.errors import EngineUnavailable
 from stages import offline
+from stages.level import CONTRAST_DB, Heard, Level, factor, follow
 
 CONTEXT = 64
 """Samples before a window that Silero takes along with it at 16 kHz."""
@@ -39,32 +43,40 @@ class Vad(Protocol):
 
 
 class EnergyVad:
-    """Every window as loud as the gate is speech. threshold_db: RMS re full scale."""
+    """Every window as loud as the gate is speech, and so is one that is so only once it is brought up, if it stands out
+    from the noise. threshold_db: RMS re full scale."""
 
     model = "rms"
 
     def __init__(self, threshold_db: float) -> None:
-        self._power = _power(threshold_db)
+        self._threshold_db = threshold_db
+        self._decoder = msgspec.msgpack.Decoder(Level)
+        self._encoder = msgspec.msgpack.Encoder()
 
     def load(self) -> None:
         """There is nothing to load."""
 
     def probabilities(self, samples: Audio, memory: bytes) -> tuple[list[float], bytes]:
-        return _loud(samples, self._power).astype(np.float64).tolist(), memory
+        heard, level = follow(self._decoder.decode(memory) if memory else None, samples)
+        loud = heard.db >= self._threshold_db
+        loud |= _passes(heard, self._threshold_db) & (heard.contrast >= CONTRAST_DB)
+        return loud.astype(np.float64).tolist(), self._encoder.encode(level)
 
 
 class SileroMemory(msgspec.Struct, frozen=True, array_like=True):
     """Of one stream. h, c: the network's recurrent state, float32 [1, 1, 128] each. context: the last CONTEXT
-    samples, float32. quiet: windows under the gate since the last one over it."""
+    samples, float32. quiet: windows under the gate since the last one over it. level: None before the first window."""
 
     h: bytes = _ZEROS
     c: bytes = _ZEROS
     context: bytes = bytes(4 * CONTEXT)
     quiet: int = 0
+    level: Level | None = None
 
 
 class SileroVad:
-    """Silero VAD v6 from the ONNX file in faster-whisper's wheel, on one thread, behind the level gate.
+    """Silero VAD v6 from the ONNX file in faster-whisper's wheel, on one thread, behind the level gate, which windows
+    pass (or don't) once they are brought up.
 
     A window under the gate has probability 0. The first SETTLING of a run of them are heard by the network all the
     same; in a longer silence it rests, with its memory as it is, until a window passes the gate again.
@@ -73,7 +85,7 @@ class SileroVad:
     model = "silero_vad_v6"
 
     def __init__(self, threshold_db: float) -> None:
-        self._power = _power(threshold_db)
+        self._threshold_db = threshold_db
         self._decoder = msgspec.msgpack.Decoder(SileroMemory)
         self._encoder = msgspec.msgpack.Encoder()
         self._session: Any = None
@@ -87,14 +99,18 @@ class SileroVad:
 
     def probabilities(self, samples: Audio, memory: bytes) -> tuple[list[float], bytes]:
         before = self._decoder.decode(memory) if memory else SileroMemory()
-        loud = _loud(samples, self._power)
+        windows, level = follow(before.level, samples)
+        loud = _passes(windows, self._threshold_db)
         heard, quiet = _heard(loud.tolist(), before.quiet)
         context = np.frombuffer(before.context, np.float32)
-        found, h, c = self._infer(_rows(samples, context)[heard], before)
+        rows = _rows(samples, context)
+        if windows.gain.any():
+            rows *= factor(windows.gain)[:, None]
+        found, h, c = self._infer(rows[heard], before)
         probabilities = np.zeros(len(loud), np.float32)
         probabilities[heard] = found
         last = np.concatenate((context, samples[-CONTEXT:]))[-CONTEXT:]
-        after = SileroMemory(h, c, last.tobytes(), quiet)
+        after = SileroMemory(h, c, last.tobytes(), quiet, level)
         return np.where(loud, probabilities, 0).tolist(), self._encoder.encode(after)
 
     def _infer(self, rows: Audio, before: SileroMemory) -> tuple[Audio, bytes, bytes]:
@@ -133,20 +149,9 @@ def _unavailable(needed: str) -> EngineUnavailable:
     )
 
 
-def _power(db: float) -> float:
-    """Mean square of a signal whose RMS is `db` re full scale."""
-    return float(10 ** (db / 10))
-
-
-def _loud(samples: Audio, power: float) -> NDArray[np.bool_]:
-    """Which windows are as loud as the gate; an incomplete one is judged by the samples that it has."""
-    whole = len(samples) // VAD_WINDOW * VAD_WINDOW
-    windows = samples[:whole].reshape(-1, VAD_WINDOW)
-    squares = np.einsum("ij,ij->i", windows, windows) / VAD_WINDOW
-    if whole < len(samples):
-        tail = samples[whole:]
-        squares = np.append(squares, np.dot(tail, tail) / len(tail))
-    loud: NDArray[np.bool_] = squares >= power
+def _passes(windows: Heard, threshold_db: float) -> NDArray[np.bool_]:
+    """Which are as loud as the gate once they are brought up."""
+    loud: NDArray[np.bool_] = windows.db + windows.gain >= threshold_db
     return loud
 
 

@@ -21,11 +21,13 @@ import zmq
 
 from ipc import channels, codec
 from ipc.arena import NO_JOB, ArenaReader
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.channels import Boot, Socket
 from ipc.errors import EngineUnavailable, JobCancelled, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Started, Unusable, Work
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
 from stages.gpu.errors import is_device_error, is_out_of_memory
+from stages.level import brought_up
 from stages.process import engine_registry, logs, parent_watch, scratch
 from stages.process.control import Control
 from stages.testing.faults import Faults
@@ -211,7 +213,12 @@ class Worker:
 
     def _attempt(self, job: Job, process: Callable[[Work, ReadAudio], Result]) -> Result:
         self._faults.strike(job)
-        return process(job.work, self._arena.read)
+        return process(job.work, self._read)
+
+    def _read(self, handle: AudioHandle) -> Audio:
+        """Raises StaleHandle. Utterances are brought up; ingest follows the level of the stream by itself."""
+        samples = self._arena.read(handle)
+        return samples if self._stage == "ingest" else brought_up(samples)
 
     def rest(self) -> None:
         """The answer is on its way."""

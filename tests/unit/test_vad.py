@@ -62,7 +62,7 @@ def silero() -> SileroVad:
 def test_energy_is_speech_from_the_gate_on() -> None:
     """Windows at -84 dBFS are speech, at -86 dBFS and at zero they are not."""
     samples = np.concatenate([tone(VAD_WINDOW, -84), tone(VAD_WINDOW, -86), np.zeros(VAD_WINDOW, np.float32)])
-    assert EnergyVad(-85.0).probabilities(samples, b"") == ([1.0, 0.0, 0.0], b"")
+    assert EnergyVad(-85.0).probabilities(samples, b"")[0] == [1.0, 0.0, 0.0]
 
 
 def test_an_incomplete_window_is_judged_by_its_own_samples() -> None:
