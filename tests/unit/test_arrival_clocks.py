@@ -71,6 +71,53 @@ def test_audio_ends_the_pause() -> None:
     assert clock.take(now + 3.1 + 0.4) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("audio_s", [0.0, 1 / SAMPLE_RATE])
+def test_frames_with_next_to_nothing_are_silence(audio_s: float) -> None:
+    """However often they come: the pause as a whole adds up, but for the samples that came."""
+    clock = IdleClock(0.0)
+    now = stream(clock, 0.1, 5)
+    taken = 0.0
+    for _ in range(100):
+        now += 0.02
+        taken += clock.take(now)
+        clock.arrived(audio_s, now)
+    assert 2.0 - ARRIVAL_SLACK_S - 0.1 < taken <= 2.0
+
+
+@pytest.mark.parametrize("chunk_s", [0.1, 1.0, LONGEST_CHUNK_S])
+def test_empty_frames_between_those_of_a_live_client_are_no_pause(chunk_s: float) -> None:
+    """They say nothing about when the next audio is due."""
+    clock = IdleClock(0.0)
+    now = stream(clock, chunk_s, 1)
+    for _ in range(10):
+        for step in range(1, 20):
+            assert clock.take(now + chunk_s * step / 20) == 0.0
+            clock.arrived(0.0, now + chunk_s * step / 20)
+        now += chunk_s
+        assert clock.take(now) == 0.0
+        clock.arrived(chunk_s, now)
+
+
+@pytest.mark.parametrize("speed", [0.96, 1.04])
+def test_a_clients_clock_may_go_wrong(speed: float) -> None:
+    """An hour of audio that comes a little slower or faster than it is said holds no silence."""
+    clock, now = IdleClock(0.0), 0.0
+    for _ in range(36_000):
+        now += 0.1 / speed
+        assert clock.take(now) == 0.0 or now < 1
+        clock.arrived(0.1, now)
+
+
+def test_audio_at_half_its_rate_leaves_silence() -> None:
+    """Of a client that withholds every other chunk: seconds of audio count, and not that some came."""
+    clock, now, taken = IdleClock(0.0), 0.0, 0.0
+    for _ in range(100):
+        now += 0.2
+        taken += clock.take(now)
+        clock.arrived(0.1, now)
+    assert 9 < taken < 15
+
+
 def test_a_file_sent_at_once_is_over_when_nothing_follows() -> None:
     """A minute that came in one frame does not earn a minute of patience."""
     clock = IdleClock(0.0)

@@ -10,28 +10,39 @@ LONGEST_CHUNK_S = 2.0
 ARRIVAL_SLACK_S = 0.25
 """Network jitter that is not yet silence."""
 
+SHORTEST_CHUNK_S = 0.002
+"""A frame that holds less says nothing about when the next is due; 2.5 ms is the shortest that audio is sent in."""
+
+SLOW_CLIENT = 1.05
+"""Seconds that a second of audio covers: a client's clock may be slower than ours, or its machine too busy at times."""
+
 ANCHOR_TOLERANCE_S = 0.05
 """Arrivals that agree with the clock so far within this need no anchor of their own."""
 
 
 class IdleClock:
-    """How long nothing has been received.
+    """How long no audio has been received. Seconds of audio count, and not that something came: frames that hold next
+    to nothing go on to be silence.
 
-    A chunk of d seconds covers the d seconds before it came, so a live client is only late after d and some slack;
-    once it is late, all the time since its last chunk was silence. Where a chunk came sooner than its own length
+    A chunk of d seconds covers d of the seconds before it came, so a live client is only late after d and some slack;
+    once it is late, all the time that no audio has covered was silence. Where a chunk came sooner than its own length
     after the one before (a file, sent at once), only the time between the two says when the next is due.
     """
 
     def __init__(self, now: float) -> None:
-        self._arrival = now
-        self._from = now
-        self._due = now
+        self._arrival = now  # of the last chunk that was one
+        self._from = now  # all before is covered by audio, was taken as silence or does not count
+        self._due = now  # what is not covered by then is silence
 
     def arrived(self, seconds: float, now: float) -> None:
-        """`seconds` of audio came."""
+        """`seconds` of audio came. Silence before it has been taken."""
+        self._from = now if now >= self._due else min(now, self._from + SLOW_CLIENT * seconds)
+        if seconds < SHORTEST_CHUNK_S:
+            self._due = max(self._due, self._from + ARRIVAL_SLACK_S)
+            return
         covered = min(seconds, now - self._arrival, LONGEST_CHUNK_S)
-        self._arrival = self._from = now
-        self._due = now + covered + ARRIVAL_SLACK_S
+        self._arrival = now
+        self._due = self._from + covered + ARRIVAL_SLACK_S
 
     def hold(self, now: float) -> None:
         """Up to now nothing counts: reading was paused, or audio waits to be examined."""

@@ -10,6 +10,10 @@ EVIDENCE_S = 5.0
 MIN_ARRIVALS = 10
 """Arrivals that a verdict rests on at least, for clients that send large frames."""
 
+SHORTEST_S = 0.005
+"""Seconds, at the declared rate, that an arrival holds at least: what comes in smaller pieces (the shortest usual ones
+are 2.5 ms) is one arrival once it is that much, and messages with next to nothing in them are none."""
+
 TOLERANCE = 0.05
 """Relative difference within which a measured byte rate is taken for a format's."""
 
@@ -52,6 +56,7 @@ class RateWatch:
         self._format = audio_format  # as declared
         self._warned = False
         self._last: float | None = None  # time of the last arrival
+        self._pieces = 0  # bytes since then, too few for one
         self._begin_run()
 
     def arrived(self, nbytes: int, now: float) -> str | None:
@@ -61,6 +66,10 @@ class RateWatch:
         """
         if self._warned:
             return None
+        self._pieces += nbytes
+        if self._pieces < SHORTEST_S * self._format.bytes_per_second:
+            return None
+        nbytes, self._pieces = self._pieces, 0
         last, self._last = self._last, now
         if last is None:
             return None
