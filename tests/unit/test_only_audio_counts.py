@@ -7,6 +7,7 @@ import pytest
 
 from ipc.arena import Arena
 from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import IngestOutcome
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.intake import Intake
 from wernicke_daemon.sessions.options import StartingPoint
@@ -26,7 +27,9 @@ class Client:
         ring = arena.acquire()
         assert ring is not None
         clock = Clock(lambda: self.now, lambda: 1e9 + self.now)
-        self.intake = Intake("s", ring, MONO, StartingPoint(), lambda start, samples: None, clock)
+        self.intake = Intake(
+            "s", ring, MONO, StartingPoint(), lambda start, samples: None, lambda code, text: None, clock
+        )
 
     async def send(self, count: int, every_s: float, times: int) -> None:
         """Frames of `count` samples, with a look at the news after each, as the ticks take it."""
@@ -39,9 +42,7 @@ class Client:
         task = self.intake.take_news(self.now, listening=True)
         while task is not None:
             self.silent_s += task.idle_s
-            self.intake._speaking = True
-            self.intake.lost(task)
-            self.intake._speaking = True  # somebody is, as far as this test goes
+            self.intake.found(IngestOutcome("s", task.audio.end, task.audio.end, b"", (), speaking=True))
             task = self.intake.take_news(self.now, listening=True)
 
 

@@ -19,10 +19,14 @@ from wernicke_daemon.sessions.arrival_clocks import IdleClock, WallClock
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.options import StartingPoint
 from wernicke_daemon.sessions.rate_watch import RateWatch
+from wernicke_daemon.sessions.sound_watch import SoundWatch
 from wernicke_daemon.wire.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
 from wernicke_daemon.wire.protocol import AudioReceived
 
 _log = structlog.get_logger()
+
+WARNINGS = {"wrong_rate": "INVALID_AUDIO_FORMAT", "no_speech": "NO_SPEECH"}
+"""Events of the log, and what the client is told of them."""
 
 PIECE_BYTES = 1 << 20
 """A larger frame is decoded in pieces, between which other connections get their turn."""
@@ -46,7 +50,8 @@ class Break(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """keep: is given all samples, with the number of the first, before they are examined."""
+    """keep: is given all samples, with the number of the first, before they are examined. warn: is told what is odd
+    about the audio, once each: a code of the protocol, and sentences."""
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Intake:
         audio: AudioFormat,
         start: StartingPoint,
         keep: Callable[[int, Audio], None],
+        warn: Callable[[str, str], None],
         clock: Clock,
     ) -> None:
         ring.begin_at(start.sample)
@@ -64,8 +70,10 @@ class Intake:
         self._session = session  # its id, for tasks and the log
         self._start = start  # number and time of day of the first sample
         self._keep = keep  # to the journal
+        self._warn = warn  # the client
         self._clock = clock
         self._rate_watch = RateWatch(audio)  # notices audio of another format than was declared
+        self._sound_watch = SoundWatch(audio)  # notices sound without speech
         self._idle = IdleClock(clock.monotonic())  # for how long nothing came
         self._wall = WallClock()  # time of day of the samples in the ring
         self._breaks: deque[Break] = deque()  # that the examined audio has not reached, in order
@@ -81,45 +89,47 @@ class Intake:
         """Before the first audio."""
         self.decoder = PcmDecoder(audio)
         self._rate_watch = RateWatch(audio)
+        self._sound_watch = SoundWatch(audio)
 
     # --- in ---
 
-    async def feed(self, data: bytes) -> str | None:
-        """One frame. Waits while the ring is full. Returns a warning where it comes at a wrong rate, once.
-
-        Raises InvalidAudio; what was refused is out, the rest is in.
-        """
+    async def feed(self, data: bytes) -> None:
+        """One frame. Waits while the ring is full. Raises InvalidAudio; what was refused is out, the rest is in."""
         if self._closed:
-            return None
+            return
         self._note_pause(self._clock.monotonic())
         self._feeding = True
         try:
             refused = await self._feed_pieces(data)
         finally:
             self._feeding = False
-        warning = self._arrived(len(data))
+        self._arrived(data)
         if refused is not None:
             raise refused
-        return warning
 
     async def _feed_pieces(self, data: bytes) -> InvalidAudio | None:
         refused: InvalidAudio | None = None
         for piece in _pieces(data):
             try:
-                await self.append(self.decoder.decode(piece))
+                samples = self.decoder.decode(piece)
+                self._sound_watch.heard(samples)
+                await self.append(samples)
             except InvalidAudio as error:
                 refused = error
             if len(data) > PIECE_BYTES:
                 await asyncio.sleep(0)
         return refused
 
-    def _arrived(self, count: int) -> str | None:
+    def _arrived(self, data: bytes) -> None:
         now = self._clock.monotonic()
-        self._idle.arrived(count / self.decoder.format.bytes_per_second, now)
-        warning = self._rate_watch.arrived(count, now)
+        self._idle.arrived(len(data) / self.decoder.format.bytes_per_second, now)
+        self._tell("wrong_rate", self._rate_watch.arrived(len(data), now))
+        self._tell("no_speech", self._sound_watch.arrived(data, now))
+
+    def _tell(self, event: str, warning: str | None) -> None:
         if warning is not None:
-            _log.warning("wrong_rate", session=self._session, reason=warning)
-        return warning
+            _log.warning(event, session=self._session, reason=warning)
+            self._warn(WARNINGS[event], warning)
 
     async def append(self, samples: Audio) -> None:
         """16 kHz mono. Waits while the ring is full, which must not keep it from the journal: it counts as received."""
@@ -244,7 +254,14 @@ class Intake:
         self._examined = outcome.examined_to
         self._speaking = outcome.speaking
         self._pass_break()
+        self._look_for_speech(outcome)
         return outcome.boundaries
+
+    def _look_for_speech(self, outcome: IngestOutcome) -> None:
+        speech = bool(outcome.boundaries) or outcome.open is not None
+        if speech or not outcome.speaking:  # else it is not decided yet
+            seconds = (outcome.examined_to - self._start.sample) / SAMPLE_RATE
+            self._tell("no_speech", self._sound_watch.examined(seconds, speech, self.decoder.powers))
 
     def lost(self, task: IngestTask) -> None:
         """Cut the audio at the task's end: what was open can't be trusted to be whole any more."""

@@ -100,7 +100,7 @@ class Session:
         self._records = records
         self._min_silence_s = min_silence_s
         # Audio on its way in.
-        self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), clock)
+        self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), self._warn, clock)
         # Voices, and what was said before.
         self._context = Context(start.remembered, start.sequence, context_lines, voices)
         self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
@@ -211,12 +211,13 @@ class Session:
     async def feed(self, data: bytes) -> None:
         """One frame. Waits while the ring is full. Raises InvalidAudio; what was refused is out, the rest is in."""
         async with self.audio_lock:
-            warning = await self._intake.feed(data)
+            await self._intake.feed(data)
         if self._decided_at is not None and self.ring.written >= self._decided_at:
             self._decided_at = None
             self._hurry()
-        if warning is not None:
-            self.tell("status", protocol.Warned("INVALID_AUDIO_FORMAT", warning))
+
+    def _warn(self, code: str, message: str) -> None:
+        self.tell("status", protocol.Warned(code, message))
 
     async def feed_recovered(self, samples: Audio) -> None:
         """16 kHz mono from a journal. Waits while the ring is full."""

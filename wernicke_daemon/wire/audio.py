@@ -106,6 +106,13 @@ class PcmDecoder:
         self._fed = self._given = 0
         return _fit(tail, missing)
 
+    @property
+    def powers(self) -> tuple[float, ...]:
+        """Mean square of each channel lately, at full scale 1, and behind them that of their mean; zeros where there is
+        one channel alone."""
+        scale = _FULL_SCALE[self.format.encoding] ** 2
+        return tuple(power / scale for power in self._downmix.powers)
+
     def forget_partial_sample(self) -> None:
         """The line was cut, perhaps within a sample: what comes next begins with a whole one."""
         self.bytes_received -= len(self._carry)

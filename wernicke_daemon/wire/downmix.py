@@ -40,6 +40,11 @@ class Downmix:
         self._filled = 0  # frames that are here of the block that is not complete
         self._sums = np.zeros((2, channels + 1))  # over these: of each candidate, and of its squares
 
+    @property
+    def powers(self) -> tuple[float, ...]:
+        """Mean square of each channel over the last MEMORY_S that were loud, and behind them that of their mean."""
+        return tuple(self._choice.powers)
+
     def mix(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """frames: shape [n, channels], finite, of any scale. Returns shape [n] in the same scale, owned by the caller.
 
@@ -89,23 +94,23 @@ class Downmix:
 
 
 class Choice:
-    """now: index of what is to be taken, of the channels and, behind them, their mean."""
+    """now: index of what is to be taken, of the channels and, behind them, their mean. powers: of each of these."""
 
     def __init__(self, channels: int) -> None:
         self.now = self._mean = channels
-        self._powers = [0.0] * (channels + 1)  # of each candidate, over MEMORY_S
+        self.powers = [0.0] * (channels + 1)  # of each candidate, over MEMORY_S
         self._forgets = 1 - math.exp(-BLOCK_S / MEMORY_S)  # share of them that each block replaces
 
     def heard(self, powers: Sequence[float]) -> None:
         """powers: of each candidate in one block."""
-        self._powers = [old + self._forgets * (new - old) for old, new in zip(self._powers, powers, strict=True)]
-        loudest = _loudest(self._powers[: self._mean])
-        if self._powers[loudest] < REGAINED * self._powers[self._mean]:
+        self.powers = [old + self._forgets * (new - old) for old, new in zip(self.powers, powers, strict=True)]
+        loudest = _loudest(self.powers[: self._mean])
+        if self.powers[loudest] < REGAINED * self.powers[self._mean]:
             self.now = self._mean
-        elif self._powers[loudest] > LARGEST_LOSS * self._powers[self.now]:
+        elif self.powers[loudest] > LARGEST_LOSS * self.powers[self.now]:
             self.now = loudest
         elif self.now != self._mean:
-            self._follow(powers, LOUD * self._powers[loudest])
+            self._follow(powers, LOUD * self.powers[loudest])
 
     def _follow(self, powers: Sequence[float], least: float) -> None:
         """Another channel has the speech now: its first word can't wait until the mean power says so."""
