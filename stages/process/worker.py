@@ -162,6 +162,7 @@ class Worker:
         self._stage = stage
         self._engine = engine
         self._arena = arena
+        self._read = reader_for(stage, arena)
         self._control = control
         self._faults = faults
         self._release_after_job = release_after_job
@@ -215,11 +216,6 @@ class Worker:
         self._faults.strike(job)
         return process(job.work, self._read)
 
-    def _read(self, handle: AudioHandle) -> Audio:
-        """Raises StaleHandle. Utterances are brought up; ingest follows the level of the stream by itself."""
-        samples = self._arena.read(handle)
-        return samples if self._stage == "ingest" else brought_up(samples)
-
     def rest(self) -> None:
         """The answer is on its way."""
         self._arena.mark(self._stage, NO_JOB)
@@ -230,6 +226,18 @@ class Worker:
     def _release(self) -> None:
         if isinstance(self._engine, GpuEngine):
             self._engine.release()
+
+
+def reader_for(stage: StageName, arena: ArenaReader) -> ReadAudio:
+    """How that stage reads audio: utterances are brought up, as a whole; ingest follows the level of the stream by
+    itself."""
+    if stage == "ingest":
+        return arena.read
+
+    def read(handle: AudioHandle) -> Audio:
+        return brought_up(arena.read(handle))
+
+    return read
 
 
 def gpu_memory(engine: Engine) -> GpuMemory | None:
