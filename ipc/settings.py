@@ -19,14 +19,14 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VadSettings(Section, frozen=True):
-    """engine: "silero" or "energy". threshold_db: dBFS (RMS re full scale) below which a 32 ms window is silence
-    for both engines. speech_probability: Silero's probability from which a window is speech; speech that has begun
-    goes on down to 0.15 less. silence_s: seconds without speech that end an utterance. max_utterance_s: the
-    longest utterance, rolls included. cut_search_s: how far back from there the least speech-like place is
-    sought. pre_roll_s, post_roll_s: audio kept before the first and after the last speech. min_speech_s: less
-    speech than this is no utterance. phrase_pause_s: pause that ends a phrase, at which its recognition begins (the
-    post-roll, where that is longer). min_silence_s: silence that ends an utterance whose text is plainly a finished
-    sentence; 0 leaves it to silence_s."""
+    """engine: "silero" or "energy". threshold_db: dBFS (RMS re full scale) below which a 32 ms window is silence for
+    both engines, once quiet speech is brought up. speech_probability: Silero's probability from which a window is
+    speech; speech that has begun goes on down to 0.15 less. silence_s: seconds without speech that end an utterance.
+    max_utterance_s: the longest utterance, rolls included. cut_search_s: how far back from there the least
+    speech-like place is sought. pre_roll_s, post_roll_s: audio kept before the first and after the last speech.
+    min_speech_s: less speech than this is no utterance. phrase_pause_s: pause that ends a phrase, at which its
+    recognition begins (the post-roll, where that is longer). min_silence_s: silence that ends an utterance whose text
+    is plainly a finished sentence; 0 leaves it to silence_s."""
 
     engine: Literal["silero", "energy"] = "silero"
     threshold_db: Annotated[float, Meta(ge=-120, le=0)] = -85.0

@@ -45,7 +45,8 @@ def test_ingest_measures_cpu_by_number_of_streams(tmp_path: Path) -> None:
         assert cost["total"] == pytest.approx(cost["front"] + cost["ingest"], abs=0.002)
         assert cost["finals"] > 0
         assert cost["late_ms"] >= 0
-    assert "streams" in table
+        assert 0 < cost["vad_lag_p50_ms"] <= cost["vad_lag_p99_ms"]
+    assert "front" in table
 
 
 def test_latency_compares_finals_with_and_without_early_work(tmp_path: Path) -> None:

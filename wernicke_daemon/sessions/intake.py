@@ -25,9 +25,6 @@ from wernicke_daemon.wire.protocol import AudioReceived
 
 _log = structlog.get_logger()
 
-WARNINGS = {"wrong_rate": "INVALID_AUDIO_FORMAT", "no_speech": "NO_SPEECH"}
-"""Events of the log, and what the client is told of them."""
-
 PIECE_BYTES = 1 << 20
 """A larger frame is decoded in pieces, between which other connections get their turn."""
 
@@ -123,13 +120,15 @@ class Intake:
     def _arrived(self, data: bytes) -> None:
         now = self._clock.monotonic()
         self._idle.arrived(len(data) / self.decoder.format.bytes_per_second, now)
-        self._tell("wrong_rate", self._rate_watch.arrived(len(data), now))
-        self._tell("no_speech", self._sound_watch.arrived(data, now))
+        if (warning := self._rate_watch.arrived(len(data), now)) is not None:
+            _log.warning("wrong_rate", session=self._session, reason=warning)
+            self._warn("INVALID_AUDIO_FORMAT", warning)
+        self._tell_no_speech(self._sound_watch.arrived(data, now))
 
-    def _tell(self, event: str, warning: str | None) -> None:
+    def _tell_no_speech(self, warning: str | None) -> None:
         if warning is not None:
-            _log.warning(event, session=self._session, reason=warning)
-            self._warn(WARNINGS[event], warning)
+            _log.warning("no_speech", session=self._session, reason=warning)
+            self._warn("NO_SPEECH", warning)
 
     async def append(self, samples: Audio) -> None:
         """16 kHz mono. Waits while the ring is full, which must not keep it from the journal: it counts as received."""
@@ -261,7 +260,7 @@ class Intake:
         speech = bool(outcome.boundaries) or outcome.open is not None
         if speech or not outcome.speaking:  # else it is not decided yet
             seconds = (outcome.examined_to - self._start.sample) / SAMPLE_RATE
-            self._tell("no_speech", self._sound_watch.examined(seconds, speech, self.decoder.powers))
+            self._tell_no_speech(self._sound_watch.examined(seconds, speech, self.decoder.powers))
 
     def lost(self, task: IngestTask) -> None:
         """Cut the audio at the task's end: what was open can't be trusted to be whole any more."""
