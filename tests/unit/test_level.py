@@ -16,7 +16,7 @@ from stages import level
 from stages.ingest.vad import EnergyVad, SileroVad, Vad
 from stages.level import TARGET_DB, Level, brought_up, follow, windows_db
 from stages.process.worker import reader_for
-from wernicke_daemon.formats.audio_files import decode
+from wernicke_daemon.formats import audio_files
 
 CLIP = Path(__file__).parents[2] / "wernicke_daemon" / "demo" / "clip.flac"
 
@@ -24,7 +24,7 @@ CLIP = Path(__file__).parents[2] / "wernicke_daemon" / "demo" / "clip.flac"
 @pytest.fixture(scope="module")
 def speech() -> Audio:
     """The demo clip: its loudest part at -16 dBFS, the noise between at -70."""
-    return np.concatenate(list(decode(CLIP, SAMPLE_RATE, 1)))[:, 0]
+    return audio_files.samples(CLIP, SAMPLE_RATE)
 
 
 @pytest.fixture(scope="module", params=["silero", "energy"])

@@ -15,7 +15,7 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import IngestWork
 from ipc.settings import StageSettings
 from stages.ingest.engine import SileroIngest
-from wernicke_daemon.formats.audio_files import decode
+from wernicke_daemon.formats import audio_files
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.intake import Intake
 from wernicke_daemon.sessions.options import StartingPoint
@@ -31,7 +31,7 @@ Samples = NDArray[np.float32]
 
 def speech(seconds: float, channels: int = 1, rate: int = SAMPLE_RATE) -> Samples:
     """Of the demo clip, over and over: shape [n, channels]."""
-    clip = np.concatenate(list(decode(CLIP, rate, channels)))
+    clip = audio_files.samples(CLIP, rate)[:, None].repeat(channels, axis=1)
     return np.resize(clip, (round(seconds * rate), channels)).astype(np.float32)
 
 
