@@ -38,7 +38,7 @@ def test_the_type_may_stand_anywhere_and_unknown_fields_are_left_alone() -> None
         '{"type":1}',
         '{"type":"flush"',
         '{"type":"start"} {"type":"stop"}',
-        '{"type":"start","sample_rate":"16000"}',
+        '{"type":"start","sample_rate":"fast"}',
         '{"type":"start","sample_rate":16000.5}',
         '{"type":"start","sample_rate":' + "9" * 5000 + "}",
         '{"type":"start","language":"Japanese"}',
@@ -56,6 +56,12 @@ def test_what_is_refused(text: str) -> None:
     """Anything else is an InvalidMessage that says what is understood."""
     with pytest.raises(InvalidMessage, match="start, flush, stop or keepalive"):
         protocol.parse(text)
+
+
+@pytest.mark.parametrize("number", ["16000", "16000.0", "1.6e4", '"16000"'])
+def test_a_number_is_the_same_however_it_is_written(number: str) -> None:
+    """As in the address."""
+    assert protocol.parse(f'{{"type":"start","sample_rate":{number}}}') == Start(sample_rate=16_000)
 
 
 JSON = st.recursive(
