@@ -105,17 +105,17 @@ class Arena:
 
 
 class RingWriter:
-    """One connection's ring. `written`: number of samples appended so far; `floor`: first one still kept."""
+    """One connection's ring."""
 
     def __init__(self, arena: str, slot: int, header: NDArray[np.void], ring: NDArray[np.float32]) -> None:
         self.slot = slot  # its number in the arena
         self.written = 0  # samples so far
         self.floor = 0  # first sample that is still kept
-        self._arena = arena
-        self._header = header
+        self._arena = arena  # name of the segment, for handles
+        self._header = header  # its counters, which readers see
         # How often the slot was taken: handles of earlier sessions are stale.
         self._generation = int(header["generation"][0])
-        self._ring = ring
+        self._ring = ring  # its samples
 
     @property
     def room(self) -> int:

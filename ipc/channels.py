@@ -27,25 +27,20 @@ def new_keys() -> KeyPair:
 
 
 class Boot(msgspec.Struct, frozen=True):
-    """What a stage process is told through stdin before anything else.
+    """What a stage process is told through stdin before anything else."""
 
-    work, results: endpoints of the work channel. orders, reports: of the control channel.
-    server_key: the front's public key. parent_fd: read end of the pipe whose closing means that the front is gone
-    (POSIX). load_limit_s: how long loading an engine may take.
-    """
-
-    stage: str
-    epoch: int
-    parent_pid: int
-    parent_fd: int | None
-    work: str
-    results: str
-    orders: str
-    reports: str
-    server_key: bytes
-    keys: KeyPair
-    heartbeat_s: float
-    load_limit_s: float
+    stage: str  # its name
+    epoch: int  # its number among the stage's processes, from 1
+    parent_pid: int  # the front's process
+    parent_fd: int | None  # read end of the pipe whose closing means that the front is gone (POSIX)
+    work: str  # endpoint from which jobs come
+    results: str  # endpoint to which their results go
+    orders: str  # endpoint from which orders of control come
+    reports: str  # endpoint to which reports of control go
+    server_key: bytes  # the front's public key
+    keys: KeyPair  # its own
+    heartbeat_s: float  # from one heartbeat to the next
+    load_limit_s: float  # how long loading an engine may take
 
 
 def bounded(context: zmq.Context[Socket], kind: int) -> Socket:

@@ -55,39 +55,30 @@ class Boundary(Message, frozen=True):
 
 
 class OpenSpeech(Message, frozen=True):
-    """An utterance that is open after the samples examined, with enough speech to become one. Samples of the session.
+    """An open utterance with enough speech to become one, after what was examined. Samples of the session."""
 
-    start: its first one. phrase_start: the first one of its last phrase. last_speech_end: as in Boundary. end: where
-    it would end if nothing more were said. silence: samples' worth of time since the last speech, received or not.
-    paused: that is long enough to end a phrase. full_at: where it would be cut for its length. ends_at: the sample up
-    to which nothing must be said for silence to end it.
-    """
-
-    start: int
-    phrase_start: int
-    last_speech_end: int
-    end: int
-    silence: int
-    paused: bool
-    full_at: int
-    ends_at: int
+    start: int  # its first one
+    phrase_start: int  # the first one of its last phrase
+    last_speech_end: int  # as in Boundary
+    end: int  # where it would end if nothing more were said
+    silence: int  # samples' worth of time since the last speech, received or not
+    paused: bool  # that is long enough to end a phrase
+    full_at: int  # where it would be cut for its length
+    ends_at: int  # up to which nothing must be said for silence to end it
 
 
 class IngestOutcome(Message, frozen=True):
-    """examined_to: next sample to examine. retain_from: first sample that ingest still needs.
-    speaking: an utterance is open, so idle time matters. dropped_samples: speech too short to be an utterance,
-    dropped and counted. stale: the audio could not be read any more (state is unchanged then). open: what is being
-    said, after all boundaries."""
+    """What was found in the new audio of one session."""
 
-    session: str
-    examined_to: int
-    retain_from: int
-    state: bytes
-    boundaries: tuple[Boundary, ...]
-    speaking: bool
-    dropped_samples: int = 0
-    stale: bool = False
-    open: OpenSpeech | None = None
+    session: str  # whose audio it was
+    examined_to: int  # next sample to examine
+    retain_from: int  # first sample that ingest still needs
+    state: bytes  # of the detector, for the next task
+    boundaries: tuple[Boundary, ...]  # utterances that ended
+    speaking: bool  # an utterance is open, so idle time matters
+    dropped_samples: int = 0  # speech too short to be an utterance, dropped and counted
+    stale: bool = False  # the audio could not be read any more; state is unchanged then
+    open: OpenSpeech | None = None  # what is being said, after all boundaries
 
 
 class IngestResult(Message, frozen=True):
@@ -256,15 +247,14 @@ class GpuMemory(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
-    """engine: registry name. model: what `models_used` shows. why: how it came to be chosen. gpu: memory it holds.
-    live: whether it takes live jobs."""
+    """Its engine is loaded: it takes jobs."""
 
-    engine: str
-    model: str
-    why: str
-    load_ms: float
-    gpu: GpuMemory | None = None
-    live: bool = False
+    engine: str  # registry name
+    model: str  # what `models_used` shows
+    why: str  # how it came to be chosen
+    load_ms: float  # that loading took
+    gpu: GpuMemory | None = None  # memory it holds
+    live: bool = False  # whether it takes live jobs
 
 
 class Unusable(Message, frozen=True):

@@ -19,56 +19,50 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VadSettings(Section, frozen=True):
-    """engine: "silero" or "energy". threshold_db: dBFS (RMS re full scale) below which a 32 ms window is silence for
-    both engines, once quiet speech is brought up. speech_probability: Silero's probability from which a window is
-    speech; speech that has begun goes on down to 0.15 less. silence_s: seconds without speech that end an utterance.
-    max_utterance_s: the longest utterance, rolls included. cut_search_s: how far back from there the least
-    speech-like place is sought. pre_roll_s, post_roll_s: audio kept before the first and after the last speech.
-    min_speech_s: less speech than this is no utterance. phrase_pause_s: pause that ends a phrase, at which its
-    recognition begins (the post-roll, where that is longer). min_silence_s: silence that ends an utterance whose text
-    is plainly a finished sentence; 0 leaves it to silence_s."""
+    """How speech is told from silence, and where utterances end. Windows are of 32 ms."""
 
-    engine: Literal["silero", "energy"] = "silero"
+    engine: Literal["silero", "energy"] = "silero"  # what tells speech from silence
+    # dBFS (RMS re full scale) below which a window is silence, for both engines, once quiet speech is brought up
     threshold_db: Annotated[float, Meta(ge=-120, le=0)] = -85.0
+    # Silero's, from which a window is speech; what has begun goes on down to 0.15 less
     speech_probability: Fraction = 0.5
-    silence_s: Annotated[float, Meta(ge=0.2, le=10)] = 2.0
-    max_utterance_s: Annotated[float, Meta(ge=5, le=30)] = 30.0
+    silence_s: Annotated[float, Meta(ge=0.2, le=10)] = 2.0  # without speech, which ends an utterance
+    max_utterance_s: Annotated[float, Meta(ge=5, le=30)] = 30.0  # the longest utterance, rolls included
+    # how far back from there the least speech-like place is sought
     cut_search_s: Annotated[float, Meta(ge=0.5, le=10)] = 5.0
-    pre_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3
-    post_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3
-    min_speech_s: Annotated[float, Meta(ge=0, le=2)] = 0.1
+    pre_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3  # audio kept before the first speech
+    post_roll_s: Annotated[float, Meta(ge=0, le=2)] = 0.3  # audio kept after the last speech
+    min_speech_s: Annotated[float, Meta(ge=0, le=2)] = 0.1  # less speech than this is no utterance
+    # ends a phrase, whose recognition then begins (the post-roll, where that is longer)
     phrase_pause_s: Annotated[float, Meta(ge=0.1, le=5)] = 0.5
+    # ends an utterance whose text is plainly a finished sentence; 0 leaves it to silence_s
     min_silence_s: Annotated[float, Meta(ge=0, le=10)] = 0.0
-    tick_ms: Annotated[int, Meta(ge=10, le=1000)] = 50
+    tick_ms: Annotated[int, Meta(ge=10, le=1000)] = 50  # from one look at new audio to the next
 
 
 Device = Literal["auto", "cuda", "cpu"]
 
 
 class AsrSettings(Section, frozen=True):
-    """engine: "auto" takes the best that is usable. model: a Whisper size, hub id or local directory.
-    language: ISO 639-1 code or "auto". compute_type: of CTranslate2, the best one wanted. temperatures: of decoding,
-    the next one where the text is improbable or repeats itself by the thresholds: log_prob_threshold (mean log
-    probability of its tokens) and compression_ratio_threshold (of gzip). no_speech_threshold: probability from which
-    an improbable text is taken for silence. context_chars: how much of the text before the model is given; 0 is
-    none. live: whether the open phrase is recognised while it is said. early: whether work on an utterance begins at
-    each pause, before it is certain that it has ended. final: of early work, what an utterance's text is made of: the
-    "whole" of it at once, "phrases" recognised once each, or "auto", the whole as long as that is ready in time."""
+    """Recognition."""
 
-    engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"
-    model: Text = "large-v3"
-    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] = "ja"
-    device: Device = "auto"
-    compute_type: Text = "float16"
-    beam_size: Annotated[int, Meta(ge=1, le=20)] = 5
+    engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"  # "auto" takes the best that is usable
+    model: Text = "large-v3"  # a Whisper size, hub id or local directory
+    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] = "ja"  # ISO 639-1 code or "auto"
+    device: Device = "auto"  # where the model runs
+    compute_type: Text = "float16"  # of CTranslate2, the best one wanted
+    beam_size: Annotated[int, Meta(ge=1, le=20)] = 5  # hypotheses that decoding keeps
+    # of decoding, the next one where the text is improbable or repeats itself
     temperatures: Annotated[tuple[Fraction, ...], Meta(min_length=1)] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-    no_speech_threshold: Fraction = 0.6
+    no_speech_threshold: Fraction = 0.6  # probability from which an improbable text is taken for silence
+    # mean log probability of its tokens below which a text is improbable
     log_prob_threshold: Annotated[float, Meta(le=0)] = -1.0
-    compression_ratio_threshold: Annotated[float, Meta(gt=1)] = 2.4
-    context_chars: Annotated[int, Meta(ge=0, le=200)] = 0
-    cpu_threads: Annotated[int, Meta(ge=0)] = 0
-    live: bool = True
-    early: bool = True
+    compression_ratio_threshold: Annotated[float, Meta(gt=1)] = 2.4  # of gzip, above which a text repeats itself
+    context_chars: Annotated[int, Meta(ge=0, le=200)] = 0  # how much of the text before the model is given; 0 is none
+    cpu_threads: Annotated[int, Meta(ge=0)] = 0  # 0 lets the engine choose
+    live: bool = True  # whether the open phrase is recognised while it is said
+    early: bool = True  # whether work on an utterance begins at each pause, before it is certain that it has ended
+    # text of early work: the whole at once, phrases once each, or the whole while that is ready in time
     final: Literal["auto", "whole", "phrases"] = "auto"
 
 
@@ -82,18 +76,16 @@ class AlignmentSettings(Section, frozen=True):
 
 
 class DiarizationSettings(Section, frozen=True):
-    """model: of pyannote, a hub id or directory. min_speakers, max_speakers: in one utterance. embedding_batch_size:
-    of pyannote, what memory depends on. same_voice: cosine similarity from which pyannote's voices of two utterances
-    are one. deadline_s: how long a result waits for its speakers after the text is there."""
+    """Who speaks when."""
 
-    engine: Literal["auto", "pyannote", "spectral", "none"] = "auto"
-    model: Text = "pyannote/speaker-diarization-community-1"
-    device: Device = "auto"
-    min_speakers: Annotated[int, Meta(ge=1, le=20)] = 1
-    max_speakers: Annotated[int, Meta(ge=1, le=20)] = 8
-    embedding_batch_size: Annotated[int, Meta(ge=1, le=64)] = 8
-    same_voice: Fraction = 0.5
-    deadline_s: Seconds = 10.0
+    engine: Literal["auto", "pyannote", "spectral", "none"] = "auto"  # "auto" takes the best that is usable
+    model: Text = "pyannote/speaker-diarization-community-1"  # of pyannote, a hub id or directory
+    device: Device = "auto"  # where the model runs
+    min_speakers: Annotated[int, Meta(ge=1, le=20)] = 1  # in one utterance, at least
+    max_speakers: Annotated[int, Meta(ge=1, le=20)] = 8  # in one utterance, at most
+    embedding_batch_size: Annotated[int, Meta(ge=1, le=64)] = 8  # of pyannote, what memory depends on
+    same_voice: Fraction = 0.5  # cosine similarity from which pyannote's voices of two utterances are one
+    deadline_s: Seconds = 10.0  # how long a result waits for its speakers after the text is there
 
 
 class CorrectionSettings(Section, frozen=True):
@@ -109,14 +101,14 @@ class CorrectionSettings(Section, frozen=True):
 
 
 class LlmSettings(Section, frozen=True):
-    """timeout_s: of one request. load_timeout_s: of the warm-up, which may load the model from disk."""
+    """The Ollama server, and how it is asked."""
 
-    host: Annotated[str, Meta(pattern=r"^https?://")] = "http://localhost:11434"
-    model: Text = "qwen2.5:14b-instruct-q4_0"
-    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.1
-    timeout_s: Seconds = 60.0
-    load_timeout_s: Seconds = 600.0
-    num_ctx: Annotated[int, Meta(ge=512)] = 4096
+    host: Annotated[str, Meta(pattern=r"^https?://")] = "http://localhost:11434"  # its address
+    model: Text = "qwen2.5:14b-instruct-q4_0"  # its name at Ollama
+    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.1  # of its answers; 0 is always the likeliest word
+    timeout_s: Seconds = 60.0  # of one request
+    load_timeout_s: Seconds = 600.0  # of the warm-up, which may load the model from disk
+    num_ctx: Annotated[int, Meta(ge=512)] = 4096  # tokens of prompt and answer together
 
 
 FaultKind = Literal[
@@ -150,23 +142,17 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class StageSettings(msgspec.Struct, frozen=True):
-    """What a stage is told at start.
+    """What a stage is told at start. The last three can't be reached from config.toml."""
 
-    release_after_utterance: whether cached GPU memory is given back after each job. scratch: the directory for what
-    libraries write; empty leaves it to them.
-    sleep_ms: for each stage, how long the `sleep` engine of benchmarks and fault tests takes; where a stage is
-    named here it runs that engine instead of the configured one. sleep_ms_per_audio_s: what each second of audio adds
-    to that. faults: by stage. None of these three is reachable from config.toml.
-    """
-
-    vad: VadSettings = VadSettings()
-    asr: AsrSettings = AsrSettings()
-    alignment: AlignmentSettings = AlignmentSettings()
-    diarization: DiarizationSettings = DiarizationSettings()
-    correction: CorrectionSettings = CorrectionSettings()
-    llm: LlmSettings = LlmSettings()
-    release_after_utterance: bool = True
-    scratch: str = ""
+    vad: VadSettings = VadSettings()  # of ingest
+    asr: AsrSettings = AsrSettings()  # of recognition
+    alignment: AlignmentSettings = AlignmentSettings()  # of the times of words
+    diarization: DiarizationSettings = DiarizationSettings()  # of speakers
+    correction: CorrectionSettings = CorrectionSettings()  # of correction
+    llm: LlmSettings = LlmSettings()  # the one that corrects
+    release_after_utterance: bool = True  # whether cached GPU memory is given back after each job
+    scratch: str = ""  # directory for what libraries write; empty leaves it to them
+    # by stage that is to run the engine `sleep` instead of the configured one: how long that takes
     sleep_ms: dict[str, float] = {}
-    sleep_ms_per_audio_s: dict[str, float] = {}
-    faults: dict[str, tuple[Fault, ...]] = {}
+    sleep_ms_per_audio_s: dict[str, float] = {}  # what each second of audio adds to that
+    faults: dict[str, tuple[Fault, ...]] = {}  # by stage

@@ -28,9 +28,7 @@ DEADLINE_TICK_S = 0.05
 
 
 class Pipeline:
-    """`arena`, `dispatcher`, `supervisor`; `ports`: its stages; `bench`: where sessions bring their work.
-
-    Made on the event loop's (main) thread; owns shared memory from then on."""
+    """Made on the event loop's (main) thread; owns shared memory from then on."""
 
     def __init__(
         self,
@@ -45,9 +43,11 @@ class Pipeline:
     ) -> None:
         """Raises OSError where shared memory is too small. names: the stages to run."""
         runtime = config.runtime
-        self.arena = Arena(config.rings, config.audio.ring_samples)
+        self.arena = Arena(config.rings, config.audio.ring_samples)  # sessions' audio, which stages read
+        # what goes to which stage when
         self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, time.monotonic(), on_shed, on_slow)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
+        # starts and watches their processes
         self.supervisor = Supervisor(
             setup,
             lambda: _restarts(runtime),
@@ -58,9 +58,9 @@ class Pipeline:
             runtime.standby,
             self.arena.progress,
         )
-        self.ports = self.supervisor.ports
+        self.ports = self.supervisor.ports  # its stages
         self.dispatcher.connect(self.ports)
-        self.bench = Bench(self.dispatcher, time.monotonic, self.models)
+        self.bench = Bench(self.dispatcher, time.monotonic, self.models)  # where sessions bring their work
         self._deadlines: asyncio.Task[None] | None = None  # calls `check_deadlines` while the pipeline runs
 
     async def start(self, load: Callable[[Supervisor], Awaitable[object]] = Supervisor.start) -> None:

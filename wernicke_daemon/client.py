@@ -67,11 +67,11 @@ class Client:
         quiet_s: float | None = None,
         told: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self.audio = audio
+        self.audio = audio  # what is sent
         self.patience_s = patience_s
-        self._url = url
-        self._token = token
-        self._cafile = cafile
+        self._url = url  # ws:// or wss:// address
+        self._token = token  # sent as a bearer token
+        self._cafile = cafile  # the one certificate that is trusted; None for what this machine trusts
         self._quiet_s = quiet_s
         self._told = told
         self._options = query(audio, language, dict.fromkeys(("session", "ack", *events)))  # of the address

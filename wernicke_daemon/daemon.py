@@ -56,20 +56,23 @@ class Daemon:
 
     def __init__(self, config: Config, on_disk: OnDisk, settings: StageSettings | None = None) -> None:
         """on_disk: closed by `stop`. settings: for the stages, instead of config's. Raises NoSharedMemory."""
-        self._config = config
+        self._config = config  # as started
         # What is told of the run, and where from.
         figures = Figures()
-        self._hardware = HardwareWatch()
-        self._on_disk = on_disk
-        self.store, self._journal = on_disk
+        self._hardware = HardwareWatch()  # of the card and of Ollama
+        self._on_disk = on_disk  # store and journal, closed by `stop`
+        self.store, self._journal = on_disk  # results; received audio, None where it is not kept
         recorder = Recorder(figures, self.store, self._journal, config.logging.log_text)
         # Each part knows those before it; the status is connected with those that need it to be made.
         self.status = Status(figures, self.store, self._journal, self._hardware)
-        self.pipeline = self._pipeline(figures, settings or stage_settings(config))
+        self.pipeline = self._pipeline(figures, settings or stage_settings(config))  # stages, and their work
+        # has new audio examined
         self._ticks = IngestTick(self.pipeline.bench.examine, config.vad.tick_ms / 1000, figures.vad_lag_ms.add)
+        # those that are not over
         self.sessions = SessionRegistry(config, self.pipeline.arena, self._ticks, self.pipeline.bench, recorder)
+        # does what was given up while the recogniser was down; None without a journal
         self._late = self._late_work(recorder)
-        self.gateway = Gateway(config, self.sessions, recorder, self.status)
+        self.gateway = Gateway(config, self.sessions, recorder, self.status)  # where clients connect
         self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)
         # What goes on by itself while sessions are taken.
         self._tasks: list[asyncio.Task[None]] = []

@@ -39,11 +39,11 @@ class Aligned:
     """
 
     def __init__(self, recogniser: Engine, settings: StageSettings) -> None:
-        self.name = recogniser.name
-        self.model = recogniser.model
+        self.name = recogniser.name  # the recogniser's
+        self.model = recogniser.model  # the recogniser's, known for certain after `load`
         self.live = isinstance(recogniser, LiveEngine) and recogniser.live  # does live jobs
-        self._recogniser = recogniser
-        self._settings = settings
+        self._recogniser = recogniser  # what hears the words
+        self._settings = settings  # which aligner is wanted
         # None before `load`, and where words keep the times of the recogniser.
         self._aligner: WhisperxAligner | None = None
         self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled

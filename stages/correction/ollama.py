@@ -46,7 +46,7 @@ class OllamaCorrection:
 
     def __init__(self, stage: StageName, settings: StageSettings) -> None:
         self.model = settings.llm.model  # its name at Ollama
-        self._settings = settings
+        self._settings = settings  # of correction and of the LLM
         self._server: ModelServer | None = None  # from `load` on
         self._prompts: dict[str, CorrectionPrompt] = {}  # by language
         self._read_japanese: Reader | None = None  # kana readings, from `load` on

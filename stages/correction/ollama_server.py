@@ -44,10 +44,11 @@ class ModelServer:
     """Methods are for one thread; requests run in a thread of their own, so that a load can go on between jobs."""
 
     def __init__(self, settings: LlmSettings) -> None:
-        self._settings = settings
+        self._settings = settings  # where it is, its model, and how long is waited
         self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
         self._client: AsyncClient | None = None  # from `connect` on
         self._loop = asyncio.new_event_loop()  # of the requests, in a thread of its own
+        # runs the loop, from `connect` on
         self._thread = threading.Thread(target=self._loop.run_forever, name="ollama", daemon=True)
         self._loading: Future[None] | None = None  # the load that is under way, or was the last
         self._load_failed_at = -math.inf  # seconds, monotonic

@@ -33,19 +33,17 @@ SIDE = 3
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """[vad] of config.toml in samples. onset, release: probability from which speech begins and goes on.
-    silence: whole windows. phrase_pause: at least the post-roll, so that a phrase's end does not move while its pause
-    goes on."""
+    """[vad] of config.toml in samples."""
 
-    onset: float
-    release: float
-    silence: int
-    longest: int
-    cut_search: int
-    pre_roll: int
-    post_roll: int
-    least_speech: int
-    phrase_pause: int
+    onset: float  # probability from which speech begins
+    release: float  # probability from which it goes on
+    silence: int  # that ends an utterance; whole windows
+    longest: int  # utterance
+    cut_search: int  # how far back from there a place to cut is sought
+    pre_roll: int  # kept before the first speech
+    post_roll: int  # kept after the last speech
+    least_speech: int  # less is no utterance
+    phrase_pause: int  # at least the post-roll, so that a phrase's end does not move while its pause goes on
 
 
 class CutCandidate(msgspec.Struct, frozen=True, array_like=True):
@@ -60,21 +58,15 @@ class CutCandidate(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OpenUtterance(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of the open utterance.
+    """What is known of the open utterance."""
 
-    start: first sample, pre-roll included. speech_samples, last_speech_end: as in Boundary. idle: samples' worth
-    of time since the last speech in which nothing was received. recent: the last 2 * SIDE windows, once the utterance
-    is long enough for a cut to be sought. cut: the best place to cut so far, None before that. phrase_start: first
-    sample of its last phrase, with as much of the pre-roll as the phrase before leaves.
-    """
-
-    start: int
-    speech_samples: int
-    last_speech_end: int
-    idle: int = 0
-    recent: tuple[CutCandidate, ...] = ()
-    cut: CutCandidate | None = None
-    phrase_start: int = 0
+    start: int  # first sample, pre-roll included
+    speech_samples: int  # as in Boundary
+    last_speech_end: int  # as in Boundary
+    idle: int = 0  # samples' worth of time since the last speech in which nothing was received
+    recent: tuple[CutCandidate, ...] = ()  # the last 2 * SIDE windows, once it is long enough for a cut to be sought
+    cut: CutCandidate | None = None  # the best place to cut so far, None before that
+    phrase_start: int = 0  # first sample of its last phrase, with as much of the pre-roll as the phrase before leaves
 
 
 class Endpointing(msgspec.Struct, frozen=True, array_like=True):

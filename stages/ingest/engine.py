@@ -30,14 +30,14 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
 class _Ingest:
     """What both engines share; `idle_s` of a task is time after its audio."""
 
-    name: str
+    name: str  # registry name
 
     def __init__(self, vad: Vad, settings: StageSettings) -> None:
-        self.model = vad.model
-        self._vad = vad
-        self._rules = endpointing.rules_from(settings.vad)
-        self._decoder = msgspec.msgpack.Decoder(SessionState)
-        self._encoder = msgspec.msgpack.Encoder()
+        self.model = vad.model  # what `models_used` shows
+        self._vad = vad  # gives windows their speech probability
+        self._rules = endpointing.rules_from(settings.vad)  # where utterances end
+        self._decoder = msgspec.msgpack.Decoder(SessionState)  # of a session's state, as tasks bring it
+        self._encoder = msgspec.msgpack.Encoder()  # the same, as outcomes take it along
 
     def load(self) -> None:
         self._vad.load()

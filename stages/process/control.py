@@ -27,19 +27,19 @@ class Control:
         """pid: this process's, for HELLO."""
         # What heartbeats say of GPU memory; set by the main thread.
         self.gpu: GpuMemory | None = None
-        self._context = context
-        self._boot = boot
-        self._pid = pid
-        self._process = psutil.Process()
+        self._context = context  # of all sockets of this process
+        self._boot = boot  # endpoints, and how often it reports
+        self._pid = pid  # this process's
+        self._process = psutil.Process()  # to see its memory
         # Orders that the main thread asks for when it needs them.
         self._init: queue.SimpleQueue[Init] = queue.SimpleQueue()
-        self._cancelled: deque[int] = deque(maxlen=MOST_CANCELLED)
+        self._cancelled: deque[int] = deque(maxlen=MOST_CANCELLED)  # ids of jobs that nobody needs any more
         # Reports of the main thread. libzmq's own thread sends them, whatever the main thread does next.
         self._reports = channels.connect(context, zmq.PUSH, boot.reports, boot)
         # STOP, from the control thread to the main thread, which waits for it and for work at once.
         self._stop = context.socket(zmq.PUSH)
         self._stop.bind("inproc://stop")
-        self.stop_signal = context.socket(zmq.PULL)
+        self.stop_signal = context.socket(zmq.PULL)  # what the main thread waits on
         self.stop_signal.connect("inproc://stop")
         threading.Thread(target=self._run, name="control", daemon=True).start()
 

@@ -159,13 +159,13 @@ class Worker:
         faults: Faults,
         release_after_job: bool,
     ) -> None:
-        self._stage = stage
-        self._engine = engine
-        self._arena = arena
-        self._read = reader_for(stage, arena)
-        self._control = control
-        self._faults = faults
-        self._release_after_job = release_after_job
+        self._stage = stage  # whose jobs it does
+        self._engine = engine  # what does them
+        self._arena = arena  # where their audio is
+        self._read = reader_for(stage, arena)  # reads it as this stage hears it
+        self._control = control  # what is reported, and which jobs are cancelled
+        self._faults = faults  # what goes wrong on purpose
+        self._release_after_job = release_after_job  # whether cached GPU memory is given back
         self._job_id = NO_JOB  # the job under way
         if isinstance(engine, StoppableEngine):
             engine.stop_when(lambda: control.was_cancelled(self._job_id))

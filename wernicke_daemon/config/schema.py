@@ -28,15 +28,15 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
 class AudioSettings(Section, frozen=True):
-    """sample_rate, channels, encoding: what clients that do not say otherwise send. ring_seconds: audio kept per
-    connection in shared memory. max_frame_mib: largest WebSocket frame taken. read_ahead_mib: memory for what clients
-    send faster than it is worked on, of all of them together."""
+    """What clients send, and how much of it is kept."""
 
+    # of clients that do not say otherwise
     sample_rate: Annotated[int, Meta(ge=MIN_SAMPLE_RATE, le=MAX_SAMPLE_RATE)] = 48_000
-    channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)] = 2
-    encoding: Encoding = "f32le"
-    ring_seconds: Seconds = 180.0
-    max_frame_mib: Annotated[int, Meta(ge=1, le=256)] = 16
+    channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)] = 2  # of the same
+    encoding: Encoding = "f32le"  # of the same
+    ring_seconds: Seconds = 180.0  # audio kept per connection in shared memory
+    max_frame_mib: Annotated[int, Meta(ge=1, le=256)] = 16  # largest WebSocket frame taken
+    # memory for what clients send faster than it is worked on, of all of them together
     read_ahead_mib: Annotated[int, Meta(ge=1, le=65_536)] = 512
 
     @property
@@ -50,53 +50,43 @@ class AudioSettings(Section, frozen=True):
 
 
 class LoggingSettings(Section, frozen=True):
-    """file: relative to the data directory. max_mib, backups: when it is rotated, and how many old files stay.
-    log_text: whether transcripts may stand in the log."""
+    """The log file, and what may stand in it."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    file: Text = "logs/wernicke.jsonl"
-    max_mib: Count = 50
-    backups: Count = 5
-    console: bool = True
-    log_text: bool = False
+    level: Literal["debug", "info", "warning", "error"] = "info"  # the least that is logged
+    file: Text = "logs/wernicke.jsonl"  # relative to the data directory
+    max_mib: Count = 50  # from which it is rotated
+    backups: Count = 5  # how many old files stay
+    console: bool = True  # whether the terminal shows it, too
+    log_text: bool = False  # whether transcripts may stand in it
 
 
 class RuntimeSettings(Section, frozen=True):
-    """data_dir: relative to the directory of config.toml; `load` makes it absolute. drain_timeout_s: how long a
-    shutdown waits for results under way. restart_grace_s: for how long a stage's restart stops the clock of a
-    result that waits for it. heartbeat_s, heartbeat_timeout_s: how often a stage reports, and without that it is
-    taken for hung. hello_timeout_s: for a stage's process to connect, before its engine is loaded. load_timeout_s: for
-    that. restarts_max in restarts_window_s:
-    more mean that the stage has failed. backoff_*: wait before a restart, doubled each time. stable_after_s: running
-    this long clears the count. credit: jobs sent to a stage before the first is answered. max_attempts: times a job may
-    take its stage down, or fail, before it is given up. asr_down_limit_s: without a working recogniser, until audio is
-    given up. job_timeout_s + job_timeout_per_audio_s × seconds of audio: what one job may take. shed_after_s: how far
-    behind speech results may be before work is left out. resume_window_s: for how long a session waits for its client.
-    standby: stages with a loaded spare. release_after_utterance: whether stages give cached GPU memory back after each
-    job."""
+    """Processes, their restarts, and limits of time."""
 
-    profile: Profile = "auto"
-    data_dir: Text = "data"
-    drain_timeout_s: Seconds = 30.0
-    restart_grace_s: Seconds = 15.0
-    heartbeat_s: Seconds = 1.0
-    heartbeat_timeout_s: Seconds = 10.0
-    hello_timeout_s: Seconds = 120.0
-    load_timeout_s: Seconds = 900.0
-    restarts_max: Count = 5
-    restarts_window_s: Seconds = 60.0
-    backoff_first_s: Seconds = 0.5
-    backoff_max_s: Seconds = 30.0
-    stable_after_s: Seconds = 60.0
-    credit: Annotated[int, Meta(ge=1, le=8)] = 2
+    profile: Profile = "auto"  # which engines and models; "auto" goes by the graphics card
+    data_dir: Text = "data"  # relative to the directory of config.toml; `load` makes it absolute
+    drain_timeout_s: Seconds = 30.0  # how long a shutdown waits for results under way
+    restart_grace_s: Seconds = 15.0  # for how long a stage's restart stops the clock of a result that waits for it
+    heartbeat_s: Seconds = 1.0  # how often a stage reports
+    heartbeat_timeout_s: Seconds = 10.0  # without a report, after which it is taken for hung
+    hello_timeout_s: Seconds = 120.0  # for a stage's process to connect, before its engine is loaded
+    load_timeout_s: Seconds = 900.0  # for that, model included
+    restarts_max: Count = 5  # more of them in restarts_window_s mean that the stage has failed
+    restarts_window_s: Seconds = 60.0  # in which restarts are counted
+    backoff_first_s: Seconds = 0.5  # wait before a restart, doubled each time ...
+    backoff_max_s: Seconds = 30.0  # ... up to this
+    stable_after_s: Seconds = 60.0  # running this long clears the count
+    credit: Annotated[int, Meta(ge=1, le=8)] = 2  # jobs sent to a stage before the first is answered
+    # times a job may take its stage down, or fail, before it is given up
     max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
-    asr_down_limit_s: Seconds = 120.0
-    job_timeout_s: Seconds = 75.0
+    asr_down_limit_s: Seconds = 120.0  # without a working recogniser, until audio is given up
+    job_timeout_s: Seconds = 75.0  # what one job may take, ...
+    # ... and how much more for each second of its audio
     job_timeout_per_audio_s: Annotated[float, Meta(ge=0, le=1000)] = 4.0
-    shed_after_s: Seconds = 20.0
-    resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 600.0
-    standby: tuple[StageName, ...] = ()
-    release_after_utterance: bool = True
+    shed_after_s: Seconds = 20.0  # how far behind speech results may be before work is left out
+    resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 600.0  # for how long a session waits for its client
+    standby: tuple[StageName, ...] = ()  # stages with a loaded spare
+    release_after_utterance: bool = True  # whether stages give cached GPU memory back after each job
 
 
 class StoreSettings(Section, frozen=True):
@@ -131,26 +121,26 @@ class SecuritySettings(Section, frozen=True):
 
 
 class Config(Section, frozen=True):
-    """All of config.toml. timeout: seconds without a sign of life after which a connection is closed.
-    port: 0 takes a free one. cors_origins: web pages that may read the HTTP answers."""
+    """All of config.toml."""
 
-    host: Text = "0.0.0.0"
-    port: Port = 8000
-    max_connections: Annotated[int, Meta(ge=1, le=500)] = 5
+    host: Text = "0.0.0.0"  # address that is listened on
+    port: Port = 8000  # 0 takes a free one
+    max_connections: Annotated[int, Meta(ge=1, le=500)] = 5  # clients at a time
+    # seconds without a sign of life after which a connection is closed
     timeout: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
-    cors_origins: tuple[str, ...] = ()
-    audio: AudioSettings = AudioSettings()
-    vad: VadSettings = VadSettings()
-    asr: AsrSettings = AsrSettings()
-    alignment: AlignmentSettings = AlignmentSettings()
-    diarization: DiarizationSettings = DiarizationSettings()
-    correction: CorrectionSettings = CorrectionSettings()
-    llm: LlmSettings = LlmSettings()
-    logging: LoggingSettings = LoggingSettings()
-    runtime: RuntimeSettings = RuntimeSettings()
-    store: StoreSettings = StoreSettings()
-    journal: JournalSettings = JournalSettings()
-    security: SecuritySettings = SecuritySettings()
+    cors_origins: tuple[str, ...] = ()  # web pages that may read the HTTP answers
+    audio: AudioSettings = AudioSettings()  # [audio]: what clients send, and how much is kept
+    vad: VadSettings = VadSettings()  # [vad]: where utterances end
+    asr: AsrSettings = AsrSettings()  # [asr]: recognition
+    alignment: AlignmentSettings = AlignmentSettings()  # [alignment]: times of words
+    diarization: DiarizationSettings = DiarizationSettings()  # [diarization]: speakers
+    correction: CorrectionSettings = CorrectionSettings()  # [correction]: by an LLM
+    llm: LlmSettings = LlmSettings()  # [llm]: the Ollama server
+    logging: LoggingSettings = LoggingSettings()  # [logging]: the log
+    runtime: RuntimeSettings = RuntimeSettings()  # [runtime]: processes and limits
+    store: StoreSettings = StoreSettings()  # [store]: transcripts on disk
+    journal: JournalSettings = JournalSettings()  # [journal]: audio on disk until it is final
+    security: SecuritySettings = SecuritySettings()  # [security]: who may connect, and encryption
 
     @property
     def rings(self) -> int:

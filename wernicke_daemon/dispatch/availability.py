@@ -38,11 +38,11 @@ class _Outage:
 
 
 class Availability:
-    """`shedding`, `breaker`: told of how it goes by whoever asks `reason_to_skip`."""
+    """Told of how it goes by whoever asks `reason_to_skip`."""
 
     def __init__(self, shed_after_s: float, down_limit_s: float, now: float) -> None:
-        self.shedding = Shedding(shed_after_s)
-        self.breaker = Breaker()
+        self.shedding = Shedding(shed_after_s)  # what is left out while results are late
+        self.breaker = Breaker()  # whether the LLM is left alone for now
         self._down_limit_s = down_limit_s  # how long a required stage is waited for
         self._up: set[StageName] = set()  # those that take jobs
         self._failed: set[StageName] = set()  # those that are down and not expected back soon

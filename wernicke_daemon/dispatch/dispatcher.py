@@ -48,7 +48,7 @@ _Entry = Entry[Request]
 
 
 class Dispatcher:
-    """A StageListener. late_answers: that nobody waited for any more. pace: what the recogniser is fast enough for."""
+    """A StageListener."""
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class Dispatcher:
         """on_job: told of every answered job. on_status: told when a stage comes up (True) or goes down. on_shed: told
         the level of what is left out, when it changes (see Shedding). on_slow: told when a stage is slow (True), and
         when it is not any more."""
-        self.late_answers = 0
-        self.pace = Pace(policy.final, policy.early_window_s)
-        self._policy = policy
-        self._on_job = on_job
-        self._on_status = on_status
-        self._on_shed = on_shed
-        self._on_slow = on_slow
+        self.late_answers = 0  # that nobody waited for any more
+        self.pace = Pace(policy.final, policy.early_window_s)  # what the recogniser is fast enough for
+        self._policy = policy  # limits of time and of attempts
+        self._on_job = on_job  # told of every answered job
+        self._on_status = on_status  # told when a stage comes up or goes down
+        self._on_shed = on_shed  # told the level of what is left out
+        self._on_slow = on_slow  # told when a stage is slow, and when it is not any more
         self._takes_live = False  # the recogniser's engine does live jobs
         self._ingest_answer: Callable[[IngestResult | None], None] | None = None  # who asked for the job that is out
         self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)  # which stages to count on

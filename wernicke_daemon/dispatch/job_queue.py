@@ -19,20 +19,18 @@ NOT_FIRM: tuple[JobKind, ...] = ("early", "live")
 
 @dataclass
 class JobRow:
-    """job_id: unique in the run. session: whose turn it takes. limit_s: how long it may run. kind: how much it matters.
-    created, sent: seconds of the front's monotonic clock. attempts: times that a stage began it. running: it has said
-    so of this attempt. withdrawn: nobody needs it any more, but it is out."""
+    """Seconds are of the front's monotonic clock."""
 
-    job_id: int
-    session: str
-    work: Work
-    limit_s: float
-    created: float
-    kind: JobKind = "firm"
-    sent: float = 0.0
-    attempts: int = 0
-    running: bool = False
-    withdrawn: bool = False
+    job_id: int  # unique in the run
+    session: str  # whose turn it takes
+    work: Work  # what the stage is to do
+    limit_s: float  # how long it may run
+    created: float  # when it was added, in seconds
+    kind: JobKind = "firm"  # how much it matters
+    sent: float = 0.0  # when it last went out, in seconds
+    attempts: int = 0  # times that a stage began it
+    running: bool = False  # the stage has said that it began this attempt
+    withdrawn: bool = False  # nobody needs it any more, but it is out
 
 
 class _Turns:
@@ -73,11 +71,11 @@ class _Turns:
 
 
 class JobQueue:
-    """`credit` jobs are out at a time."""
+    """The jobs of one stage that are not answered yet."""
 
     def __init__(self, credit: int, max_attempts: int) -> None:
-        self._credit = credit
-        self._max_attempts = max_attempts
+        self._credit = credit  # how many are out at a time
+        self._max_attempts = max_attempts  # after which a job is given up
         self._waiting: dict[JobKind, _Turns] = {kind: _Turns() for kind in ("firm", *NOT_FIRM)}  # not sent yet, by kind
         self._again: deque[JobRow] = deque()  # firm rows whose stage died or failed, to be sent before all others
         self._out: dict[int, JobRow] = {}  # sent and not answered, by job id

@@ -8,33 +8,22 @@ from wernicke_daemon.config.schema import Config
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """diarization_s: how long an utterance waits for its speakers after its text.
-    correction_s: how long after its trigger it goes out uncorrected.
-    restart_grace_s: how much of an outage of an optional stage counts against neither.
-    asr_down_limit_s: how long a required stage may be down before nothing waits for it any more.
-    shed_after_s: from when on results are behind (see `overload.py`).
-    job_s, job_per_audio_s: how long a job may run, and how much longer for each second of its audio.
-    credit: jobs that a stage is sent before it has answered the first.
-    max_attempts: how often a job is begun before it is given up.
-    asr_context_chars: how much of the text before the recogniser is given.
-    early, live: whether there is such work. final: what an utterance's early text is made of.
-    early_window_s: from the pause at which early work begins to the end of the utterance.
-    What ends in `_s` is in seconds."""
+    """What ends in `_s` is in seconds."""
 
-    diarization_s: float
-    correction_s: float
-    restart_grace_s: float
-    asr_down_limit_s: float
-    shed_after_s: float
-    job_s: float
-    job_per_audio_s: float
-    credit: int
-    max_attempts: int
-    asr_context_chars: int = 0
-    early: bool = True
-    live: bool = True
-    final: Literal["auto", "whole", "phrases"] = "auto"
-    early_window_s: float = 1.5
+    diarization_s: float  # how long an utterance waits for its speakers after its text
+    correction_s: float  # how long after its trigger it goes out uncorrected
+    restart_grace_s: float  # how much of an outage of an optional stage counts against neither
+    asr_down_limit_s: float  # how long a required stage may be down before nothing waits for it any more
+    shed_after_s: float  # from when on results are behind (see `overload.py`)
+    job_s: float  # how long a job may run, ...
+    job_per_audio_s: float  # ... and how much longer for each second of its audio
+    credit: int  # jobs that a stage is sent before it has answered the first
+    max_attempts: int  # how often a job is begun before it is given up
+    asr_context_chars: int = 0  # how much of the text before the recogniser is given
+    early: bool = True  # whether work begins before an utterance's end
+    live: bool = True  # whether there are live passes
+    final: Literal["auto", "whole", "phrases"] = "auto"  # what an utterance's early text is made of
+    early_window_s: float = 1.5  # from the pause at which early work begins to the end of the utterance
 
     @classmethod
     def of(cls, config: Config) -> "Policy":

@@ -34,34 +34,22 @@ class State(StrEnum):
 
 
 class StageStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One moment of a stage. What is of several processes is summed up.
+    """One moment of a stage. What is of several processes is summed up."""
 
-    failed: it is down and died too often to be expected back soon, also while one of its rare starts is under way.
-    doing: what it does, in words.
-    engine, model, why, load_ms: what runs, or ran last: the engine, its model as results name it, how it came to be
-    chosen, milliseconds that loading took. None before the first was ready.
-    pid: of the process that works (the first of several), None where there is none on this machine.
-    spare_pid: of a loaded process that takes over when that one dies, None where there is none.
-    epoch: number of the process that works, counted from 1 with spares; 0 while there is none.
-    deaths: how many of its processes ended, those included that were replaced on purpose. why_down: of the last of
-    them, None before the first.
-    rss_mb: megabytes of memory. gpu: of graphics memory, spares included, None where it uses none.
-    """
-
-    state: State
-    failed: bool
-    doing: str
-    engine: str | None
-    model: str | None
-    why: str | None
-    load_ms: float | None
-    pid: int | None
-    spare_pid: int | None
-    epoch: int
-    deaths: int
-    why_down: str | None
-    rss_mb: float
-    gpu: GpuMemory | None
+    state: State  # whether it takes jobs, and if not, why
+    failed: bool  # down, and died too often to be expected back soon, also while a rare start is under way
+    doing: str  # what it does, in words
+    engine: str | None  # that runs, or ran last; None before the first was ready
+    model: str | None  # its model, as results name it
+    why: str | None  # how it came to be chosen
+    load_ms: float | None  # milliseconds that loading took
+    pid: int | None  # of the process that works (the first of several); None where there is none on this machine
+    spare_pid: int | None  # of a loaded process that takes over when that one dies; None where there is none
+    epoch: int  # number of the process that works, from 1 with spares; 0 while there is none
+    deaths: int  # how many of its processes ended, those replaced on purpose included
+    why_down: str | None  # of the last of them; None before the first
+    rss_mb: float  # megabytes of memory
+    gpu: GpuMemory | None  # graphics memory, spares included; None where it uses none
 
     @property
     def gpu_mib(self) -> int | None:

@@ -18,16 +18,14 @@ from wernicke_daemon.models import catalog, hub, ollama_placement, presence
 
 
 class Seen(NamedTuple):
-    """What several checks need. config: with its profile applied. probe: what `stages.process.probe` said; where it did
-    not answer it is empty, and `problem` says why. loaded: of `ollama_placement.held`. running: whether this daemon
-    runs already."""
+    """What several checks need."""
 
-    config: Config
-    probe: dict[str, Any]
-    problem: str
-    loaded: dict[str, int]
-    ollama: OllamaFacts
-    running: bool
+    config: Config  # with its profile applied
+    probe: dict[str, Any]  # what `stages.process.probe` said; empty where it did not answer
+    problem: str  # why it did not
+    loaded: dict[str, int]  # of `ollama_placement.held`
+    ollama: OllamaFacts  # what its server says of itself
+    running: bool  # whether this daemon runs already
 
     @property
     def card(self) -> dict[str, Any] | None:

@@ -77,7 +77,7 @@ class Connection:
         timeout_s: float,
         resumed: bool,
     ) -> None:
-        self._socket = socket
+        self._socket = socket  # the library's end of it
         self._allowance = allowance  # memory for what is read ahead
         self._options = options  # turns a start message into the session's options; raises WernickeError
         self._greet = greet  # tells the client of its session, once its options may ask for that

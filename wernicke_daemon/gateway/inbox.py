@@ -50,10 +50,10 @@ class Inbox:
         """receive: the next frame from the socket; what it raises ends the reading. waits: whether the session waits
         for room. heard: called for each frame, when it is read."""
         self.reading = True  # the socket is read, so that a client that is there is heard
-        self._receive = receive
-        self._allowance = allowance
-        self._waits = waits
-        self._heard = heard
+        self._receive = receive  # the next frame from the socket
+        self._allowance = allowance  # memory for what is read ahead, of all clients
+        self._waits = waits  # whether the session waits for room
+        self._heard = heard  # called for each frame, when it is read
         self._frames: deque[Frame] = deque()  # that are read and not taken
         self._held = 0  # bytes that they count
         self._ahead = False  # reading does not wait for them to be taken

@@ -43,7 +43,7 @@ class CanNotListen(WernickeError):
 
 
 class Gateway:
-    """ready: whether sessions are taken yet. port: the bound one. open_connections: with and without a session."""
+    """Where clients connect: sessions over WebSockets, and pages over HTTP."""
 
     def __init__(
         self,
@@ -52,13 +52,14 @@ class Gateway:
         recorder: Recorder,
         status: Status,
     ) -> None:
-        self._config = config
-        self._sessions = sessions
+        self._config = config  # address, limits and who may connect
+        self._sessions = sessions  # where clients' sessions are
         self._pages = Pages(config.cors_origins, recorder.refused, status)  # answers HTTP
-        self._status = status
+        self._status = status  # greets clients with what there is
         self._admission = Admission(config.security, recorder.refused)  # lets clients in
         self._allowance = Allowance(config.audio.read_ahead_mib * 1024 * 1024)  # for what waits for room in the rings
         self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
+        # with and without a session
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
         self._server: Server | None = None  # from `open` on
         self.ready = False  # until the daemon says that sessions are taken, and again from `drain` on

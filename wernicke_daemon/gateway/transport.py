@@ -60,15 +60,13 @@ class ClientSocket(ServerConnection):
 
     TLS begins here, too. A server that is given the context itself hears of a connection only when its TLS handshake is
     over, and one that never says a word would be counted nowhere.
-
-    tcp: the transport of TCP, whatever is spoken over it. asked: what its request for a session says, once it is read.
     """
 
-    open_connections: ClassVar[OpenConnections]
-    tls: ClassVar[ssl.SSLContext | None]
-    tcp: asyncio.Transport
-    asked: SessionRequest
-    _reads: SmallReads
+    open_connections: ClassVar[OpenConnections]  # all of the gateway's, where this one is counted
+    tls: ClassVar[ssl.SSLContext | None]  # None to serve without TLS
+    tcp: asyncio.Transport  # the transport of TCP, whatever is spoken over it
+    asked: SessionRequest  # what its request for a session says, once it is read
+    _reads: SmallReads  # what it reads, in pieces
 
     def __init__(self, protocol: ServerProtocol, server: Server, **options: Any) -> None:
         """protocol: the library's, whose limit is that for clients that are let in."""

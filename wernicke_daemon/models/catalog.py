@@ -15,17 +15,15 @@ Keeper = Literal["hub", "ollama"]
 
 
 class Model(NamedTuple):
-    """purpose: what it is for. name: hub id, directory, or Ollama's name. files: needed, each entry by one of its
-    alternatives, the best first. extras: patterns of what is fetched where the hub has it. gated: the hub may ask for
-    a licence to be accepted. instead: what runs where it is missing; "" where nothing does."""
+    """One that some engine needs."""
 
-    purpose: str
-    name: str
-    keeper: Keeper = "hub"
-    files: tuple[tuple[str, ...], ...] = ()
-    extras: tuple[str, ...] = ()
-    gated: bool = False
-    instead: str = ""
+    purpose: str  # what it is for
+    name: str  # hub id, directory, or Ollama's name
+    keeper: Keeper = "hub"  # who has it
+    files: tuple[tuple[str, ...], ...] = ()  # needed, each entry by one of its alternatives, the best first
+    extras: tuple[str, ...] = ()  # patterns of what is fetched where the hub has it
+    gated: bool = False  # the hub may ask for a licence to be accepted
+    instead: str = ""  # what runs where it is missing; "" where nothing does
 
 
 WHISPER_FILES = (("model.bin",), ("config.json",), ("tokenizer.json",), ("vocabulary.json", "vocabulary.txt"))

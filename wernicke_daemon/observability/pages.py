@@ -7,24 +7,26 @@ import msgspec
 
 
 class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
-    state: str
-    pid: int | None
-    restarts: int
-    why_down: str | None
-    engine: str | None
-    doing: str
+    """Of one stage."""
+
+    state: str  # a `State`
+    pid: int | None  # of its process; None while there is none
+    restarts: int  # how many of its processes ended, those replaced on purpose included
+    why_down: str | None  # of its last death; None before the first
+    engine: str | None  # in use, or the last one that was; None before the first
+    doing: str  # what it does, in words
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """vram_free: MiB. overload: how much is left out, 0 to 3 (see `dispatch/overload.py`)."""
+    """All of /health."""
 
-    status: str
-    stages: dict[str, StageHealth]
-    active_connections: int
-    problems: list[str]
-    overload: int
-    gpu_available: bool
-    vram_free: int | None
+    status: str  # "starting", "failed", "ok" or "degraded"
+    stages: dict[str, StageHealth]  # by name
+    active_connections: int  # clients that are connected
+    problems: list[str]  # sentences; empty while all is well
+    overload: int  # how much is left out, 0 to 3 (see `dispatch/overload.py`)
+    gpu_available: bool  # whether the NVIDIA driver shows a card
+    vram_free: int | None  # MiB free on the first card; None without one
 
 
 class Percentiles(msgspec.Struct, frozen=True):
@@ -37,28 +39,30 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class SessionFigures(msgspec.Struct, frozen=True, kw_only=True):
-    session: str
-    attached: bool
-    received_s: float
-    results: int
-    under_way: int
-    paused: bool
+    """Of one that is not over."""
+
+    session: str  # its id
+    attached: bool  # whether its client is connected
+    received_s: float  # seconds of audio
+    results: int  # that it could send again
+    under_way: int  # utterances without a result
+    paused: bool  # its socket is not read, because its ring is full
 
 
 class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """queued_ms, run_ms: milliseconds. rss_mb: megabytes."""
+    """Of one stage."""
 
-    queue: int
-    epoch: int
-    restarts: int
-    why_down: str | None
-    state: str
-    pid: int | None
-    spare_pid: int | None
-    rss_mb: float
-    gpu_mib: int | None
-    queued_ms: Percentiles
-    run_ms: Percentiles
+    queue: int  # unanswered jobs
+    epoch: int  # number of the process that works, from 1; 0 while there is none
+    restarts: int  # as in StageHealth
+    why_down: str | None  # as in StageHealth
+    state: str  # a `State`
+    pid: int | None  # of the process that works
+    spare_pid: int | None  # of the loaded replacement; None where there is none
+    rss_mb: float  # megabytes of memory, as it last said
+    gpu_mib: int | None  # of graphics memory, spares included; None where it uses none
+    queued_ms: Percentiles  # from a job asked for to its answer, less its run time
+    run_ms: Percentiles  # at work on a job
 
 
 class AheadFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,33 +76,33 @@ class AheadFigures(msgspec.Struct, frozen=True, kw_only=True):
 class GpuFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The first card (as `ipc.gpu.figures` has it), and what models take of it."""
 
-    name: str
-    driver: str
-    total_mib: int
-    free_mib: int
-    utilisation_percent: int | None
-    allocated_mib: int
-    reserved_mib: int
-    ollama_mib: int | None
+    name: str  # of the card
+    driver: str  # its version
+    total_mib: int  # all of its memory
+    free_mib: int  # what nobody has taken
+    utilisation_percent: int | None  # None where the driver does not say
+    allocated_mib: int  # in use by PyTorch in all stages
+    reserved_mib: int  # that, and what PyTorch keeps for later
+    ollama_mib: int | None  # what the language model takes; None where it is not known
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """average_processing_time and what ends in `_s`: seconds."""
+    """All of /stats, from the start of the daemon. What ends in `_s` is in seconds."""
 
-    active_sessions: int
-    total_transcriptions: int
-    suppressed: int
-    undelivered: int
-    dropped_s: float
-    silence_s: float
-    lost_s: float
-    average_processing_time: float
-    latency_ms: Percentiles
-    errors: dict[str, int]
-    warnings: dict[str, int]
-    late_answers: int
-    sessions: list[SessionFigures]
-    stages: dict[str, StageFigures]
-    gpu_stats: GpuFigures | None
-    ahead: dict[str, AheadFigures] = {}
-    vad_lag_ms: Percentiles = Percentiles(None, None, 0)
+    active_sessions: int  # clients that are connected
+    total_transcriptions: int  # finals
+    suppressed: int  # utterances without words
+    undelivered: int  # results at whose time no client was connected
+    dropped_s: float  # sound that was too short to be an utterance
+    silence_s: float  # audio in no utterance, of sessions that are over
+    lost_s: float  # audio lost to faults, of sessions that are over
+    average_processing_time: float  # seconds of work per utterance
+    latency_ms: Percentiles  # from an utterance's end being found to its result leaving
+    errors: dict[str, int]  # number by code
+    warnings: dict[str, int]  # number by code, of those in results
+    late_answers: int  # of stages, to jobs that nobody waited for any more
+    sessions: list[SessionFigures]  # that are not over
+    stages: dict[str, StageFigures]  # by name
+    gpu_stats: GpuFigures | None  # None without an NVIDIA card
+    ahead: dict[str, AheadFigures] = {}  # work while an utterance was still being said, by kind
+    vad_lag_ms: Percentiles = Percentiles(None, None, 0)  # the longest that audio of one look waited to be examined

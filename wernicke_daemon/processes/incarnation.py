@@ -86,8 +86,8 @@ class Incarnation:
     ) -> None:
         """epoch: its number. on_exit, on_line: as of Child.start, on its threads. now: seconds of the monotonic clock
         that all times here are of. Raises OSError and ZMQError."""
-        self.stage: StageName = stage
-        self.epoch = epoch
+        self.stage: StageName = stage  # whose process it is
+        self.epoch = epoch  # its number
         # What it said of its engine; None while it is loading.
         self.ready: Ready | None = None
         # What keeps it from going on: what it said itself, or why its end was asked for.
@@ -103,7 +103,7 @@ class Incarnation:
         self.gpu: GpuMemory | None = None
         # Whether it is alive, judged from what it says and when.
         self.liveness = Liveness(setup.limits, now)
-        self._setup = setup
+        self._setup = setup  # what every process is told, and its limits
         # Its sockets, and the key pair that they let in.
         self._links = links
         self._keys = channels.new_keys()  # of this process alone

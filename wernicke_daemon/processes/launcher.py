@@ -15,7 +15,7 @@ class NotLaunched(Exception):
 
 
 class Launcher:
-    """epoch: of the process that was started last, or could not be; 0 before the first."""
+    """Starts the processes of one stage."""
 
     def __init__(
         self,
@@ -26,12 +26,12 @@ class Launcher:
         on_line: Callable[[bytes], None],
     ) -> None:
         """on_exit: called with epoch and return code. Like on_line on a thread of the child (see Child.start)."""
-        self.epoch = 0
-        self._stage: StageName = stage
-        self._setup = setup
-        self._links = links
-        self._on_exit = on_exit
-        self._on_line = on_line
+        self.epoch = 0  # of the process that was started last, or could not be; 0 before the first
+        self._stage: StageName = stage  # whose processes it starts
+        self._setup = setup  # what each of them is told
+        self._links = links  # where each gets its sockets
+        self._on_exit = on_exit  # told when one has ended
+        self._on_line = on_line  # told what one prints
 
     def launch(self, before: Ready | None, now: float) -> Incarnation:
         """before: what an earlier process said of its engine, which this one is to load again; None to choose one.

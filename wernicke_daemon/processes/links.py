@@ -73,7 +73,7 @@ class Links:
     """Used from one thread (the event loop's); `deliver` is called on the ZeroMQ thread."""
 
     def __init__(self, deliver: Deliver) -> None:
-        self._deliver = deliver
+        self._deliver = deliver  # told of each message that comes
         self._context: zmq.Context[Socket] = zmq.Context()  # of all sockets of this process
         # The front's CURVE keys, the same for all links; and which public key each link's ZAP domain lets in.
         self._keys = channels.new_keys()
@@ -91,8 +91,8 @@ class Links:
         self._links: dict[LinkId, _Link] = {}
         self._poller = zmq.Poller()
         self._handlers: dict[Socket, Callable[[], None]] = {}
-        self._running = True
-        self._thread = threading.Thread(target=self._run, name="links", daemon=True)
+        self._running = True  # until `close`; the thread's own
+        self._thread = threading.Thread(target=self._run, name="links", daemon=True)  # the ZeroMQ thread
         self._thread.start()
 
     @property

@@ -66,7 +66,7 @@ class Liveness:
     process by then, None where they can't be had."""
 
     def __init__(self, limits: Limits, now: float) -> None:
-        self._limits = limits
+        self._limits = limits  # how long each phase may take
         # What it is at (connecting, loading, a job); None while it is idle.
         self._phase: _Wait | None = _Wait(limits.hello_s, "starting", "did not say hello", now, 0.0)
         # For its next heartbeat or answer; None before it is ready. When that began.

@@ -24,12 +24,12 @@ class RestartPolicy:
         """first_s: the second wait in a row, as the first is none; each further one is twice as long, up to last_s.
         stable_s: how long it has to run for its deaths to be forgotten. jitter: gives a factor for each wait, so that
         stages that died together do not start together."""
-        self._most = most
-        self._window_s = window_s
-        self._first_s = first_s
-        self._last_s = last_s
-        self._stable_s = stable_s
-        self._jitter = jitter
+        self._most = most  # deaths in `_window_s` that it may have
+        self._window_s = window_s  # in which deaths count
+        self._first_s = first_s  # the second wait in a row, as the first is none
+        self._last_s = last_s  # the longest wait, and that of a failed stage
+        self._stable_s = stable_s  # of running, after which deaths are forgotten
+        self._jitter = jitter  # a factor for each wait
         # It died too often too fast: what can do without it should. So it stays until it has run stably.
         self.failed = False
         # When it died, oldest first, as far as that counts.

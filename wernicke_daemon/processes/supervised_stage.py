@@ -59,11 +59,11 @@ class SupervisedStage:
         """listener: told what the dispatcher has to know. on_line: called with each line that a process prints, on a
         thread of its own. job_at_death: the job that the process which died last was at. progress: parts of jobs done
         so far. standby: keep a spare."""
-        self.stage: StageName = stage
-        self._listener = listener
-        self._job_at_death = job_at_death
-        self._progress = progress
-        self._standby = standby
+        self.stage: StageName = stage  # its name
+        self._listener = listener  # told what the dispatcher has to know
+        self._job_at_death = job_at_death  # the job that the process which died last was at
+        self._progress = progress  # parts of jobs done so far
+        self._standby = standby  # whether a spare is kept
         self._loop = asyncio.get_running_loop()  # what comes from other threads is handed over to it
         # Starts processes.
         self._launcher = Launcher(stage, setup, links, self._exited_on_thread, partial(on_line, stage))
@@ -81,7 +81,7 @@ class SupervisedStage:
         self._restart: asyncio.TimerHandle | None = None
         # Whether it gets less CPU than it could use, and what was told of that.
         self._slowness = Slowness()
-        self._slow = False
+        self._slow = False  # as it was told
         # Why `auto` is to choose an engine anew; None again once the process that did has taken over.
         self._choosing: str | None = None
 

@@ -60,31 +60,28 @@ class _NotKept(OSError):
 
 @dataclass
 class _News:
-    """What the writer has to do for a session next. audio: pieces from sample `start` on, without a gap. late: by
-    sequence, utterances that are to be done later; None where that is done."""
+    """What the writer has to do for a session next."""
 
-    meta: SessionMeta | None = None
-    start: int = 0
-    audio: list[bytes] = field(default_factory=list)
-    released: Released | None = None
+    meta: SessionMeta | None = None  # of one that began
+    start: int = 0  # first sample of the audio
+    audio: list[bytes] = field(default_factory=list)  # pieces from there on, without a gap
+    released: Released | None = None  # what is final by now
+    # by sequence, utterances that are to be done later; None where that is done
     late: dict[int, Late | None] = field(default_factory=dict)
-    left: bool = False
-    ended: bool = False
+    left: bool = False  # no more audio of it comes; what is there stays until its end
+    ended: bool = False  # all of it has its results: nothing is kept
 
 
 class Journal:
-    """problem: why audio is not journalled at present, in a sentence; None while all is well.
-
-    What is handed over never waits for the disk. For a session that was never begun it does nothing.
-    """
+    """What is handed over never waits for the disk. For a session that was never begun it does nothing."""
 
     def __init__(self, directory: Path, max_mib: int) -> None:
         """Takes the journal over and finds what dead daemons left (a few file operations). Does not raise: `problem`
         says what is wrong. max_mib: of all sessions together, left ones included."""
-        self.problem: str | None = None
-        self._directory = directory
+        self.problem: str | None = None  # why audio is not journalled at present, as a sentence
+        self._directory = directory  # with a folder for each session
         self._lock_file = directory / "lock"  # held by the daemon whose directory this is
-        self._max_mib = max_mib
+        self._max_mib = max_mib  # of all sessions together, left ones included
         self._guard = threading.Condition()  # of all that both threads use: `_news` to `_closing`
         self._news: dict[str, _News] = {}  # by session: handed over, and not yet taken by the writer
         self._waiting = 0  # bytes of audio in it
@@ -101,7 +98,7 @@ class Journal:
             self._take_over()
         except OSError as error:
             self.problem = _sentence(error)
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)  # the writer
         self._thread.start()
 
     def _take_over(self) -> None:

@@ -69,16 +69,14 @@ _DONE = ".done"
 
 
 class SessionMeta(msgspec.Struct, frozen=True):
-    """What recovery has to know of a session. language: None where the disk lost it. wall_start: seconds since 1970
-    at which the session began. words: whether results have word times. next_sequence: of the first utterance that has
-    no result yet. remembered: from those that have one."""
+    """What recovery has to know of a session."""
 
-    language: str | None = None
-    glossary: tuple[str, ...] = ()
-    wall_start: float = 0.0
-    words: bool = True
-    next_sequence: int = 1
-    remembered: Remembered = Remembered()
+    language: str | None = None  # None where the disk lost it
+    glossary: tuple[str, ...] = ()  # words that it may contain
+    wall_start: float = 0.0  # seconds since 1970 at which it began
+    words: bool = True  # whether results have word times
+    next_sequence: int = 1  # of the first utterance that has no result yet
+    remembered: Remembered = Remembered()  # from those that have one
 
 
 @dataclass(frozen=True)
@@ -96,16 +94,14 @@ class SampleFile:
 
 @dataclass(frozen=True)
 class Leftover:
-    """What a dead daemon left of a session: samples [start, end) have no result yet. files: in order; between two
-    there is a hole where the disk took nothing. wall_start: seconds since 1970 of sample number `start`. late:
-    utterances before that which have none either, with their audio in other files."""
+    """What a dead daemon left of a session: samples [start, end) have no result yet."""
 
-    session_id: str
-    meta: SessionMeta
-    start: int
-    wall_start: float
-    files: tuple[SampleFile, ...]
-    late: tuple[Late, ...] = ()
+    session_id: str  # whose it is
+    meta: SessionMeta  # what recovery has to know of it
+    start: int  # first sample without a result
+    wall_start: float  # seconds since 1970 of that sample
+    files: tuple[SampleFile, ...]  # in order; between two there is a hole where the disk took nothing
+    late: tuple[Late, ...] = ()  # utterances before `start` without a result, with their audio in other files
 
     @property
     def end(self) -> int:
@@ -143,12 +139,14 @@ class SessionFiles:
     before the next `append`."""
 
     def __init__(self, directory: Path, state: SavedState, files: tuple[SampleFile, ...] = ()) -> None:
-        self._directory = directory
-        self._state = state
+        self._directory = directory  # the session's own
+        self._state = state  # as it is to be on disk
+        # what is final, as noted last
         self._released: Released = (state.floor, state.meta.next_sequence, state.meta.remembered)
-        self._late = {late.sequence: late for late in state.late}
+        self._late = {late.sequence: late for late in state.late}  # utterances that are to be done later, by sequence
+        # bytes of each file of samples, by its first sample
         self._sizes = {file.start: file.count * SAMPLE_BYTES for file in files}
-        self._file: IO[bytes] | None = None
+        self._file: IO[bytes] | None = None  # the one that is written to
 
     @property
     def size(self) -> int:

@@ -124,9 +124,9 @@ class Store:
     def __init__(self, path: Path, retention_days: int, now: Callable[[], Now] = _now) -> None:
         self.problem: str | None = None  # why results can not be stored at present, as a sentence
         self.postponed: str | None = None  # why deletion waits, as a sentence
-        self._now = now
+        self._now = now  # reads the clocks
         self._clock = RetentionClock(now(), retention.tolerance_s(retention_days * DAY_S))  # tells how old results are
-        self._path = path
+        self._path = path  # the file
         self._retention_s = retention_days * DAY_S  # seconds; 0: for ever
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # for the writer; None: write that, and end
         self._unwritten: deque[_Write] = deque()  # what the writer took and the disk did not; oldest first

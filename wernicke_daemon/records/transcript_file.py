@@ -81,17 +81,15 @@ class NoTranscript(WernickeError):
 
 
 class SessionSummary(msgspec.Struct, frozen=True):
-    """begun: seconds since 1970. length_s: until it ended or, where nobody saw it end, until its last result.
-    results: finals. language: of its finals, comma-separated; of the session where it has none. voices: that were
-    told apart. continues: the session whose client it goes on for, as that session had been given up."""
+    """One session of those on disk."""
 
-    id: str
-    begun: float
-    length_s: float
-    results: int
-    language: str | None
-    voices: int
-    continues: str | None = None
+    id: str  # its name
+    begun: float  # seconds since 1970
+    length_s: float  # until it ended or, where nobody saw it end, until its last result
+    results: int  # finals
+    language: str | None  # of its finals, comma-separated; of the session where it has none
+    voices: int  # that were told apart
+    continues: str | None = None  # the session whose client it goes on for, as that session had been given up
 
 
 # --- writing ---------------------------------------------------------------------------------------

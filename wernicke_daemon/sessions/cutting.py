@@ -20,18 +20,17 @@ from wernicke_daemon.utterances.utterance import Utterance
 
 
 class Cutting:
-    """leases: which samples are still needed. gap: lost audio that the client was not told of. account: what became of
-    all samples. next_sequence: of the next utterance."""
+    """Makes utterances of what ingest finds, and knows which audio is still needed."""
 
     def __init__(self, session_id: str, ring: RingWriter, start: StartingPoint, said: Said, clock: Clock) -> None:
-        self.leases = Leases(start.sample)
-        self.gap = UntoldGap()
-        self.account = SampleAccount(start.sample)
-        self.next_sequence = start.sequence
+        self.leases = Leases(start.sample)  # which samples are still needed
+        self.gap = UntoldGap()  # lost audio that the client was not told of
+        self.account = SampleAccount(start.sample)  # what became of all samples
+        self.next_sequence = start.sequence  # of the next utterance
         self._session = session_id  # its id, for utterances
         self._ring = ring  # where their audio is
         self._said = said  # their context
-        self._clock = clock
+        self._clock = clock  # tells when utterances were triggered
 
     def utterance(
         self, boundary: Boundary, pieces: tuple[Piece, ...], options: Options, wall_start: float

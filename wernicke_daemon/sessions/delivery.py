@@ -16,11 +16,11 @@ Send = Callable[[ServerMessage], None]
 
 
 class Delivery:
-    """events: kinds of messages that the client asked for. history: what became of its utterances so far."""
+    """What a session's client is sent."""
 
     def __init__(self, events: frozenset[str]) -> None:
-        self.events = events
-        self.history = History()
+        self.events = events  # kinds of messages that the client asked for
+        self.history = History()  # what became of its utterances so far
         self._send: Send | None = None  # to the connection that is attached, None without one
         self._acks = True  # False until a client that came back has been told where its audio goes on
         self._acked = AudioReceived(0, 0)  # as last acknowledged

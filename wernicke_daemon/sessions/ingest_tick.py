@@ -28,10 +28,10 @@ class IngestTick:
     ) -> None:
         """on_lag_ms: told of each look that found audio how long the audio that the look before just missed has waited
         until it was examined, milliseconds."""
-        self._examine = examine
-        self._tick_s = tick_s
-        self._on_lag_ms = on_lag_ms
-        self._clock = clock
+        self._examine = examine  # gives a job to the ingest stage
+        self._tick_s = tick_s  # from one look to the next
+        self._on_lag_ms = on_lag_ms  # told how long audio waited
+        self._clock = clock  # tells when it was looked
         self._looked = clock.monotonic()  # when it was last looked for audio
         self._sessions: dict[str, Session] = {}  # by id
         self._hurried = asyncio.Event()  # the next tick is not waited for

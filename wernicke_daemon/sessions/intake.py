@@ -68,7 +68,7 @@ class Intake:
         self._start = start  # number and time of day of the first sample
         self._keep = keep  # to the journal
         self._warn = warn  # the client
-        self._clock = clock
+        self._clock = clock  # monotonic and wall time
         self._rate_watch = RateWatch(audio)  # notices audio of another format than was declared
         self._sound_watch = SoundWatch(audio)  # notices sound without speech
         self._idle = IdleClock(clock.monotonic())  # for how long nothing came

@@ -52,7 +52,7 @@ class _Owner:
 
 
 class LateWork:
-    """recognises: whether there is a recogniser at work. language: of sessions whose own the disk has lost."""
+    """Utterances that were given up while the recogniser was down, done when it is back."""
 
     def __init__(
         self,
@@ -64,13 +64,13 @@ class LateWork:
         language: str,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._arena = arena
-        self._bench = bench
-        self._recognises = recognises
-        self._journal = journal
-        self._recorder = recorder
-        self._language = language
-        self._clock = clock
+        self._arena = arena  # where each gets a ring for its audio
+        self._bench = bench  # who does the work
+        self._recognises = recognises  # whether there is a recogniser at work
+        self._journal = journal  # where their audio is
+        self._recorder = recorder  # has what is postponed, and gets the results
+        self._language = language  # of sessions whose own the disk has lost
+        self._clock = clock  # monotonic and wall time
 
     # --- recovery's LateUtterances ---
 

@@ -36,27 +36,25 @@ IN_FULL = 5
 class Postponed:
     """An utterance that is to be done later, with what it needs of its session, which may be over by then."""
 
-    session_id: str
-    late: Late
-    language: str
-    glossary: tuple[str, ...]
-    words: bool
-    context: Context
+    session_id: str  # whose it is
+    late: Late  # the utterance
+    language: str  # as the client said, "auto" for any
+    glossary: tuple[str, ...]  # words that it may contain
+    words: bool  # whether its result has word times
+    context: Context  # what was said before, and the session's voices
 
 
 class Recorder:
-    """A session's Records. journal: None where audio is not kept. log_text: whether the log may say what was said.
-    postponed: what waits for the recogniser; `late_outcome` or `left` is called for each. one_done: set whenever one of
-    them needs no more."""
+    """A session's Records."""
 
     def __init__(
         self, stats: Figures, store: ResultStore, journal: Journal | None, log_text: bool, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self._stats = stats
-        self._store = store
-        self._journal = journal
-        self._log_text = log_text
-        self._clock = clock
+        self._stats = stats  # what is counted
+        self._store = store  # results on disk
+        self._journal = journal  # received audio on disk; None where it is not kept
+        self._log_text = log_text  # whether the log may say what was said
+        self._clock = clock  # tells when things happened
         # Ids of sessions:
         self._peers: dict[str, str] = {}  # that brought no audio yet, with the address of their client
         self._journalled: set[str] = set()  # whose audio the journal takes
@@ -64,8 +62,9 @@ class Recorder:
         self._recovered: set[str] = set()  # that a killed daemon left, while they are finished
         self._untold: set[str] = set()  # whose start is not in the log, as too many began and none brought audio
         self._left = set[str]()  # that have utterances which can't be done before the next start
+        # what waits for the recogniser; `late_outcome` or `left` is called for each
         self.postponed: deque[Postponed] = deque()
-        self.one_done = asyncio.Event()
+        self.one_done = asyncio.Event()  # set whenever one of them needs no more
         self._late: Counter[str] = Counter()  # by session: how many of those have no result yet
         self._repeats = Repeats(IN_FULL, self._repeated)  # what strangers can cause at will: told a few times, counted
 

@@ -40,7 +40,7 @@ class _Window(NamedTuple):
 
 
 class SessionRegistry:
-    """Iterates over those that are not over yet. bench: who works on their utterances."""
+    """Iterates over those that are not over yet."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class SessionRegistry:
         bench: Workbench,
         recorder: Recorder,
     ) -> None:
-        self._config = config
+        self._config = config  # how many places there are, and how long a client is waited for
         self._arena = arena  # where each session gets its ring
         self._ingest = ingest  # has the audio of each examined
-        self._bench = bench
+        self._bench = bench  # who works on their utterances
         self._recorder = recorder  # the Records of each
         self._sessions: dict[str, Session] = {}  # that are not over, by id
         self._windows: dict[str, _Window] = {}  # of those that wait for their client, the longest-waiting first

@@ -87,18 +87,18 @@ class Session:
         start = start or StartingPoint()
         self.id = session_id  # told to its client; names it in the store and the log
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
-        self.continues = continues
-        self.options = options
-        self.ring = ring
+        self.continues = continues  # id of the session whose client it goes on for
+        self.options = options  # what its client asked for
+        self.ring = ring  # its audio
         self.done = asyncio.Event()  # set when it is over
         self.audio_lock = asyncio.Lock()  # held while audio is taken in, which waits while the ring is full
         self.life = Lifecycle()  # which part of it the session is in
-        self._clock = clock
-        self._hurry = hurry
+        self._clock = clock  # monotonic and wall time
+        self._hurry = hurry  # has its news taken at once
         self._decided_at: int | None = None  # the sample with which silence will be long enough; None once it is there
-        self._bench = bench
-        self._records = records
-        self._min_silence_s = min_silence_s
+        self._bench = bench  # who works on its utterances
+        self._records = records  # what is kept of it
+        self._min_silence_s = min_silence_s  # see `vad.min_silence_s`
         # Audio on its way in.
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), self._warn, clock)
         # Voices, and what was said before.

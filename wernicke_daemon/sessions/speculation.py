@@ -58,12 +58,11 @@ class Workbench(Protocol):
 
 @dataclass
 class Opened:
-    """An utterance that is being said. named: it as it would be if nothing more were said; its sequence, buffer_id and
-    caption are the final's."""
+    """An utterance that is being said."""
 
-    named: Utterance
-    early: EarlyWork
-    passes: LivePasses
+    named: Utterance  # it, if nothing more were said; its sequence, buffer_id and caption are the final's
+    early: EarlyWork  # what early work is to begin next
+    passes: LivePasses  # when it may be heard again as it grows
     kept: list[Piece] = field(default_factory=list)  # recognised once for good, as `early.kept` says
     begun: Utterance | None = None  # what is worked on early
     last_begun: Utterance | None = None  # the same, of the pause before
@@ -75,15 +74,16 @@ Make = Callable[[Boundary, tuple[Piece, ...], Utterance | None], Utterance]
 
 
 class Speculation:
-    """`opened`: the utterance that is being said, None between utterances and where nothing of it is worked on."""
+    """Work on an utterance before it is certain that it has ended."""
 
     def __init__(self, bench: Workbench, owner: Owner, handle: Callable[[int, int], AudioHandle], make: Make) -> None:
         """handle: makes one of samples [start, end)."""
+        # what is being said; None between utterances and where nothing of it is worked on
         self.opened: Opened | None = None
-        self._bench = bench
-        self._owner = owner
-        self._handle = handle
-        self._make = make
+        self._bench = bench  # who does the work
+        self._owner = owner  # told what comes of it
+        self._handle = handle  # of samples [start, end)
+        self._make = make  # numbers a new utterance
         self._pace = LivePace()  # when the next live pass may begin
 
     # --- as it is said ---

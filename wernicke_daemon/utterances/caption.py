@@ -27,22 +27,21 @@ MOST_SHIFT = 12
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """One state of the text. start, end: seconds of the session's audio that it is of. segments: empty for live
-    text."""
+    """One state of the text."""
 
-    stage: PartialStage
-    text: str
-    stable_chars: int
-    segments: tuple[SegmentOut, ...]
-    start: float
-    end: float
+    stage: PartialStage  # how far the work on it is
+    text: str  # as it is shown
+    stable_chars: int  # at its beginning, that stay until the final
+    segments: tuple[SegmentOut, ...]  # empty for live text
+    start: float  # in seconds of the session's audio
+    end: float  # the same
 
 
 class Caption:
-    """language: of the text, as far as it is known."""
+    """What the client of an utterance is shown of it."""
 
     def __init__(self, language: str = "auto") -> None:
-        self.language = language
+        self.language = language  # of the text, as far as it is known
         self._settled = ""  # text of the recognised phrases; begins with what is stable
         self._live = ""  # text of the open phrase by the last live pass
         self._heard = ""  # the whole text with it, as it was heard

@@ -20,15 +20,14 @@ class StageTiming:
 
 @dataclass(eq=False)
 class Piece:
-    """A stretch of audio that is recognised at once. kind: how much it matters by now. work, job_id: of the recognition
-    that was asked for last; job_id is None before and after. result: None as long as there is none."""
+    """A stretch of audio that is recognised at once."""
 
-    audio: AudioHandle
-    kind: JobKind
-    work: AsrWork | None = None
-    job_id: int | None = None
-    result: AsrResult | None = None
-    timing: StageTiming | None = None
+    audio: AudioHandle  # where it is
+    kind: JobKind  # how much it matters by now
+    work: AsrWork | None = None  # of the recognition that was asked for last
+    job_id: int | None = None  # of that; None before and after
+    result: AsrResult | None = None  # None as long as there is none
+    timing: StageTiming | None = None  # of the answered job
 
 
 def joined(pieces: Sequence[Piece]) -> AsrResult:

@@ -49,8 +49,8 @@ class Utterance:
     certain: bool = True  # its end is: what is found of it goes into its final
     served_from: float = 0.0  # the service clock when it was triggered
     asr: AsrResult | None = None  # what the stages found
-    diarization: DiarizationResult | None = None
-    correction: CorrectionResult | None = None
+    diarization: DiarizationResult | None = None  # who spoke when
+    correction: CorrectionResult | None = None  # what the LLM made of the text
     correction_work: CorrectionWork | None = None  # what that is (to be) an answer to
     corrected_early: tuple[CorrectionWork, CorrectionResult] | None = None  # of one whose place it took
     lines: tuple[SpokenLine, ...] = ()  # recognition and diarization put together
@@ -59,7 +59,7 @@ class Utterance:
     audio_released: bool = False  # no stage will read its audio any more
     early_ms: float = 0.0  # work that was done of it, and used, before its end was certain
     failure: str | None = None  # why there is no text, for the client
-    failure_code: str = "TRANSCRIPTION_FAILED"
+    failure_code: str = "TRANSCRIPTION_FAILED"  # how that is called in the protocol
     given_up: bool = False  # that is because the recogniser was down for too long: it could be done later
     settled: float = 0.0  # when all this was complete
     timings: dict[StageName, StageTiming] = field(default_factory=dict)  # of the answers so far

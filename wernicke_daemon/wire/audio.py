@@ -61,19 +61,16 @@ class AudioFormat(msgspec.Struct, frozen=True):
 
 
 class PcmDecoder:
-    """One client's byte stream → 16 kHz mono float32.
-
-    bytes_received: everything passed in. samples_received: sample frames (one sample of every channel) decoded;
-    refused ones are not in it, so it is the client's audio clock.
-    """
+    """One client's byte stream → 16 kHz mono float32."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self.format = audio_format  # of what the client sends
-        self.bytes_received = 0
-        self.samples_received = 0
+        self.bytes_received = 0  # everything passed in
+        self.samples_received = 0  # sample frames (one sample of every channel) decoded; refused ones are not in it
         self._dtype = _DTYPES[audio_format.encoding]  # of a sample on the wire
         self._downmix = Downmix(audio_format.channels, audio_format.sample_rate)
         self._carry = b""  # the beginning of a sample, whose rest comes with the next bytes
+        # None where there is nothing to resample
         self._resampler = None if audio_format.sample_rate == SAMPLE_RATE else _resampler(audio_format.sample_rate)
         self._fed = 0  # samples that the resampler was given
         self._given = 0  # samples that it gave

@@ -44,16 +44,17 @@ class AudioOptions(msgspec.Struct, frozen=True):
 class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=False):
     """Options of a client; what is None was not said. The same names work in the query."""
 
-    sample_rate: int | None = None
-    channels: int | None = None
-    encoding: str | None = None
-    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] | None = None
+    sample_rate: int | None = None  # Hz
+    channels: int | None = None  # of each frame
+    encoding: str | None = None  # of each sample
+    language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] | None = None  # ISO 639-1 code or "auto"
+    # words to expect
     glossary: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=200)] | None = None
-    events: str | list[str] | None = None
-    words: bool | None = None
-    session: str | None = None
-    resume_token: str | None = None
-    last_sequence: int | None = None
+    events: str | list[str] | None = None  # messages wanted besides results
+    words: bool | None = None  # whether segments have them
+    session: str | None = None  # id of the one to go on with
+    resume_token: str | None = None  # that came with it
+    last_sequence: int | None = None  # of the results that the client has
 
 
 class Flush(msgspec.Struct, frozen=True, tag="flush"):
@@ -115,15 +116,17 @@ class ServerMessage(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 class ConnectionEstablished(ServerMessage, frozen=True, tag="connection_established"):
-    message: str
-    session_id: str
-    resume_token: str
-    resumed: bool
-    continues: str | None
-    protocol: int
-    audio: AudioOptions
-    engines: dict[str, str]
-    degraded: list[str]
+    """The greeting."""
+
+    message: str  # for people
+    session_id: str  # to come back with
+    resume_token: str  # what lets the client do so
+    resumed: bool  # whether the session goes on
+    continues: str | None  # id of the session whose client it goes on for
+    protocol: int  # version
+    audio: AudioOptions  # what is expected from now on
+    engines: dict[str, str]  # by stage, and why that one
+    degraded: list[str]  # what results lack for now
 
 
 class AudioReceived(ServerMessage, frozen=True, tag="audio_received"):
@@ -145,49 +148,53 @@ class WordOut(msgspec.Struct, frozen=True):
 
 
 class SegmentOut(msgspec.Struct, frozen=True):
-    start: float
-    end: float
-    text: str
-    speaker: str | None
-    corrected: bool
-    original_text: str | None
-    words: list[WordOut] | msgspec.UnsetType = msgspec.UNSET
+    """What one voice said; seconds from the utterance's start."""
+
+    start: float  # of its first word
+    end: float  # of its last word
+    text: str  # corrected, where it was
+    speaker: str | None  # None where it is not known
+    corrected: bool  # whether the LLM changed it
+    original_text: str | None  # as recognised, where it was corrected
+    words: list[WordOut] | msgspec.UnsetType = msgspec.UNSET  # left out where the client wants none
 
 
 PartialStage = Literal["live", "asr", "aligned", "diarized", "corrected", "withdrawn"]
 
 
 class Partial(ServerMessage, frozen=True, tag="partial"):
-    """stable_chars: characters at the beginning of `text` that stay until the final."""
+    """Text before its final."""
 
-    session_id: str
-    buffer_id: str
-    sequence: int
-    revision: int
-    stage: PartialStage
-    text: str
-    stable_chars: int
-    segments: list[SegmentOut]
-    timestamp_range: TimestampRange
-    latency_ms: int
+    session_id: str  # whose it is
+    buffer_id: str  # the final's
+    sequence: int  # the final's
+    revision: int  # counts the states of the text, from 1
+    stage: PartialStage  # how far the work on it is
+    text: str  # of the utterance so far
+    stable_chars: int  # characters at the beginning of `text` that stay until the final
+    segments: list[SegmentOut]  # as in Final; empty for live text
+    timestamp_range: TimestampRange  # that the newest of the text was heard in; seconds of received audio
+    latency_ms: int  # from the end of that audio having been received
 
 
 class Final(ServerMessage, frozen=True, tag="final"):
-    session_id: str
-    buffer_id: str
-    sequence: int
-    revision: int
-    text: str
-    segments: list[SegmentOut]
-    timestamp_range: TimestampRange
-    wall_start: str
-    language: str
-    duration: float
-    processing_time: float
-    latency_ms: int
-    trigger: Trigger
-    models_used: dict[str, str | None]
-    warnings: list[str]
+    """The result of one utterance."""
+
+    session_id: str  # whose it is
+    buffer_id: str  # its name for the client
+    sequence: int  # its number in the session, from 1
+    revision: int  # 1, plus one for diarization and one for correction
+    text: str  # the segments' texts, joined
+    segments: list[SegmentOut]  # in time order
+    timestamp_range: TimestampRange  # where it lies in the session's audio; seconds
+    wall_start: str  # when it began: UTC, ISO 8601
+    language: str  # of the recognised text
+    duration: float  # seconds of audio
+    processing_time: float  # seconds that stages worked on it, added up
+    latency_ms: int  # from its end being found to its result being complete, and those before it gone
+    trigger: Trigger  # what ended it
+    models_used: dict[str, str | None]  # by stage; None where it had no part in it
+    warnings: list[str]  # codes for what is missing
 
 
 class Suppressed(ServerMessage, frozen=True, tag="suppressed"):
@@ -229,16 +236,16 @@ class SessionEnded(ServerMessage, frozen=True, tag="session_ended"):
 
 
 class Error(ServerMessage, frozen=True, tag="error"):
-    """message: what happened and what to do. Holds no traceback, path or token."""
+    """Holds no traceback, path or token."""
 
-    code: str
-    message: str
-    timestamp: str
-    error: bool = True
-    details: dict[str, Any] | None = None
-    buffer_id: str | None = None
-    sequence: int | None = None
-    retry_after_s: float | None = None
+    code: str  # as listed in docs/protocol.md
+    message: str  # what happened and what to do
+    timestamp: str  # UTC, ISO 8601
+    error: bool = True  # always true, for the original client
+    details: dict[str, Any] | None = None  # what belongs to the code
+    buffer_id: str | None = None  # of the utterance that has no result
+    sequence: int | None = None  # of the same
+    retry_after_s: float | None = None  # when to try again
 
 
 def error(code: str, message: str, **fields: Any) -> Error:
