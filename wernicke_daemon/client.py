@@ -68,19 +68,19 @@ class Client:
         told: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.audio = audio  # what is sent
-        self.patience_s = patience_s
+        self.patience_s = patience_s  # seconds that it tries to come back, see above
         self._url = url  # ws:// or wss:// address
         self._token = token  # sent as a bearer token
         self._cafile = cafile  # the one certificate that is trusted; None for what this machine trusts
-        self._quiet_s = quiet_s
-        self._told = told
+        self._quiet_s = quiet_s  # see above
+        self._told = told  # see above
         self._options = query(audio, language, dict.fromkeys(("session", "ack", *events)))  # of the address
-        self._socket: ClientConnection
-        self._sending: asyncio.Task[None]
+        self._socket: ClientConnection  # of the present connection, from `__aenter__` on
+        self._sending: asyncio.Task[None]  # what passes on `_outgoing`
         self._hello: ParsedMessage | None = None  # of the present session; None where the server said none
-        self._outgoing = Outgoing(audio.frame_bytes)
-        self._numbering = Numbering()
-        self._line = LostLine()
+        self._outgoing = Outgoing(audio.frame_bytes)  # audio that the server is not known to have
+        self._numbering = Numbering()  # one numbering and one clock over all sessions
+        self._line = LostLine()  # when to try again
         self._may_send = asyncio.Event()  # the line is there, and it is known where the audio goes on
         self._news = asyncio.Event()  # there may be something to send
         self._progress = asyncio.Event()  # something was sent or acknowledged, or nothing more will be

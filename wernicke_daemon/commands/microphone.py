@@ -37,15 +37,15 @@ class Microphone:
 
     def __init__(self, wanted: str | None, levels: Levels) -> None:
         """wanted: see `input_devices.choose`. Raises MediaError."""
-        self._sounddevice = _sounddevice()
-        self._device = input_devices.choose(devices(), wanted)
-        self.name = self._device.name
-        self.rate, self.channels = self._format()
-        self.overflows = 0
-        self._levels = levels
-        self._mono = Mono(self.rate, self.channels)
-        self._backlog = Backlog(round(KEPT_S * self.format.bytes_per_second))
-        self._news = asyncio.Event()
+        self._sounddevice = _sounddevice()  # the package
+        self._device = input_devices.choose(devices(), wanted)  # what is listened to
+        self.name = self._device.name  # for sentences
+        self.rate, self.channels = self._format()  # as it is opened
+        self.overflows = 0  # times that audio was lost because the computer was too busy
+        self._levels = levels  # is told the levels
+        self._mono = Mono(self.rate, self.channels)  # to what is sent
+        self._backlog = Backlog(round(KEPT_S * self.format.bytes_per_second))  # what is recorded and not sent
+        self._news = asyncio.Event()  # there may be something to send
         self._finished = False  # nothing more is recorded
 
     @property

@@ -36,17 +36,17 @@ class AudioFile:
         """Opens it. Raises what `media.opened` does."""
         self.name = media.name(source)
         self.peak = 0.0
-        self._source = source
+        self._source = source  # its path or stream
         self._begins_at = 0  # in bytes, what is read now
-        self._rate = sample_rate
-        self._clock = FileClock()
-        self._open = ExitStack()
+        self._rate = sample_rate  # of what is given, Hz
+        self._clock = FileClock()  # what the time stamps say
+        self._open = ExitStack()  # what is to be closed
         with ExitStack() as undo:
             container = undo.enter_context(media.opened(source))
             number = tracks.choose(container, wanted)
             self.others = tracks.tracks(container)
             self.track: Track = self.others.pop(number - 1)
-            self._recording = Recording(container, container.streams.audio[number - 1])
+            self._recording = Recording(container, container.streams.audio[number - 1])  # what is read now
             self._open = undo.pop_all()
         self.length = self._recording.length
 

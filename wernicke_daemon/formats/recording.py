@@ -24,17 +24,17 @@ class Recording:
     last good packet but one begins, in bytes (the last may have more in it than audio). Times in seconds."""
 
     def __init__(self, container: "InputContainer", stream: "AudioStream") -> None:
-        self._container = container
-        self._stream = stream
-        self.start = (container.start_time or 0) * _MICROSECOND
-        self.length = _length(container, stream)
-        self.restarts = bool(container.format.flags & _TS_DISCONT)
-        self.good_to = self._last_good = 0
-        self._counted = container.format.name in _COUNTED
-        self._estimate = _estimate(container, stream)
-        self._first_rate = 0
-        self._good_bytes = 0
-        self._good_s = 0.0
+        self._container = container  # the open file
+        self._stream = stream  # the track
+        self.start = (container.start_time or 0) * _MICROSECOND  # the time stamp that is time 0, seconds
+        self.length = _length(container, stream)  # seconds by its own account, None where it gives none
+        self.restarts = bool(container.format.flags & _TS_DISCONT)  # its clock may begin anew
+        self.good_to = self._last_good = 0  # bytes: where the last good packet but one, and the last, begin
+        self._counted = container.format.name in _COUNTED  # it has no time stamps of its own
+        self._estimate = _estimate(container, stream)  # length by the bit rate, seconds
+        self._first_rate = 0  # of the first frame, Hz
+        self._good_bytes = 0  # of what could be decoded
+        self._good_s = 0.0  # the same in seconds
 
     def frames(self, damaged: Callable[[float], bool]) -> "Iterator[tuple[AudioFrame, float | None]]":
         """Each with its time stamp, None where it has none to rely on. damaged: told what can't be decoded, with about

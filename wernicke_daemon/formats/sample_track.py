@@ -20,7 +20,7 @@ class SampleTrack:
     """Frames of any format, one behind the other, become samples of one rate; the number of samples is exact."""
 
     def __init__(self, rate: int) -> None:
-        self._rate = rate
+        self._rate = rate  # of what it gives, Hz
         self._given = 0  # samples
         self._converter: _Converter | None = None
 
@@ -62,10 +62,10 @@ class _Converter:
     def __init__(self, frame: "AudioFrame", rate: int) -> None:
         from av import AudioResampler
 
-        self._format = _format(frame)
+        self._format = _format(frame)  # of the frames that it takes
         self._resampler = AudioResampler("flt", None, rate)  # with its own channels
-        self._channels = frame.layout.nb_channels
-        self._downmix = Downmix(self._channels, rate)
+        self._channels = frame.layout.nb_channels  # of these frames
+        self._downmix = Downmix(self._channels, rate)  # to one channel
         self._rate = rate
         self.held_s = 0.0  # in the resampler
 

@@ -33,13 +33,14 @@ class Child:
     """Made by `start`."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._watched: psutil.Process | None = None
+        self._process = process  # what was started
+        self._watched: psutil.Process | None = None  # the same, to ask what it uses; None where it had ended
         with contextlib.suppress(psutil.Error):  # it may have ended already
             self._watched = psutil.Process(process.pid)
-        self._exited = threading.Event()
+        self._exited = threading.Event()  # it has ended, and was waited for
+        # What it printed, for `on_line`; None ends them.
         self._lines: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING_LINES)
-        self._dropped_lines = 0
+        self._dropped_lines = 0  # that nobody took in time
 
     @classmethod
     def start(

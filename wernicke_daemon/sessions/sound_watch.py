@@ -37,12 +37,12 @@ class SoundWatch:
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format  # as declared
-        self._over = False
+        self._over = False  # nothing is to be said any more
         self._began: float | None = None  # time of the first frame
         self._latest = 0.0  # time of the latest
-        self._beginning = b""
+        self._beginning = b""  # first bytes of the session
         self._frame = b""  # the latest, or its first bytes
-        self._facts = SoundFacts()
+        self._facts = SoundFacts()  # of what became of the samples
 
     def arrived(self, frame: bytes, now: float) -> str | None:
         """A client's frame, as it came. A warning, in sentences, where it is a file that comes: there may never be

@@ -68,7 +68,7 @@ class PcmDecoder:
         self.bytes_received = 0  # everything passed in
         self.samples_received = 0  # sample frames (one sample of every channel) decoded; refused ones are not in it
         self._dtype = _DTYPES[audio_format.encoding]  # of a sample on the wire
-        self._downmix = Downmix(audio_format.channels, audio_format.sample_rate)
+        self._downmix = Downmix(audio_format.channels, audio_format.sample_rate)  # to one channel
         self._carry = b""  # the beginning of a sample, whose rest comes with the next bytes
         # None where there is nothing to resample
         self._resampler = None if audio_format.sample_rate == SAMPLE_RATE else _resampler(audio_format.sample_rate)
