@@ -18,7 +18,8 @@ def control(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
     """Without its thread: orders are obeyed here."""
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    yield Control(context, Boot("asr", 1, 0, None, "", "", "", "", b"", new_keys(), 1.0, 1.0), 0)
+    keys = new_keys()
+    yield Control(context, Boot("asr", 1, 0, None, "", "", "", "inproc://reports", keys.public, keys, 1.0, 1.0), 0)
     context.destroy(linger=0)
 
 
