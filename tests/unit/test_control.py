@@ -1,26 +1,9 @@
 """What a stage keeps of the orders that it was given."""
 
-import threading
-from collections.abc import Iterator
-
-import pytest
-import zmq
-
-from ipc.channels import Boot, new_keys
 from ipc.messages import Cancel
 from stages.process.control import MOST_CANCELLED, Control
 
 MOST_CREDIT = 8
-
-
-@pytest.fixture
-def control(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
-    """Without its thread: orders are obeyed here."""
-    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    keys = new_keys()
-    yield Control(context, Boot("asr", 1, 0, None, "", "", "", "inproc://reports", keys.public, keys, 1.0, 1.0), 0)
-    context.destroy(linger=0)
 
 
 def test_cancels_that_come_too_late_do_not_pile_up(control: Control) -> None:

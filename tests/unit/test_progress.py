@@ -1,16 +1,13 @@
 """Progress within a job: told by engines that have several parts, counted in shared memory, read by the front."""
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import zmq
 
 from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import AudioHandle
-from ipc.channels import Boot, new_keys
 from ipc.messages import AsrResult, AsrWork, Done, Job, Work
 from ipc.settings import AsrSettings, StageSettings
 from stages.asr.faster_whisper import FasterWhisper
@@ -35,18 +32,6 @@ class InThreeParts:
         for _ in range(3):
             self._progressed()
         return AsrResult("en", 1.0, (), "none")
-
-
-@pytest.fixture
-def control(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
-    """Without its thread."""
-    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    keys = new_keys()
-    control = Control(context, Boot("asr", 1, 0, None, "", "", "", "inproc://reports", keys.public, keys, 1.0, 1.0), 0)
-    monkeypatch.setattr(control, "report", lambda message: None)
-    yield control
-    context.destroy(linger=0)
 
 
 @pytest.fixture

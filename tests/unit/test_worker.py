@@ -1,15 +1,12 @@
 """How a worker deals with a job that is cancelled."""
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import zmq
 
 from ipc.arena import Arena, ArenaReader
 from ipc.audio_handle import AudioHandle
-from ipc.channels import Boot, new_keys
 from ipc.errors import JobCancelled
 from ipc.messages import AsrResult, AsrWork, Cancel, Done, Failed, FromStage, Init, Job, Ready, StageName, Work
 from ipc.settings import DiarizationSettings, StageSettings
@@ -45,16 +42,6 @@ class InTwoParts:
             raise JobCancelled("no longer wanted")
         self.parts += 1
         return RESULT
-
-
-@pytest.fixture
-def control(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
-    """Without its thread: orders are obeyed here."""
-    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    keys = new_keys()
-    yield Control(context, Boot("asr", 1, 0, None, "", "", "", "inproc://reports", keys.public, keys, 1.0, 1.0), 0)
-    context.destroy(linger=0)
 
 
 @pytest.fixture
