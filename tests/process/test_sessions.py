@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import wire
+from tests.waiting import eventually
 from wernicke_daemon.daemon import Daemon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -165,11 +168,18 @@ async def test_who_comes_while_something_is_lacking_is_told(daemon: Daemon) -> N
         for query, start in (("events=status,session", {}), ("events=status", {}), ("", {"events": ["status"]})):
             async with wire.open_socket(daemon.port, f"{wire.MONO}&{query}") as socket:
                 await socket.send(json.dumps({"type": "start", **start}))
-                messages = [await wire.receive(socket) for _ in range(2 + ("session" in query))]
-                assert [message["stage"] for message in messages[-2:]] == ["partials", "correction"]
-                assert {message["type"] for message in messages[-2:]} == {"degraded"}
+                lacking = [await next_overload(socket) for _ in range(2)]
+                assert [message["stage"] for message in lacking] == ["partials", "correction"]
+                assert {message["type"] for message in lacking} == {"degraded"}
     finally:
         daemon.status.shed_changed(0)
+
+
+async def next_overload(socket: ClientConnection) -> dict[str, Any]:
+    """On a busy machine stages may be slow besides."""
+    while (message := await wire.receive(socket)).get("reason") != "overload":
+        pass
+    return message
 
 
 async def test_what_a_retry_cannot_mend_is_an_http_refusal(daemon: Daemon) -> None:
@@ -184,14 +194,20 @@ async def test_what_a_retry_cannot_mend_is_an_http_refusal(daemon: Daemon) -> No
 
 async def test_health_and_stats(daemon: Daemon) -> None:
     """The two pages say what runs and how it has been going."""
-    health = await page(daemon, "/health")
-    assert health.status_code == 200 and health.json()["status"] == "ok"
+    health = await eventually(lambda: page_of_all_well(daemon), within=90.0)
     assert set(health.json()["stages"]) == {"ingest", "asr", "diarization", "correction"}
     assert all(stage["state"] == "ready" and stage["pid"] for stage in health.json()["stages"].values())
     await wire.transcribe(daemon.port, wire.turn(5).astype("<f4").tobytes())
     stats = (await page(daemon, "/stats")).json()
     assert stats["total_transcriptions"] >= 1 and stats["average_processing_time"] > 0
     assert stats["stages"]["asr"]["run_ms"]["p50"] > 0
+
+
+async def page_of_all_well(daemon: Daemon) -> httpx.Response | None:
+    """None where a stage was slow just before, as the machine was busy."""
+    health = await page(daemon, "/health")
+    assert health.status_code == 200
+    return health if health.json()["status"] == "ok" else None
 
 
 async def test_foreign_pages_may_not_read_the_pages(daemon: Daemon) -> None:

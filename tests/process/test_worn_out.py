@@ -58,7 +58,12 @@ async def test_a_stage_that_cannot_start_again_degrades_the_service_truthfully(
     shared.settings.faults["diarization"] = ()
     await eventually(lambda: shared.stage("diarization").ready)
     assert_unharmed(await shared.speak(), whole)
-    assert (await shared.health())[1]["status"] == "ok"
+    await eventually(lambda: all_is_well(shared), within=90.0)
     assert [found[n]["text"] for n in (1, 2, 3)] == [final["text"] for final in whole]
     assert all(found[n]["warnings"] == ["DIARIZATION_UNAVAILABLE"] for n in (1, 2, 3))
     assert not any(segment["speaker"] for n in (1, 2, 3) for segment in found[n]["segments"])
+
+
+async def all_is_well(shared: Broken) -> bool:
+    """At once, but where a stage was slow just before, as the machine was busy."""
+    return bool((await shared.health())[1]["status"] == "ok")
