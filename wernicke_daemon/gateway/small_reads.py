@@ -20,7 +20,7 @@ class SmallReads:
         """take: the protocol's `data_received`. It, or what it causes, may pause reading."""
         self._transport = transport
         self._take = take
-        self._waiting = b""
+        self._waiting = memoryview(b"")  # what is left of the last read is not copied with each piece
         self._paused = False
         self._next: asyncio.Handle | None = None
 
@@ -29,16 +29,16 @@ class SmallReads:
 
     def received(self, data: bytes) -> None:
         """What the transport has read."""
-        self._waiting += data
+        self._waiting = memoryview(bytes(self._waiting) + data if self._waiting else data)
         if self._next is None and not self._paused:
             self._take_piece()
 
     def finish(self) -> None:
         """Nothing more will come: take what waits, at once."""
         self.stop()
-        waiting, self._waiting = self._waiting, b""
+        waiting, self._waiting = self._waiting, memoryview(b"")
         if waiting:
-            self._take(waiting)
+            self._take(bytes(waiting))
 
     def stop(self) -> None:
         """Take nothing until `resume_reading`."""
@@ -58,7 +58,7 @@ class SmallReads:
     def _take_piece(self) -> None:
         self._next = None
         piece, self._waiting = self._waiting[:PIECE_BYTES], self._waiting[PIECE_BYTES:]
-        self._take(piece)
+        self._take(bytes(piece))
         self._go_on()
 
     def _go_on(self) -> None:

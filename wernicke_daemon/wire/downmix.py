@@ -68,8 +68,8 @@ class Downmix:
     def _powers(self, candidates: NDArray[np.float32], edges: list[int]) -> list[list[float]]:
         """Of each block that is complete now, of each candidate: mean square about the mean, so that an offset (direct
         current, as bad microphones have it) is not taken for sound."""
-        squares = candidates * candidates
-        sums = np.stack([np.add.reduceat(x, edges[:-1], axis=1, dtype=np.float64) for x in (candidates, squares)])
+        values = candidates.astype(np.float64)
+        sums = np.stack([np.add.reduceat(x, edges[:-1], axis=1) for x in (values, values * values)])
         sums[:, :, 0] += self._sums
         complete = (self._filled + edges[-1]) // self._block
         self._sums = sums[:, :, complete] if complete < sums.shape[2] else np.zeros_like(self._sums)
