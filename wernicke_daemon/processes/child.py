@@ -11,7 +11,6 @@ import contextlib
 import queue
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -26,10 +25,6 @@ MAX_LINE_BYTES = 16 * 1024
 
 MAX_WAITING_LINES = 1000
 
-CPU_FRESH_S = 0.1
-"""What a process had used so long ago still counts: limits are seconds, and to ask the system takes as long as a job's
-way to its stage."""
-
 STACK_ENDS_S = 0.5
 """Without another line, a stack is whole."""
 
@@ -42,7 +37,6 @@ class Child:
         self._watched: psutil.Process | None = None  # the same, to ask what it uses; None where it had ended
         with contextlib.suppress(psutil.Error):  # it may have ended already
             self._watched = psutil.Process(process.pid)
-        self._cpu: tuple[float, float] | None = None  # when it was asked for, and what it had used
         self._exited = threading.Event()  # it has ended, and was waited for
         # What it printed, for `on_line`; None ends them.
         self._lines: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING_LINES)
@@ -94,16 +88,11 @@ class Child:
         return self._dropped_lines
 
     def cpu_s(self) -> float | None:
-        """CPU seconds that all its threads had used at most CPU_FRESH_S ago; None where the system does not say, as of
-        one that has ended."""
-        now = time.monotonic()
-        if self._cpu is not None and now - self._cpu[0] < CPU_FRESH_S:
-            return self._cpu[1]
+        """CPU seconds that all its threads have used; None once it has ended, or where the system does not say."""
         with contextlib.suppress(psutil.Error):
             if self._watched is not None:
                 times = self._watched.cpu_times()
-                self._cpu = now, float(times.user + times.system)
-                return self._cpu[1]
+                return float(times.user + times.system)
         return None
 
     def kill(self) -> None:
