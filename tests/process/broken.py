@@ -115,8 +115,9 @@ class Broken:
 
 @asynccontextmanager
 async def broken(directory: Path, faults: Faults, **runtime: Any) -> AsyncIterator[Broken]:
-    patient = CorrectionSettings(deadline_s=60.0)  # a deadline that passes is another matter
-    config = embedded(directory, runtime={**QUICK, **runtime}, correction=patient)
+    config = embedded(directory, runtime={**QUICK, **runtime}, correction=CorrectionSettings(deadline_s=60.0))
+    # A deadline that passes is another matter; a hang may be noticed by a work clock's window and more after its limit.
+    config = replace(config, diarization=replace(config.diarization, deadline_s=60.0))
     settings = replace(stage_settings(config), sleep_ms={"asr": ASR_MS, "correction": 5.0}, faults=faults)
     async with running(config, lambda line: None, settings) as daemon:
         yield Broken(config, settings, daemon)
