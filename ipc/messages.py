@@ -132,12 +132,27 @@ class AsrResult(Message, frozen=True):
 # --- diarization -----------------------------------------------------------------------------------
 
 
-class Turn(Message, frozen=True):
-    """speaker: index of a voice local to this utterance (row of the embeddings)."""
+class Piece(Message, frozen=True):
+    """A stretch of speech of one speaker, as fine as the engine has it. start, end: seconds from the utterance's start.
+
+    speaker: the engine's own voice within this utterance, from 0: pieces of two speakers are two voices, pieces of one
+    are perhaps one. seconds: of clean speech, with nobody else over it, that the embedding is of. embedding: (), where
+    that is too little to say anything.
+    """
 
     start: float
     end: float
     speaker: int
+    seconds: float
+    embedding: tuple[float, ...] = ()
+
+
+class Turn(Message, frozen=True):
+    """start, end: seconds from the utterance's start. piece: index of the piece that it is part of."""
+
+    start: float
+    end: float
+    piece: int
 
 
 class DiarizationWork(Message, frozen=True):
@@ -145,11 +160,11 @@ class DiarizationWork(Message, frozen=True):
 
 
 class DiarizationResult(Message, frozen=True):
-    """turns: in time order, not overlapping. embeddings: one vector per local voice, empty where there was too
-    little of it to say. same_voice: cosine similarity from which two of this engine's embeddings are one voice."""
+    """turns: in time order, not overlapping. same_voice: cosine similarity from which two of this engine's embeddings
+    are one voice, where the session's own do not tell."""
 
     turns: tuple[Turn, ...]
-    embeddings: tuple[tuple[float, ...], ...]
+    pieces: tuple[Piece, ...]
     same_voice: float
 
 

@@ -26,6 +26,7 @@ from ipc.messages import (
     IngestWork,
     Job,
     JobKind,
+    Piece,
     Result,
     Segment,
     StageName,
@@ -247,7 +248,7 @@ class Simulation:
                     return AsrResult("ja", 1.0, (Segment(0.0, audio.seconds, self._says, ()),), "whisper")
                 return AsrResult("en", 1.0, tuple(self._segments(audio)), "whisper")
             case DiarizationWork():
-                return DiarizationResult((Turn(0.0, 60.0, 0),), ((1.0, 0.0),), 0.7)
+                return DiarizationResult((Turn(0.0, 60.0, 0),), (Piece(0.0, 60.0, 0, 60.0, (1.0, 0.0)),), 0.7)
             case CorrectionWork(texts=texts):
                 return CorrectionResult(tuple(text + "." for text in texts))
         raise AssertionError(job)

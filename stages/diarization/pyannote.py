@@ -75,7 +75,7 @@ class Pyannote:
 
     def _diarize(self, audio: Audio) -> DiarizationResult:
         if not len(audio):
-            return DiarizationResult(turns=(), embeddings=(), same_voice=self._settings.same_voice)
+            return DiarizationResult(turns=(), pieces=(), same_voice=self._settings.same_voice)
         output = self._output(audio)
         tracks = output.exclusive_speaker_diarization.itertracks(yield_label=True)
         return to_result(

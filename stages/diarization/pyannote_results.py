@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.messages import DiarizationResult, Turn
+from ipc.messages import DiarizationResult, Piece, Turn
 
 SMALLEST_LENGTH = 1e-6
 """Of an embedding that says something. pyannote fills up with zeros where it has more speakers than voices."""
@@ -29,16 +29,25 @@ def to_result(
     """A result whose speakers are numbered in order of appearance, so that who speaks first is named first.
 
     found: in time order. labels: of the rows of `embeddings`; a label without a row becomes a speaker without
-    embedding. duration_s: of the audio, which turns are kept within.
+    embedding. One piece for each speaker. duration_s: of the audio, which turns are kept within.
     """
     turns = separate(found, duration_s)
     speakers = list(dict.fromkeys([*(turn.label for turn in turns), *labels]))
     rows = dict(zip(labels, embeddings, strict=False))
     return DiarizationResult(
         turns=tuple(Turn(turn.start, turn.end, speakers.index(turn.label)) for turn in turns),
-        embeddings=tuple(usable(rows[speaker]) if speaker in rows else () for speaker in speakers),
+        pieces=tuple(
+            piece(number, [turn for turn in turns if turn.label == label], usable(rows[label]) if label in rows else ())
+            for number, label in enumerate(speakers)
+        ),
         same_voice=same_voice,
     )
+
+
+def piece(speaker: int, turns: Sequence[FoundTurn], embedding: tuple[float, ...]) -> Piece:
+    """All that one speaker says; without turns it is empty."""
+    start, end = (turns[0].start, turns[-1].end) if turns else (0.0, 0.0)
+    return Piece(start, end, speaker, sum(turn.end - turn.start for turn in turns), embedding)
 
 
 def separate(found: Iterable[FoundTurn], duration_s: float) -> list[FoundTurn]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from ipc.audio_handle import Audio
-from ipc.messages import DiarizationResult, DiarizationWork, StageName, Turn, Work
+from ipc.messages import DiarizationResult, DiarizationWork, Piece, StageName, Turn, Work
 from ipc.settings import StageSettings
 from stages.diarization.features import FRAMES_PER_SECOND, Frames, Mask, Vector, analysed, statistics
 from stages.engine import ReadAudio
@@ -83,10 +83,10 @@ class Spectral:
         frames = analysed(audio)
         cells = cells_of(frames.voiced) if frames else []
         if frames is None or not cells:
-            return DiarizationResult(turns=(), embeddings=(), same_voice=SAME_VOICE)
+            return DiarizationResult(turns=(), pieces=(), same_voice=SAME_VOICE)
         labels = in_order_of_appearance(self._labels(frames, cells))
-        embeddings = tuple(self._embedding(frames, cells, labels == k) for k in range(labels.max() + 1))
-        return DiarizationResult(turns=turns_of(cells, labels), embeddings=embeddings, same_voice=SAME_VOICE)
+        pieces = tuple(self._piece(frames, cells, labels, speaker) for speaker in range(labels.max() + 1))
+        return DiarizationResult(turns=turns_of(cells, labels), pieces=pieces, same_voice=SAME_VOICE)
 
     def _labels(self, frames: Frames, cells: list[Cell]) -> Labels:
         """[cells]: which voice each belongs to."""
@@ -111,6 +111,18 @@ class Spectral:
                 break
             labels = np.where(labels == names[a], names[b], labels)
         return labels
+
+    def _piece(self, frames: Frames, cells: list[Cell], labels: Labels, speaker: int) -> Piece:
+        """All that one speaker says."""
+        chosen = labels == speaker
+        own = [cell for cell, wanted in zip(cells, chosen, strict=True) if wanted]
+        return Piece(
+            start=own[0].start / FRAMES_PER_SECOND,
+            end=own[-1].end / FRAMES_PER_SECOND,
+            speaker=speaker,
+            seconds=sum(cell.end - cell.start for cell in own) / FRAMES_PER_SECOND,
+            embedding=self._embedding(frames, cells, chosen),
+        )
 
     def _embedding(self, frames: Frames, cells: list[Cell], chosen: Mask) -> tuple[float, ...]:
         mask = within(frames, spans(cells, chosen))
@@ -184,7 +196,7 @@ def turns_of(cells: list[Cell], labels: Labels) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     for cell, label in zip(cells, labels.tolist(), strict=True):
         start, end = cell.start / FRAMES_PER_SECOND, cell.end / FRAMES_PER_SECOND
-        if turns and turns[-1].speaker == label and start - turns[-1].end < MAX_PAUSE_S:
+        if turns and turns[-1].piece == label and start - turns[-1].end < MAX_PAUSE_S:
             start = turns.pop().start
-        turns.append(Turn(start=start, end=end, speaker=label))
+        turns.append(Turn(start=start, end=end, piece=label))
     return tuple(turns)

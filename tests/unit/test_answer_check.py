@@ -14,6 +14,7 @@ from ipc.messages import (
     IngestResult,
     IngestTask,
     IngestWork,
+    Piece,
     Result,
     Turn,
     Work,
@@ -32,9 +33,9 @@ def found(*sessions: str) -> IngestResult:
 
 
 def voices(*speakers: int, known: int) -> DiarizationResult:
-    """Turns of those speakers, with as many embeddings as are known."""
+    """Turns of those pieces, where as many are known."""
     turns = tuple(Turn(float(at), at + 1.0, speaker) for at, speaker in enumerate(speakers))
-    return DiarizationResult(turns, ((1.0,),) * known, 0.7)
+    return DiarizationResult(turns, (Piece(0.0, 9.0, 0, 9.0, (1.0,)),) * known, 0.7)
 
 
 INGEST = asked("a", "b")
@@ -68,7 +69,7 @@ RIGHT_OF_EACH = [RIGHT[1], RIGHT[2], RIGHT[4], RIGHT[6]]
 
 @pytest.mark.parametrize(("work", "result"), RIGHT)
 def test_right_answers_fit(work: Work, result: Result) -> None:
-    """One outcome for each session in turn, a voice for each speaker, a text or None for each text."""
+    """One outcome for each session in turn, a piece for each turn, a text or None for each text."""
     assert fits(work, result)
 
 

@@ -18,6 +18,7 @@ Decode = Callable[[bytes], Message]
 HANDLE = AudioHandle("wernicke_1_0", 2, 3, 480_000, 16_000)
 WORD = messages.Word(0.1, 0.5, " 今日", 0.97)
 SEGMENT = messages.Segment(0.1, 1.85, "今日は", (WORD,))
+PIECES = (messages.Piece(0.0, 1.0, 0, 0.8, (0.5, -0.5)), messages.Piece(1.0, 1.2, 1, 0.0))
 
 WORKS: list[messages.Work] = [
     messages.IngestWork((messages.IngestTask("s", HANDLE, b"\x00\xff", "flush", 0.25),)),
@@ -34,7 +35,11 @@ RESULTS: list[messages.Result] = [
         )
     ),
     messages.AsrResult("ja", 0.99, (SEGMENT,), "whisper", ("ALIGNMENT_UNAVAILABLE",)),
-    messages.DiarizationResult((messages.Turn(0.0, 1.0, 0),), ((0.5, -0.5), ()), 0.7),
+    messages.DiarizationResult(
+        (messages.Turn(0.0, 1.0, 0),),
+        PIECES,
+        0.7,
+    ),
     messages.CorrectionResult(("One", None), 1, ("LLM_TIMEOUT",)),
 ]
 JOBS: list[Message] = [messages.Job(number, work, 120.0) for number, work in enumerate(WORKS)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ipc.errors import EngineUnavailable
-from ipc.messages import DiarizationResult, Turn
+from ipc.messages import DiarizationResult, Piece, Turn
 from ipc.settings import StageSettings
 from stages.diarization.pyannote import Pyannote
 from stages.diarization.pyannote_results import Embeddings, FoundTurn, to_result
@@ -21,17 +21,28 @@ def result(
     return to_result(found, labels, embeddings, duration_s, same_voice=0.5)
 
 
+def embeddings(found: DiarizationResult) -> tuple[tuple[float, ...], ...]:
+    return tuple(piece.embedding for piece in found.pieces)
+
+
+def test_one_piece_is_all_that_a_speaker_says() -> None:
+    """From the first to the last turn, with the seconds of its own."""
+    found = result([FoundTurn(0.5, 1.0, A), FoundTurn(1.0, 2.0, B), FoundTurn(2.0, 4.0, A)])
+    assert [(piece.start, piece.end, piece.seconds) for piece in found.pieces] == [(0.5, 4.0, 2.5), (1.0, 2.0, 1.0)]
+
+
 def test_speakers_are_numbered_in_order_of_appearance() -> None:
     """Whatever pyannote calls them; each keeps its own embedding, and who has no turn comes last."""
     found = result([FoundTurn(0.0, 1.0, B), FoundTurn(1.5, 2.0, A)])
-    assert found == DiarizationResult((Turn(0.0, 1.0, 0), Turn(1.5, 2.0, 1)), ((0.0, -2.0), (3.0, 4.0)), 0.5)
-    assert result([FoundTurn(0.0, 1.0, B)]).embeddings == ((0.0, -2.0), (3.0, 4.0))
+    pieces = (Piece(0.0, 1.0, 0, 1.0, (0.0, -2.0)), Piece(1.5, 2.0, 1, 0.5, (3.0, 4.0)))
+    assert found == DiarizationResult((Turn(0.0, 1.0, 0), Turn(1.5, 2.0, 1)), pieces, 0.5)
+    assert embeddings(result([FoundTurn(0.0, 1.0, B)])) == ((0.0, -2.0), (3.0, 4.0))
 
 
 @pytest.mark.parametrize("row", [[np.nan, np.nan], [np.nan, 1.0], [np.inf, 1.0], [0.0, 0.0], [1e-9, 0.0]])
 def test_an_embedding_that_says_nothing_is_empty(row: list[float]) -> None:
     """NaN in any place, infinity, and (almost) no length; the other voice keeps its own."""
-    assert result([], embeddings=np.array([row, [0.0, 1.0]])).embeddings == ((), (0.0, 1.0))
+    assert embeddings(result([], embeddings=np.array([row, [0.0, 1.0]]))) == ((), (0.0, 1.0))
 
 
 def test_no_speech_is_an_empty_result() -> None:
@@ -43,7 +54,7 @@ def test_a_speaker_without_a_row_has_an_empty_embedding() -> None:
     """Every turn's speaker is one of the voices."""
     found = result([FoundTurn(0.0, 1.0, "SPEAKER_07"), FoundTurn(1.0, 2.0, B)], (A, B), TWO[:1])
     assert found.turns == (Turn(0.0, 1.0, 0), Turn(1.0, 2.0, 1))
-    assert found.embeddings == ((), (), (3.0, 4.0))
+    assert embeddings(found) == ((), (), (3.0, 4.0))
 
 
 def test_turns_lie_within_the_audio() -> None:
@@ -60,7 +71,7 @@ def test_turns_do_not_overlap() -> None:
 
 def test_an_embedding_travels_as_plain_floats() -> None:
     """numpy's own numbers can't be put into a message."""
-    (row,) = result([], labels=(A,), embeddings=np.ones((1, 3), np.float32)).embeddings
+    (row,) = embeddings(result([], labels=(A,), embeddings=np.ones((1, 3), np.float32)))
     assert row == (1.0, 1.0, 1.0) and all(type(value) is float for value in row)
 
 

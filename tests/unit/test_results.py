@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
-from ipc.messages import AsrResult, Boundary, CorrectionResult, DiarizationResult, Segment, Turn, Word
+from ipc.messages import AsrResult, Boundary, CorrectionResult, DiarizationResult, Piece, Segment, Turn, Word
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.pieces import StageTiming
 from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
@@ -14,6 +14,7 @@ from wernicke_daemon.wire import protocol
 HELLO = Segment(0.1, 1.0, "hello there", (Word(0.1, 0.5, "hello", 0.91234), Word(0.5, 1.0, " there", 0.8)))
 BYE = Segment(1.5, 2.0, "bye", (Word(1.5, 2.0, "bye", 0.7),))
 TURNS = (Turn(0.0, 1.2, 0), Turn(1.2, 2.2, 1))
+PIECES = (Piece(0.0, 1.2, 0, 1.2, (1.0, 0.0)), Piece(1.2, 2.2, 1, 1.0, (0.0, 1.0)))
 
 
 def utterance(*segments: Segment, language: str = "en") -> Utterance:
@@ -31,16 +32,16 @@ def utterance(*segments: Segment, language: str = "en") -> Utterance:
         wall_start=1_767_236_412.48,
     )
     made.asr = AsrResult(language, 0.99, segments, "whisper")
-    made.lines = split_by_speaker(segments, ())
+    made.lines = split_by_speaker(segments, (), ())
     made.models = {"asr": "large-v3", "diarization": "spectral-1", "correction": "qwen"}
     made.timings = {"asr": StageTiming(5.0, 1100.0, 1), "correction": StageTiming(5.0, 300.0, 1)}
     return made
 
 
 def diarized(made: Utterance) -> Utterance:
-    made.diarization = DiarizationResult(TURNS, ((1.0, 0.0), (0.0, 1.0)), 0.7)
+    made.diarization = DiarizationResult(TURNS, PIECES, 0.7)
     assert made.asr is not None
-    made.lines = split_by_speaker(made.asr.segments, TURNS)
+    made.lines = split_by_speaker(made.asr.segments, TURNS, (0, 1))
     return made
 
 
@@ -81,7 +82,7 @@ def test_without_correction() -> None:
 
 
 def test_speakers_are_named_by_the_session() -> None:
-    """Local voices get the session's names, on segments and on words."""
+    """Pieces get the session's names, on segments and on words."""
     final = results.final(diarized(utterance(HELLO, BYE)), ["Speaker_03", "Speaker_00"], True, 100.0)
     assert [segment.speaker for segment in final.segments] == ["Speaker_03", "Speaker_00"]
     assert isinstance(final.segments[0].words, list)

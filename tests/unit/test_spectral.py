@@ -78,12 +78,11 @@ def session_names(engine: Spectral, spoken: list[Utterance]) -> list[list[str | 
     """What one session calls the speakers of each utterance."""
     voices = Voices()
     results = [engine.diarize(utterance.audio) for utterance in spoken]
-    return [voices.assign(r.embeddings, speech_seconds(r), r.same_voice) for r in results]
+    return [voices.name(r.pieces, r.same_voice) for r in results]
 
 
-def speech_seconds(result: DiarizationResult) -> tuple[float, ...]:
-    speakers = range(len(result.embeddings))
-    return tuple(sum(t.end - t.start for t in result.turns if t.speaker == k) for k in speakers)
+def embeddings(result: DiarizationResult) -> list[tuple[float, ...]]:
+    return [piece.embedding for piece in result.pieces]
 
 
 def pause(seconds: float = 0.5) -> Audio:
@@ -113,10 +112,10 @@ def test_change_of_speaker_is_found(engine: Spectral, clip: str, request: pytest
     """Two voices one after the other in one utterance give two turns that part in the pause between them."""
     first, second = request.getfixturevalue(clip)[:2]
     result = engine.diarize(np.concatenate([first.audio, pause(), second.audio]))
-    assert [turn.speaker for turn in result.turns] == [0, 1]
+    assert [turn.piece for turn in result.turns] == [0, 1]
     border = len(first.audio) / RATE
     assert result.turns[0].end <= border <= result.turns[1].start
-    assert cosine(*result.embeddings) < SAME_VOICE
+    assert cosine(*embeddings(result)) < SAME_VOICE
 
 
 def cosine(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -126,8 +125,8 @@ def cosine(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 def test_returning_speaker_is_the_same(engine: Spectral, males: list[Utterance]) -> None:
     """Who speaks again after another has the same number as before."""
     result = engine.diarize(np.concatenate([part.audio for part in males]))
-    assert [turn.speaker for turn in result.turns] == [0, 1, 0, 1]
-    assert len(result.embeddings) == 2
+    assert [turn.piece for turn in result.turns] == [0, 1, 0, 1]
+    assert len(result.pieces) == 2
 
 
 def test_embedding_survives_room_and_level(engine: Spectral, demo: list[Utterance]) -> None:
@@ -135,7 +134,7 @@ def test_embedding_survives_room_and_level(engine: Spectral, demo: list[Utteranc
     clean = demo[1].audio
     noise = np.random.default_rng(0).standard_normal(len(clean)) * np.std(clean) * 10 ** (-30 / 20)
     dull = 0.5 * (clean + 0.3 * np.append(clean[:1], clean[:-1])) + noise
-    (before,), (after,) = engine.diarize(clean).embeddings, engine.diarize(dull.astype(np.float32)).embeddings
+    (before,), (after,) = embeddings(engine.diarize(clean)), embeddings(engine.diarize(dull.astype(np.float32)))
     assert cosine(before, after) >= SAME_VOICE
 
 
@@ -153,15 +152,15 @@ def test_silence_and_noise_have_no_turns(engine: Spectral, seconds: float) -> No
     """Nothing, digital silence and a quiet room are nobody."""
     noise = np.random.default_rng(0).standard_normal(round(seconds * RATE)).astype(np.float32) * 1e-3
     for audio in (noise, np.zeros_like(noise)):
-        assert engine.diarize(audio) == DiarizationResult(turns=(), embeddings=(), same_voice=SAME_VOICE)
+        assert engine.diarize(audio) == DiarizationResult(turns=(), pieces=(), same_voice=SAME_VOICE)
 
 
 def test_too_little_speech_has_no_embedding(engine: Spectral, demo: list[Utterance]) -> None:
     """A third of a second is a turn of somebody, but not enough to say of whom."""
     begin = round(0.4 * RATE)
     result = engine.diarize(np.concatenate([pause(), demo[1].audio[begin : begin + RATE // 3], pause()]))
-    assert [turn.speaker for turn in result.turns] == [0]
-    assert result.embeddings == ((),)
+    assert [turn.piece for turn in result.turns] == [0]
+    assert embeddings(result) == [()]
 
 
 def test_result_does_not_depend_on_earlier_jobs(engine: Spectral, males: list[Utterance]) -> None:
@@ -174,7 +173,7 @@ def test_speakers_are_limited(males: list[Utterance]) -> None:
     """max_speakers bounds the voices of one utterance."""
     settings = StageSettings(diarization=DiarizationSettings(max_speakers=1))
     result = loaded(settings).diarize(np.concatenate([part.audio for part in males]))
-    assert len(result.embeddings) == 1
+    assert len(result.pieces) == 1
 
 
 def test_job_is_read_through_its_handle(engine: Spectral, demo: list[Utterance]) -> None:
@@ -195,7 +194,7 @@ def test_no_diarization_finds_nobody() -> None:
     nothing: dict[AudioHandle, Audio] = {}
     result = engine.process(DiarizationWork(audio=handle), nothing.__getitem__)
     engine.close()
-    assert (result.turns, result.embeddings) == ((), ())
+    assert (result.turns, result.pieces) == ((), ())
 
 
 TEXTS = (
@@ -228,4 +227,4 @@ def test_real_meetings_are_bounded(engine: Spectral) -> None:
         result = engine.diarize(read(path))
         assert result.turns
         assert [turn.start for turn in result.turns] == sorted(turn.start for turn in result.turns)
-        assert all(np.isfinite(embedding).all() for embedding in result.embeddings)
+        assert all(np.isfinite(embedding).all() for embedding in embeddings(result))

@@ -21,8 +21,8 @@ def fits(work: Work, result: Result) -> bool:
             return [task.session for task in tasks] == [outcome.session for outcome in outcomes]
         case AsrWork(), AsrResult():
             return True
-        case DiarizationWork(), DiarizationResult(turns, embeddings):
-            return all(0 <= turn.speaker < len(embeddings) for turn in turns)
+        case DiarizationWork(), DiarizationResult(turns, pieces):
+            return all(0 <= turn.piece < len(pieces) for turn in turns)
         case CorrectionWork(texts), CorrectionResult(corrected):
             return len(texts) == len(corrected)
     return False

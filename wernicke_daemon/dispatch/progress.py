@@ -85,9 +85,10 @@ class Progress:
         if utterance.lacks("diarization"):
             return False  # it could not be had early
         if not utterance.lines:
-            turns = utterance.diarization.turns if utterance.diarization else ()
-            utterance.lines = split_by_speaker(utterance.asr.segments, turns)
-            if utterance.diarization is not None:
+            found = utterance.diarization
+            turns, pieces = (found.turns, found.pieces) if found is not None else ((), ())
+            utterance.lines = split_by_speaker(utterance.asr.segments, turns, [piece.speaker for piece in pieces])
+            if found is not None:
                 owner.improved(utterance, shed=self._available.shedding.sheds_partials())
         self._release_audio(utterance, owner)
         return True

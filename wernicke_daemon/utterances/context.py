@@ -3,7 +3,6 @@
 import msgspec
 
 from wernicke_daemon.utterances.said import Said
-from wernicke_daemon.utterances.speaker_assignment import seconds_by_speaker
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.utterances.voices import Voice, Voices
 
@@ -28,21 +27,17 @@ class Context:
         self.voices = voices or Voices(remembered.voices)
 
     def names(self, utterance: Utterance) -> list[str | None]:
-        """Of its local voices; to be asked once for each utterance, in the order of `sequence`. Empty where there is
-        nobody to name: a voice that is in no final founds no voice of the session."""
+        """Of the pieces that diarization found in it; to be asked once for each utterance, in the order of `sequence`.
+        Empty where there is nobody to name: a voice that is in no final founds no voice of the session."""
         found = utterance.diarization
         if found is None or utterance.failure is not None or not utterance.lines:
             return []
-        seconds = seconds_by_speaker(found.turns, len(found.embeddings))
-        return self.voices.assign(found.embeddings, seconds, found.same_voice)
+        return self.voices.name(found.pieces, found.same_voice)
 
     def preview_names(self, utterance: Utterance) -> list[str | None]:
         """As `names` would give them now; no voice is remembered for it."""
         found = utterance.diarization
-        if found is None:
-            return []
-        seconds = seconds_by_speaker(found.turns, len(found.embeddings))
-        return Voices(self.voices.known()).assign(found.embeddings, seconds, found.same_voice)
+        return [] if found is None else Voices(self.voices.known()).name(found.pieces, found.same_voice)
 
     def kept(self, sequence: int) -> None:
         """That utterance has its result: what is known by it is remembered, and what nobody will ask for forgotten."""

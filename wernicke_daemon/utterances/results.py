@@ -54,8 +54,8 @@ def late(utterance: Utterance) -> Error:
 
 
 def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: float) -> Final:
-    """names: the session-wide name of each local voice. words: whether the client wants word times. now: seconds of
-    the clock that `triggered` is of."""
+    """names: the session-wide name of each of diarization's pieces. words: whether the client wants word times. now:
+    seconds of the clock that `triggered` is of."""
     assert utterance.asr is not None
     segments = _segments(utterance, names, words)
     return Final(
@@ -151,7 +151,7 @@ def _segment(line: SpokenLine, corrected: str | None, names: Sequence[str | None
         start=round(segment.start, 3),
         end=round(segment.end, 3),
         text=segment.text if corrected is None else corrected,
-        speaker=_name(line.speaker, names),
+        speaker=_name(line.piece, names),
         corrected=corrected is not None,
         original_text=segment.text if corrected is not None else None,
         words=_words(line, segment.words, names) if words else msgspec.UNSET,
@@ -160,10 +160,10 @@ def _segment(line: SpokenLine, corrected: str | None, names: Sequence[str | None
 
 def _words(line: SpokenLine, words: Sequence[Word], names: Sequence[str | None]) -> list[WordOut]:
     return [
-        WordOut(round(word.start, 3), round(word.end, 3), word.text.strip(), round(word.score, 3), _name(voice, names))
-        for word, voice in zip(words, line.speakers, strict=True)
+        WordOut(round(word.start, 3), round(word.end, 3), word.text.strip(), round(word.score, 3), _name(piece, names))
+        for word, piece in zip(words, line.pieces, strict=True)
     ]
 
 
-def _name(speaker: int | None, names: Sequence[str | None]) -> str | None:
-    return names[speaker] if speaker is not None and speaker < len(names) else None
+def _name(piece: int | None, names: Sequence[str | None]) -> str | None:
+    return names[piece] if piece is not None and piece < len(names) else None

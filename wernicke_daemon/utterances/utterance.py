@@ -20,11 +20,12 @@ from wernicke_daemon.utterances.said import Said
 
 @dataclass(frozen=True)
 class SpokenLine:
-    """A segment said by one voice. speaker: voice local to the utterance, None where nobody could say."""
+    """A segment said by one voice. pieces: of each word, where in diarization's pieces it is; piece: the one that says
+    most of it. None where nobody could say."""
 
     segment: Segment
-    speakers: tuple[int | None, ...]
-    speaker: int | None
+    pieces: tuple[int | None, ...]
+    piece: int | None
 
 
 @dataclass

@@ -11,8 +11,10 @@ Policy:
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+
+from ipc.messages import Piece
 
 MIN_NEW_VOICE_S = 1.0
 """Seconds of speech from which an unmatched local speaker founds a voice: embeddings of less are too scattered."""
@@ -48,6 +50,14 @@ class Voices:
     def known(self) -> tuple[Voice, ...]:
         """All that were heard so far, as they are now."""
         return tuple(replace(voice) for voice in self._known)
+
+    def name(self, pieces: Sequence[Piece], same_voice: float) -> list[str | None]:
+        """A name, or None, for each piece of the next utterance; those of one local speaker get one. same_voice: see
+        `assign`."""
+        speakers = [[piece for piece in pieces if piece.speaker == speaker] for speaker in range(_speakers(pieces))]
+        seconds = tuple(sum(piece.seconds for piece in own) for own in speakers)
+        names = self.assign(tuple(map(_embedding, speakers)), seconds, same_voice)
+        return [names[piece.speaker] for piece in pieces]
 
     def assign(
         self, embeddings: tuple[Vector, ...], durations: tuple[float, ...], same_voice: float
@@ -94,6 +104,16 @@ class Voices:
         voice = Voice(f"Speaker_{len(self._known):02d}", embedding, min(seconds, MEMORY_S))
         self._known.append(voice)
         return voice.name
+
+
+def _speakers(pieces: Sequence[Piece]) -> int:
+    return max((piece.speaker for piece in pieces), default=-1) + 1
+
+
+def _embedding(pieces: Sequence[Piece]) -> Vector:
+    """The mean of theirs, weighted by seconds; () where none says anything."""
+    heard = [(row, piece.seconds) for piece in pieces if (row := unit(piece.embedding)) is not None]
+    return tuple(sum(values) for values in zip(*([x * s for x in row] for row, s in heard), strict=True))
 
 
 def unit(vector: Iterable[float]) -> Vector | None:

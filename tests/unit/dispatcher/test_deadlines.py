@@ -18,7 +18,7 @@ def test_diarization_has_its_time_after_the_text(world: World) -> None:
     assert world.client.released == []
     world.wait(0.5)
     assert submitted.warnings == ["DIARIZATION_TIMEOUT", "LLM_TIMEOUT"]
-    assert [line.speaker for line in submitted.lines] == [None]
+    assert [line.piece for line in submitted.lines] == [None]
 
 
 def test_an_llm_is_not_asked_and_not_blamed_when_it_is_too_late_already(world: World) -> None:

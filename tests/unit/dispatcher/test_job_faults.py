@@ -7,6 +7,7 @@ from ipc.messages import (
     CorrectionResult,
     DiarizationResult,
     IngestResult,
+    Piece,
     Result,
     StageName,
     Turn,
@@ -66,7 +67,7 @@ def test_a_wrong_answer_is_a_failure(world: World, stage: StageName) -> None:
     wrong: dict[StageName, Result] = {
         "ingest": IngestResult(()),
         "asr": TURNS,
-        "diarization": DiarizationResult((Turn(0.0, 1.0, 1),), ((1.0,),), 0.7),
+        "diarization": DiarizationResult((Turn(0.0, 1.0, 1),), (Piece(0.0, 1.0, 0, 1.0, (1.0,)),), 0.7),
         "correction": CorrectionResult(("Hello.", "and more")),
     }
     for _ in range(POLICY.max_attempts):

@@ -20,7 +20,7 @@ def test_partials_are_left_out_first(world: World) -> None:
         world.answer("asr", HELLO)
         world.answer("diarization", TURNS)
     assert world.client.texts == []
-    assert [line.speaker for line in first.lines] == [line.speaker for line in second.lines] == [3]
+    assert [line.piece for line in first.lines] == [line.piece for line in second.lines] == [3]
     assert "OVERLOADED" not in first.warnings + second.warnings
 
 
@@ -32,13 +32,13 @@ def test_correction_is_left_out_before_speakers(world: World) -> None:
     world.answer("asr", HELLO)
     world.answer("diarization", TURNS)
     first = world.client.results[0]
-    assert (first.warnings, [line.speaker for line in first.lines]) == (["OVERLOADED"], [3])
+    assert (first.warnings, [line.piece for line in first.lines]) == (["OVERLOADED"], [3])
     world.wait(POLICY.shed_after_s / 2)
     assert world.shed == [1, 2, 3]
     last = world.submit()
     for _ in range(3):
         world.answer("asr", HELLO)
-    assert (last.warnings, [line.speaker for line in last.lines]) == (["OVERLOADED"], [None])
+    assert (last.warnings, [line.piece for line in last.lines]) == (["OVERLOADED"], [None])
     assert DiarizationWork(last.audio) not in [job.work for job in world.ports["diarization"].sent]
 
 

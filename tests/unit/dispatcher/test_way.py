@@ -55,7 +55,7 @@ def test_a_complete_result(world: World) -> None:
     world.now += 3.0
     world.answer("correction", CorrectionResult(("Hello.",)))
     assert world.client.results == [submitted]
-    assert [line.speaker for line in submitted.lines] == [3]
+    assert [line.piece for line in submitted.lines] == [3]
     assert submitted.correction == CorrectionResult(("Hello.",))
     assert (submitted.warnings, submitted.failure, submitted.settled) == ([], None, 1003.0)
 

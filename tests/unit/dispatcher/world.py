@@ -1,5 +1,6 @@
 """A dispatcher with stages and clients that note what they are told; the time is passed in."""
 
+from ipc import messages
 from ipc.audio_handle import AudioHandle
 from ipc.messages import (
     STAGES,
@@ -42,7 +43,7 @@ POLICY = Policy(
 )
 HELLO = AsrResult("en", 1.0, (Segment(0.0, 1.0, "hello", ()),), "whisper")
 SILENCE = AsrResult("en", 1.0, (), "whisper")
-TURNS = DiarizationResult((Turn(0.0, 1.0, 3),), ((1.0,),) * 4, 0.7)
+TURNS = DiarizationResult((Turn(0.0, 1.0, 3),), (messages.Piece(0.0, 1.0, 0, 1.0, (1.0,)),) * 4, 0.7)
 INGEST = IngestWork((IngestTask("s", AudioHandle("arena", 0, 1, 0, 512), b"", None, 0.0),))
 FOUND = IngestResult((IngestOutcome("s", 512, 0, b"", (), False),))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipc.arena import Arena, ArenaReader
-from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Segment, Turn
+from ipc.messages import AsrResult, Boundary, DiarizationResult, IngestOutcome, IngestTask, Piece, Segment, Turn
 from tests.bench import OnlyFirmWork
 from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.sessions.clock import Clock
@@ -129,7 +129,7 @@ class House:
             utterance.asr = AsrResult("en", 1.0, (segment,), "whisper")
             utterance.lines = (SpokenLine(segment, (), voice),)
             if embedding is not None:
-                utterance.diarization = DiarizationResult((Turn(0.0, 5.0, 0),), (embedding,), 0.7)
+                utterance.diarization = one_voice(embedding)
         self.session.audio_released(utterance)
         self.session.settled(utterance)
 
@@ -151,6 +151,11 @@ class House:
 
 
 Open = Callable[..., House]
+
+
+def one_voice(embedding: tuple[float, ...]) -> DiarizationResult:
+    """Five seconds of it."""
+    return DiarizationResult((Turn(0.0, 5.0, 0),), (Piece(0.0, 5.0, 0, 5.0, embedding),), 0.7)
 
 
 def pcm(count: int, value: float = 0.5, channels: int = 1) -> bytes:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ipc.messages import DiarizationResult, Turn
-from tests.unit.session.house import House, Open, ramp, sequences
+from tests.unit.session.house import House, Open, one_voice, ramp, sequences
 from wernicke_daemon.sessions.options import StartingPoint
 from wernicke_daemon.wire.protocol import Final
 
@@ -61,9 +60,9 @@ async def test_a_voice_keeps_its_name(house: House) -> None:
 async def test_who_is_in_no_final_founds_no_voice(house: House) -> None:
     """Nobody was told of the name: the next one who is heard gets it."""
     await house.say(3)
-    house.submitted[1].diarization = DiarizationResult((Turn(0.0, 5.0, 0),), ((1.0, 0.0),), 0.7)
+    house.submitted[1].diarization = one_voice((1.0, 0.0))
     house.settle(1, text=None)
-    house.submitted[2].diarization = DiarizationResult((Turn(0.0, 5.0, 0),), ((1.0, 0.0),), 0.7)
+    house.submitted[2].diarization = one_voice((1.0, 0.0))
     house.keep_silent(2)
     house.settle(3, embedding=(0.0, 1.0))
     assert [final.segments[0].speaker for final in house.of(Final)] == ["Speaker_00"]
