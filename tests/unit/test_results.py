@@ -7,7 +7,7 @@ from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrResult, Boundary, CorrectionResult, DiarizationResult, Piece, Segment, Turn, Word
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.pieces import StageTiming
-from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
+from wernicke_daemon.utterances.speaker_assignment import lines_by_speaker
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire import protocol
 
@@ -32,7 +32,7 @@ def utterance(*segments: Segment, language: str = "en") -> Utterance:
         wall_start=1_767_236_412.48,
     )
     made.asr = AsrResult(language, 0.99, segments, "whisper")
-    made.lines = split_by_speaker(segments, (), ())
+    made.lines = lines_by_speaker(made.asr, None, ())
     made.models = {"asr": "large-v3", "diarization": "spectral-1", "correction": "qwen"}
     made.timings = {"asr": StageTiming(5.0, 1100.0, 1), "correction": StageTiming(5.0, 300.0, 1)}
     return made
@@ -41,7 +41,7 @@ def utterance(*segments: Segment, language: str = "en") -> Utterance:
 def diarized(made: Utterance) -> Utterance:
     made.diarization = DiarizationResult(TURNS, PIECES, 0.7)
     assert made.asr is not None
-    made.lines = split_by_speaker(made.asr.segments, TURNS, (0, 1))
+    made.lines = lines_by_speaker(made.asr, made.diarization, (0, 1))
     return made
 
 

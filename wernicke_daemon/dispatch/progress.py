@@ -18,7 +18,7 @@ from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.dispatch.service_clock import ServiceClock
 from wernicke_daemon.utterances.pieces import Piece, joined, together
-from wernicke_daemon.utterances.speaker_assignment import split_by_speaker
+from wernicke_daemon.utterances.speaker_assignment import lines_by_speaker
 from wernicke_daemon.utterances.utterance import Utterance
 
 DOWN = "The recogniser has been down for too long; the daemon's log says why. The audio of this utterance is lost."
@@ -86,8 +86,8 @@ class Progress:
             return False  # it could not be had early
         if not utterance.lines:
             found = utterance.diarization
-            turns, pieces = (found.turns, found.pieces) if found is not None else ((), ())
-            utterance.lines = split_by_speaker(utterance.asr.segments, turns, [piece.speaker for piece in pieces])
+            pieces = found.pieces if found is not None else ()
+            utterance.lines = lines_by_speaker(utterance.asr, found, [piece.speaker for piece in pieces])
             if found is not None:
                 owner.improved(utterance, shed=self._available.shedding.sheds_partials())
         self._release_audio(utterance, owner)

@@ -7,6 +7,7 @@ import msgspec
 from ipc.messages import Word
 from wernicke_daemon.utterances.caption import Shown
 from wernicke_daemon.utterances.joining import joined
+from wernicke_daemon.utterances.speaker_assignment import named
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import (
@@ -146,24 +147,20 @@ def _range(utterance: Utterance) -> TimestampRange:
 
 
 def _segment(line: SpokenLine, corrected: str | None, names: Sequence[str | None], words: bool) -> SegmentOut:
-    segment = line.segment
+    segment, speaker = line.segment, named(line, names)
     return SegmentOut(
         start=round(segment.start, 3),
         end=round(segment.end, 3),
         text=segment.text if corrected is None else corrected,
-        speaker=_name(line.piece, names),
+        speaker=speaker,
         corrected=corrected is not None,
         original_text=segment.text if corrected is not None else None,
-        words=_words(line, segment.words, names) if words else msgspec.UNSET,
+        words=_words(segment.words, speaker) if words else msgspec.UNSET,
     )
 
 
-def _words(line: SpokenLine, words: Sequence[Word], names: Sequence[str | None]) -> list[WordOut]:
+def _words(words: Sequence[Word], speaker: str | None) -> list[WordOut]:
     return [
-        WordOut(round(word.start, 3), round(word.end, 3), word.text.strip(), round(word.score, 3), _name(piece, names))
-        for word, piece in zip(words, line.pieces, strict=True)
+        WordOut(round(word.start, 3), round(word.end, 3), word.text.strip(), round(word.score, 3), speaker)
+        for word in words
     ]
-
-
-def _name(piece: int | None, names: Sequence[str | None]) -> str | None:
-    return names[piece] if piece is not None and piece < len(names) else None

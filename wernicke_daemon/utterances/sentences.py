@@ -1,6 +1,7 @@
-"""Whether a recognised text is plainly a finished sentence. Pure."""
+"""Whether a recognised text is plainly a finished sentence, or plainly none. Pure."""
 
 import re
+from collections.abc import Iterable
 
 _PUNCTUATION = "。．.!！?？…、,， 　」』\"'"
 
@@ -12,7 +13,12 @@ often as sentences, and are left out."""
 
 _JAPANESE_GOES_ON = re.compile(r"(が|けど|けれど|けれども|ので|から|て|で|し|と|たら|れば|のに)$")
 
+_JAPANESE_UNFINISHED = re.compile(r"([はをにへも、,，]|えっと|えーと|あの|その)$")
+"""Besides: particles that end no sentence, and fillers."""
+
 _OTHER_END = re.compile(r"[.!?…]$")
+
+_END_MARK = re.compile(r"[。．.!！?？…।؟][\"'」』”’)）]*$")
 
 
 def finished(text: str, language: str) -> bool:
@@ -21,6 +27,22 @@ def finished(text: str, language: str) -> bool:
     if language == "ja":
         return bool(_JAPANESE_END.search(bare)) and not _JAPANESE_GOES_ON.search(bare)
     return bool(bare) and bool(_OTHER_END.search(text.rstrip()))
+
+
+def is_punctuated(texts: Iterable[str]) -> bool:
+    """Whether the recogniser marks the ends of sentences: some have no punctuation at all."""
+    return any(_END_MARK.search(text.rstrip()) for text in texts)
+
+
+def goes_on(text: str, language: str, punctuated: bool) -> bool:
+    """Whether it plainly ends within a sentence: in Japanese by its last words; in other languages where it has no mark
+    of an end and the recogniser sets such marks."""
+    bare = text.rstrip()
+    if _END_MARK.search(bare):
+        return False
+    if language == "ja":
+        return bool(_JAPANESE_UNFINISHED.search(bare) or _JAPANESE_GOES_ON.search(bare.rstrip(_PUNCTUATION)))
+    return punctuated and bool(bare)
 
 
 def same_words(one: str, two: str) -> bool:
