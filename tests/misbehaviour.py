@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import random
 import socket
+import struct
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
@@ -20,6 +22,9 @@ Misbehaviour = Callable[[int, asyncio.Event], Coroutine[Any, Any, None]]
 CONNECTED = b"GET /transcribe HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 CONNECTED += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 """A whole opening handshake."""
+
+LINGER_NOT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+"""struct linger: on, for 0 s. Such a socket resets its connection when it is closed."""
 
 RANDOM = random.Random(1).randbytes(1 << 16)
 
@@ -53,6 +58,13 @@ def small_window(port: int) -> Iterator[socket.socket]:
         plain.connect(("127.0.0.1", port))
         plain.setblocking(False)
         yield plain
+
+
+def reset(port: int, said: bytes = b"") -> None:
+    """Connects, says that, and resets the connection: no goodbye, and what is under way is void."""
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        plain.sendall(said)
 
 
 def flood(frame: str | bytes) -> Misbehaviour:

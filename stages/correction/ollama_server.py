@@ -21,6 +21,7 @@ import httpx
 import structlog
 from ollama import AsyncClient, ChatResponse, ResponseError
 
+from ipc import event_loop
 from ipc.errors import EngineUnavailable, JobCancelled
 from ipc.model_names import ollama_name
 from ipc.settings import LlmSettings
@@ -47,7 +48,7 @@ class ModelServer:
         self._settings = settings  # where it is, its model, and how long is waited
         self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
         self._client: AsyncClient | None = None  # from `connect` on
-        self._loop = asyncio.new_event_loop()  # of the requests, in a thread of its own
+        self._loop = event_loop.new()  # of the requests, in a thread of its own
         # runs the loop, from `connect` on
         self._thread = threading.Thread(target=self._loop.run_forever, name="ollama", daemon=True)
         self._loading: Future[None] | None = None  # the load that is under way, or was the last

@@ -1,11 +1,14 @@
 """What is said where the address can't be listened on, and how it stands in a URL."""
 
+import asyncio
 import errno
 import socket
 
 import pytest
 
-from wernicke_daemon.gateway.listening import trouble, try_to_bind, url_host
+from ipc import event_loop
+from tests import misbehaviour
+from wernicke_daemon.gateway.listening import Listener, listeners, trouble, try_to_bind, url_host
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,73 @@ def test_all_addresses_are_taken_together() -> None:
 
 def test_an_ipv6_address_has_brackets_in_a_url() -> None:
     assert (url_host("::"), url_host("fd00::5"), url_host("0.0.0.0")) == ("[::]", "[fd00::5]", "0.0.0.0")
+
+
+def accepting(monkeypatch: pytest.MonkeyPatch, *errors: int) -> Listener:
+    """A socket whose accept fails so before there is a connection."""
+    left = iter(errors)
+
+    def accept(self: socket.socket) -> tuple[str, str]:
+        for error in left:
+            raise OSError(error, "no")
+        return "connection", "address"
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    return Listener()
+
+
+def test_connections_that_were_broken_off_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with accepting(monkeypatch, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED) as listener:
+        assert listener.accept() == ("connection", "address")
+
+
+def test_for_ever_they_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop has other things to do, too."""
+    with accepting(monkeypatch, *[errno.ECONNRESET] * 1000) as listener, pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOBUFS, errno.EAGAIN, errno.EINVAL])
+def test_what_is_wrong_with_the_listening_itself_is_raised(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    with accepting(monkeypatch, error) as listener, pytest.raises(OSError) as raised:
+        listener.accept()
+    assert raised.value.errno == error
+
+
+def test_every_address_of_a_name_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each once, though a hosts file may name it twice; where one can't be, none stays open."""
+    stream, address = (socket.AF_INET, socket.SOCK_STREAM, 6, ""), ("127.0.0.1", 0)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(*stream, address), (*stream, address)])
+    [listener] = listeners("twice", 0)
+    port = listener.getsockname()[1]
+    listener.close()
+    taken = [(*stream, ("127.0.0.1", port)), (*stream, ("192.0.2.1", port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: taken)
+    with pytest.raises(OSError):
+        listeners("half", port)
+    try_to_bind_again = socket.create_server(("127.0.0.1", port))
+    try_to_bind_again.close()
+
+
+def test_resets_before_the_accept_end_no_service() -> None:
+    """The accept fails then, or gives a connection that is gone."""
+    event_loop.run(_reset_often())
+
+
+async def _reset_often() -> None:
+    [listener] = listeners("127.0.0.1", 0)
+    async with await asyncio.start_server(_greet, sock=listener):
+        port = listener.getsockname()[1]
+        for _ in range(50):
+            for _ in range(6):  # in a row: the loop does not turn meanwhile
+                misbehaviour.reset(port)
+            await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(30):
+            assert await reader.read() == b"here"
+        writer.close()
+
+
+def _greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"here")
+    writer.close()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ipc import event_loop
 from wernicke_daemon.client import PATIENCE_S, Client, Exit, ParsedMessage, exchange, problem
 from wernicke_daemon.commands import input_devices, options
 from wernicke_daemon.commands.microphone import Microphone, devices
@@ -37,7 +38,7 @@ def _listen(args: argparse.Namespace) -> int:
     if args.list_devices:
         print(input_devices.listing(devices()), end="")
         return Exit.OK
-    return asyncio.run(listen(args))
+    return event_loop.run(listen(args))
 
 
 async def listen(args: argparse.Namespace) -> Exit:

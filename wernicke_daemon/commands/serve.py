@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from ipc import event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import options
@@ -88,7 +89,7 @@ def _leave_in_log(config: Config, error: WernickeError) -> None:
 def run_until_signal(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
     """The daemon, until Ctrl-C or a signal to end. choice: how config's profile was chosen. announce: told one line at
     a time what it does. Raises WernickeError where it can't start."""
-    asyncio.run(_run_until_signal(config, choice, announce))
+    event_loop.run(_run_until_signal(config, choice, announce))
 
 
 async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Callable[[str], None]) -> None:

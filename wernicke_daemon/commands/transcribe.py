@@ -1,12 +1,12 @@
 """`wernicke transcribe`: files to the server, results to the terminal and to files."""
 
 import argparse
-import asyncio
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ipc import event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon.client import MONO_16K, Client, Exit, ParsedMessage, exchange, problem
 from wernicke_daemon.commands import options, outputs
@@ -101,7 +101,7 @@ def _transcribe_one(args: argparse.Namespace, file: Path, output: Path | None) -
     transcript = _Transcript()
     whole, code = False, Exit.LOST
     try:
-        asyncio.run(_session(args, file, transcript))
+        event_loop.run(_session(args, file, transcript))
         whole, code = True, transcript.code
     except WernickeError as error:
         complain(error)

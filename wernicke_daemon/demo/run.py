@@ -1,6 +1,5 @@
 """`run_daemon.py --demo`: embedded engines, the bundled clip sent to them as the Mac does, and the figures."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from ipc import event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Client, ParsedMessage, exchange, problem
 from wernicke_daemon.config.load import overrides
@@ -64,7 +64,7 @@ def demo() -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     reference = msgspec.json.decode(REFERENCE.read_bytes(), type=Reference)
     try:
-        run, stats = asyncio.run(_demo(reference, console))
+        run, stats = event_loop.run(_demo(reference, console))
     except WernickeError as error:
         console.print(f"error: {error}")
         return 1

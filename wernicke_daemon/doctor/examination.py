@@ -3,11 +3,11 @@
 A check that can't be made is reported as failed, and the next one is made.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from ipc import event_loop
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.doctor import checks, facts
@@ -48,7 +48,7 @@ def examine(config: Config) -> Iterator[Check]:
 def _look(config: Config) -> tuple[Seen, Check]:
     probe, problem = _probe()
     running = facts.is_daemon(config)
-    loaded = asyncio.run(ollama_placement.held(config.llm.host)) if config.correction.engine != "none" else {}
+    loaded = event_loop.run(ollama_placement.held(config.llm.host)) if config.correction.engine != "none" else {}
     applied, profile = _profile(config, machine.emptied(_card(probe)) if running else _card(probe), loaded)
     return Seen(applied, probe, problem, loaded, facts.ollama(applied), running), profile
 

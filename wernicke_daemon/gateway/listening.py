@@ -2,30 +2,68 @@
 
 import errno
 import socket
+from contextlib import ExitStack
 from typing import Any, NamedTuple
+
+_BACKLOG = 100
+"""Connections that wait to be accepted: asyncio's number."""
 
 _NOT_OURS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """An address of another machine, or of a kind that this one has none of."""
 
 
-def place(host: str, port: int) -> dict[str, Any]:
-    """Where to listen, as `asyncio.loop.create_server` takes it. "::" is every address of this machine, those of IPv4
-    included. Raises OSError."""
+_GONE = {
+    getattr(errno, name)
+    for name in (
+        "ECONNRESET", "ECONNABORTED", "ENOTCONN", "EPERM", "EPROTO", "ENOPROTOOPT", "EOPNOTSUPP",
+        "ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "ENONET",
+    )
+    if hasattr(errno, name)
+}  # fmt: skip
+"""Errors of an accept that are the connection's, not the listening socket's: on Linux (accept(2)) and Windows
+(WSAECONNRESET of Winsock's `accept`; wine has WSAENOTCONN)."""
+
+
+class Listener(socket.socket):
+    """Listens. A connection that was broken off before it is accepted is passed over; asyncio would log a traceback for
+    each one."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Raises OSError, BlockingIOError where no more wait."""
+        for _ in range(_BACKLOG):
+            try:
+                return super().accept()
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
+        raise BlockingIOError(errno.EAGAIN, "many connections were broken off")  # the others have their turn
+
+
+def listeners(host: str, port: int) -> list[Listener]:
+    """One for each address that `host` stands for. "::" is every address of this machine, those of IPv4 included.
+    Raises OSError."""
     if host == "::" and socket.has_dualstack_ipv6():
-        # Linux would add IPv4 by itself, Windows would not, and asyncio keeps it out everywhere.
-        return {"sock": socket.create_server((host, port), family=socket.AF_INET6, backlog=100, dualstack_ipv6=True)}
-    return {"host": host, "port": port}
+        # Linux would add IPv4 by itself, Windows would not.
+        return [_listener(host, port, socket.AF_INET6, dualstack_ipv6=True)]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with ExitStack() as opened:
+        made = [
+            opened.enter_context(_listener(address, port, family))
+            for family, address in dict.fromkeys((family, str(to[0])) for family, _, _, _, to in found)
+        ]
+        opened.pop_all()
+        return made
+
+
+def _listener(address: str, port: int, family: int, *, dualstack_ipv6: bool = False) -> Listener:
+    plain = socket.create_server((address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=dualstack_ipv6)
+    return Listener(fileno=plain.detach())
 
 
 def try_to_bind(host: str, port: int) -> None:
     """Listen there for a moment. Raises OSError."""
-    at = place(host, port)
-    if "sock" in at:
-        at["sock"].close()
-        return
-    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
-        with socket.create_server((str(address[0]), port), family=family):
-            pass
+    for each in listeners(host, port):
+        each.close()
 
 
 def url_host(host: str) -> str:

@@ -2,20 +2,21 @@
 
 import asyncio
 import contextlib
-import errno
-import os
 import ssl
-from typing import Any
+from collections.abc import Sequence
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from ipc import event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon.config.schema import Config
+from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.gateway import http_request, listening
 from wernicke_daemon.gateway.admission import Admission
 from wernicke_daemon.gateway.connection import Connection
+from wernicke_daemon.gateway.connection_limit import most_in_session
 from wernicke_daemon.gateway.greeting import Greeter
 from wernicke_daemon.gateway.http_request import SessionRequest, options_from
 from wernicke_daemon.gateway.inbox import Allowance
@@ -61,7 +62,7 @@ class Gateway:
         self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
         # with and without a session
         self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
-        self._server: Server | None = None  # from `open` on
+        self._servers: list[Server] = []  # from `open` on, one for each address
         self.ready = False  # until the daemon says that sessions are taken, and again from `drain` on
         self.port = 0  # until `open` has bound one
 
@@ -71,31 +72,29 @@ class Gateway:
         return len(self._connections)
 
     async def open(self) -> None:
-        """Listen. Raises CanNotListen and TlsError."""
+        """Listen. Raises CanNotListen, ConfigError and TlsError."""
+        _refuse_too_many(self._config.max_connections)
         host, port = self._config.host, self._config.port
         connections = socket_class(self.open_connections, self._tls())
         try:
-            self._server = await self._listen(listening.place(host, port), connections)
+            listeners = listening.listeners(host, port)
         except OSError as error:
             why, fix = listening.trouble(error, host, port)
             raise CanNotListen(f"The daemon can't listen: {why}; {fix}.") from None
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._servers = [await self._serving(listener, connections) for listener in listeners]
+        self.port = listeners[0].getsockname()[1]
 
-    async def _listen(self, place: dict[str, Any], connections: type[ClientSocket]) -> Server:
-        """Raises OSError."""
-        server = await serve(
+    async def _serving(self, listener: listening.Listener, connections: type[ClientSocket]) -> Server:
+        return await serve(
             self._handle,
+            sock=listener,
             process_request=self._request,
             compression=None,
             max_size=self._config.audio.max_frame_mib * 1024 * 1024,
             max_queue=FRAMES_AHEAD,
             ping_interval=None,
             create_connection=connections,
-            **place,
         )
-        if not server.sockets:  # asyncio passes over a kind of address that this machine has none of
-            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-        return server
 
     def _tls(self) -> ssl.SSLContext | None:
         """None where no certificate is configured. Raises TlsError."""
@@ -110,19 +109,18 @@ class Gateway:
         """Refuse new clients, end open utterances, and wait until all have their results; after `timeout_s` the rest is
         given up."""
         self.ready = False
-        if self._server is None:
-            return
-        self._server.close(close_connections=False)
+        for server in self._servers:
+            server.close(close_connections=False)
         for connection in self._connections.values():
             connection.shut_down()
         await self._sessions.drain(timeout_s)
 
     async def close(self) -> None:
         """After `drain`: what is still to be sent, and 1001. Takes at most GOODBYE_S and CUT_S."""
-        if self._server is None or await _closed(self._server, GOODBYE_S):
+        if await _closed(self._servers, GOODBYE_S):
             return
         self.open_connections.cut_all()  # clients that do not read can't be sent a close
-        await _closed(self._server, CUT_S)  # what is not gone by then ends with this process
+        await _closed(self._servers, CUT_S)  # what is not gone by then ends with this process
 
     def _request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Answers what is no session; None lets the WebSocket begin."""
@@ -196,10 +194,21 @@ class Gateway:
             await self._sessions.client_left(session, peer)
 
 
-async def _closed(server: Server, within_s: float) -> bool:
+def _refuse_too_many(connections: int) -> None:
+    """Raises ConfigError where the event loop could not serve them all: one socket too many would end it."""
+    if event_loop.MOST_SOCKETS is None or connections <= (most := most_in_session(event_loop.MOST_SOCKETS)):
+        return
+    raise ConfigError(
+        f"max_connections is {connections}, but Windows' select() serves {event_loop.MOST_SOCKETS} sockets at a time, "
+        f"handshakes included; set it to {most} or less"
+    )
+
+
+async def _closed(servers: Sequence[Server], within_s: float) -> bool:
     """Whether every connection is gone by then."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
-            await server.wait_closed()
+            for server in servers:
+                await server.wait_closed()
             return True
     return False

@@ -2,7 +2,8 @@
 
 On Linux and macOS each connection, file and pipe takes one of a limited number of file descriptors. The limit
 that a process begins with (often 1024, on macOS 256) is below what it may raise it to. Running out must not happen:
-libzmq then ends the whole process. Windows has handles instead, millions of them, and no such limit for sockets.
+libzmq then ends the whole process. Windows has handles instead, millions of them; its limit for sockets is that of the
+event loop (`ipc/event_loop.py`).
 """
 
 import contextlib

@@ -1,9 +1,8 @@
 """What this machine is, and so which profile it runs."""
 
-import asyncio
 from typing import Any
 
-from ipc import gpu
+from ipc import event_loop, gpu
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware import profiles
 from wernicke_daemon.hardware.profiles import ProfileChoice
@@ -32,4 +31,4 @@ def emptied(card: dict[str, Any] | None) -> dict[str, Any] | None:
 def _loaded(config: Config, card: dict[str, Any] | None) -> dict[str, int]:
     if card is None or config.correction.engine == "none":
         return {}
-    return asyncio.run(ollama_placement.held(config.llm.host))
+    return event_loop.run(ollama_placement.held(config.llm.host))

@@ -1,7 +1,7 @@
 """The one thread of the front that touches ZeroMQ sockets.
 
-zmq.asyncio can't be used (Windows' Proactor loop has no add_reader), so a thread polls every socket and hands what
-arrives to a callback; the event loop posts what is to be sent. A link is the four sockets of one stage incarnation:
+It polls every socket and hands what arrives to a callback; the event loop posts what is to be sent, and takes no time
+from it nor adds its own to it, as with zmq.asyncio. A link is the four sockets of one stage incarnation:
 work and orders out, results and reports in. They are made for that incarnation and closed with it, so what arrives on
 a link is known to come from exactly that process, and a result of an old one can't be mistaken for a new one's.
 
