@@ -1,18 +1,27 @@
-"""Files that are replaced as a whole: whatever happens meanwhile, what is there is the old one or the new one."""
+"""Files that are replaced as a whole: whatever happens meanwhile, what is there is the old one or the new one. And
+patience with files that other programs hold, as virus scanners and indexers on Windows do with those just written."""
 
 import errno
 import os
 import secrets
 import shutil
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-_TRIES = 10
-_BETWEEN_TRIES_S = 0.2
-"""For a file that another program keeps from being replaced for a moment, as virus scanners do on Windows."""
+T = TypeVar("T")
+
+PATIENCE_S = 1.0
+_BETWEEN_TRIES_S = 0.02
+"""Scanners are done with a small file within milliseconds, on a busy machine within some hundred."""
+
+_HELD = (5, 32, 33, 145)
+"""ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION; and ERROR_DIR_NOT_EMPTY, of a folder whose
+deleted files somebody still reads (Microsoft's System Error Codes, 0-499)."""
 
 
 class NewFile(NamedTuple):
@@ -21,6 +30,31 @@ class NewFile(NamedTuple):
     path: Path
     data: bytes
     mode: int | None = None
+
+
+def is_held(error: OSError) -> bool:
+    """Whether another program may have the file open, so that it will pass. Only Windows refuses for that."""
+    return getattr(error, "winerror", None) in _HELD
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """What `act` returns, which is called again for up to PATIENCE_S where a file is held. Blocks. Raises OSError."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return act()
+        except OSError as error:
+            if not is_held(error) or time.monotonic() >= until:
+                raise
+        time.sleep(_BETWEEN_TRIES_S)
+
+
+def make_private(directory: Path) -> None:
+    """Makes it where it is not there, for this account alone. On Windows as the folder above has it: newer Pythons
+    there take 0o700 for an access list of its own, which after a start as administrator locks out the user
+    (https://github.com/python/cpython/issues/157876). Raises OSError."""
+    mode = 0o777 if sys.platform == "win32" else 0o700
+    directory.mkdir(mode, parents=True, exist_ok=True)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -38,7 +72,7 @@ def replace_all(files: Sequence[NewFile]) -> None:
     with ExitStack() as leftovers:
         written = [_written_beside(file, leftovers) for file in files]
         for beside, target in written:
-            _put(beside, target)
+            patiently(partial(beside.replace, target))
 
 
 def probe(path: Path) -> None:
@@ -47,7 +81,7 @@ def probe(path: Path) -> None:
         _refuse_protected(path)
         beside = _beside(path.resolve())
         beside.touch(exist_ok=False)
-        beside.unlink()
+        patiently(beside.unlink)
 
 
 def _refuse_protected(path: Path) -> None:
@@ -59,7 +93,7 @@ def _written_beside(file: NewFile, leftovers: ExitStack) -> tuple[Path, Path]:
     """Where it is, and where it is to be. It is on the disk then."""
     target = file.path.resolve()  # a link stays one
     beside = _beside(target)
-    leftovers.callback(beside.unlink, missing_ok=True)
+    leftovers.callback(patiently, partial(beside.unlink, missing_ok=True))
     beside.touch(0o666 if file.mode is None else file.mode, exist_ok=False)  # before the first byte
     if file.mode is None and target.exists():
         shutil.copymode(target, beside)
@@ -72,14 +106,3 @@ def _written_beside(file: NewFile, leftovers: ExitStack) -> tuple[Path, Path]:
 
 def _beside(target: Path) -> Path:
     return target.with_name(f".{secrets.token_hex(8)}.new")
-
-
-def _put(beside: Path, target: Path) -> None:
-    for left in reversed(range(_TRIES)):
-        try:
-            beside.replace(target)
-            return
-        except PermissionError:
-            if not left:
-                raise
-            time.sleep(_BETWEEN_TRIES_S)

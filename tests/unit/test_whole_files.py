@@ -93,6 +93,45 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     assert read == [b"text"] and pipe.is_fifo()
 
 
+def test_a_private_folder_is_plain_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its mode would be a protected access list, no mode is asked for."""
+    asked: list[int] = []
+    monkeypatch.setattr(Path, "mkdir", lambda path, mode, **options: asked.append(mode))
+    for platform in ("win32", "linux"):
+        monkeypatch.setattr(files.sys, "platform", platform)
+        files.make_private(tmp_path / "x")
+    assert asked == [0o777, 0o700]
+
+
+def held() -> PermissionError:
+    """What Windows says of a file that another program has open."""
+    error = PermissionError(13, "The process cannot access the file because it is being used by another process")
+    error.winerror = 32  # type: ignore[attr-defined,unused-ignore]
+    return error
+
+
+def test_what_another_program_really_holds_is_waited_for(tmp_path: Path) -> None:
+    """Open files can be replaced and deleted everywhere but on Windows."""
+    path = tmp_path / "x.srt"
+    path.write_bytes(b"old")
+    reader = path.open("rb")
+    threading.Timer(0.3, reader.close).start()
+    files.replace(path, b"new")
+    assert path.read_bytes() == b"new" and names(tmp_path) == ["x.srt"]
+
+
+def test_other_errors_are_raised_at_once() -> None:
+    called = []
+
+    def act() -> None:
+        called.append(1)
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(PermissionError):
+        files.patiently(act)
+    assert called == [1]
+
+
 def test_what_is_held_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows by a virus scanner; what stays held is refused, and left."""
     path = tmp_path / "x.srt"
@@ -102,14 +141,14 @@ def test_what_is_held_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: py
     def replace(self: Path, target: Path) -> Path:
         if refusals[0]:
             refusals[0] -= 1
-            raise PermissionError(13, "Permission denied")
+            raise held()
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
     files.replace(path, b"new")
     assert path.read_bytes() == b"new"
     refusals[0] = 1000
+    monkeypatch.setattr(files, "PATIENCE_S", 0.05)
     with pytest.raises(PermissionError):
         files.replace(path, b"newer")
     assert path.read_bytes() == b"new" and names(tmp_path) == ["x.srt"]

@@ -5,8 +5,10 @@ through `StageLines`; whatever else they print is wrapped.
 """
 
 import logging
+import math
 import queue
 import sys
+import time
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,12 @@ import structlog
 from structlog.typing import Processor
 from websockets.exceptions import WebSocketException
 
+from ipc import files
 from ipc.messages import StageName
 from wernicke_daemon.config.schema import LoggingSettings
+
+_ROTATE_AGAIN_S = 10.0
+"""Seconds from a failure to begin a new file to the next try: each may hold the log up for a second or two."""
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -77,18 +83,27 @@ def _file(settings: LoggingSettings, path: Path) -> logging.Handler:
 
 
 class _Rotating(RotatingFileHandler):
-    """Windows renames no file that another program has open. Then it grows on: nothing is lost, and no old file goes
-    before there is a new one."""
+    """Windows renames no file that another program has open. Where that lasts it grows on: nothing is lost, and no old
+    file goes before there is a new one."""
+
+    _again_at = -math.inf  # seconds, monotonic: when it is tried again after a failure
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        return time.monotonic() >= self._again_at and bool(super().shouldRollover(record))
 
     def doRollover(self) -> None:
         if self.stream is not None:
             self.stream.close()
         file = Path(self.baseFilename)
         try:
-            file.replace(f"{file}.0").replace(file)
+            files.patiently(lambda: file.replace(f"{file}.0")).replace(file)
             super().doRollover()
         except OSError:
             self.stream = self._open()
+            self._again_at = time.monotonic() + _ROTATE_AGAIN_S
+
+    def rotate(self, source: str, dest: str) -> None:
+        files.patiently(lambda: super(_Rotating, self).rotate(source, dest))
 
 
 def _console() -> logging.Handler:

@@ -28,6 +28,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from ipc.files import is_held, make_private
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records.journal_files import (
     FILE_SAMPLES,
@@ -52,6 +53,9 @@ MOST_WAITING = 64 * 2**20
 
 RETRY_EVERY_S = 5.0
 """Seconds from a failure to the next try."""
+
+
+HELD_ADVICE = "another program holds the file; let virus scanners leave the folder of runtime.data_dir out"
 
 
 class _NotKept(OSError):
@@ -94,6 +98,8 @@ class Journal:
         self._held: IO[bytes] | None = None  # the lock file while this journal has it
         self._leftovers: list[Leftover] = []  # of dead daemons, as found at the start
         self._files: dict[str, SessionFiles] = {}  # by session that has a directory here, left ones included
+        self._over: list[tuple[str, SessionFiles]] = []  # sessions that are over, to be removed
+        self._kept: set[str] = set()  # those of them that could not be
         try:
             self._take_over()
         except OSError as error:
@@ -113,7 +119,7 @@ class Journal:
         if self._held is not None:
             self._held.close()
             self._held = None
-        self._directory.mkdir(0o700, parents=True, exist_ok=True)
+        make_private(self._directory)
         file = self._lock_file.open("ab")
         try:
             lock(file)
@@ -215,6 +221,7 @@ class Journal:
         while (batch := self._next_batch()) is not None:
             for session_id, news in batch.items():
                 self._try_to_write(session_id, news)
+            self._remove_over()
             if self.problem is not None and time.monotonic() >= self._retry_at:
                 self._try_again()
         for files in self._files.values():
@@ -228,6 +235,8 @@ class Journal:
         again; None at the end."""
         with self._guard:
             wait_s = None if self.problem is None else max(0.0, self._retry_at - time.monotonic())
+            if wait_s is None and self._over:
+                wait_s = RETRY_EVERY_S
             self._guard.wait_for(lambda: self._news or self._closing, wait_s)
             if self._closing and not self._news:
                 return None
@@ -247,7 +256,7 @@ class Journal:
     def _write(self, session_id: str, news: _News) -> None:
         if news.ended:
             if files := self._files.pop(session_id, None):
-                files.remove()
+                self._over.append((session_id, files))
             return
         if news.meta is not None:
             self._files[session_id] = SessionFiles(self._directory / session_id, SavedState(news.meta))
@@ -272,6 +281,18 @@ class Journal:
             self._check_bound(len(data))
             files.append(news.start, data)
         files.settle()  # again: what is final now can be deleted
+
+    def _remove_over(self) -> None:
+        """What can't be removed yet, as another program reads it, is no harm: it is tried again."""
+        due, self._over = self._over, []
+        for session_id, files in due:
+            try:
+                files.remove()
+            except OSError as error:
+                self._over.append((session_id, files))
+                if session_id not in self._kept:
+                    _log.warning("journal_not_removed", session=session_id, reason=_reason(error))
+        self._kept = {session_id for session_id, _ in self._over}
 
     def _create(self, files: SessionFiles) -> None:
         if self._held is None:
@@ -333,6 +354,8 @@ def _reason(error: OSError) -> str:
         return str(error)
     if error.errno in descriptors.USED_UP:
         return f"{error.strerror}; {descriptors.ADVICE}"
+    if is_held(error):
+        return f"{error.strerror}; {HELD_ADVICE}"
     return f"{error.strerror}; make room on the disk of runtime.data_dir, or allow the daemon to write there"
 
 

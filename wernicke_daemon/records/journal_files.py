@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ipc.audio_handle import SAMPLE_RATE
+from ipc.files import is_held, patiently
 from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.utterances.late import Late
 
@@ -223,8 +225,8 @@ class SessionFiles:
         for start in [start for start in self._sizes if self._is_final(start)]:
             if start == next(reversed(self._sizes)):
                 self.close()  # open still, where what came after it was not kept
-            _file_path(self._directory, start).unlink(missing_ok=True)
-            del self._sizes[start]
+            if _deleted(_file_path(self._directory, start)):
+                del self._sizes[start]
 
     def _is_final(self, start: int) -> bool:
         """The file that begins there."""
@@ -237,19 +239,31 @@ class SessionFiles:
             file.write(msgspec.json.encode(state))
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self._directory / _STATE)
+        patiently(partial(temporary.replace, self._directory / _STATE))
         _sync_directory(self._directory)
         self._state = state
 
     def remove(self) -> None:
-        """Renamed before it is deleted: a directory that is half deleted must not be taken for one to recover."""
+        """Renamed before it is deleted: a directory that is half deleted must not be taken for one to recover. May be
+        called again where it raised."""
         if self._file is not None:
             self._file.close()
-        if not self._directory.exists():
-            return  # it could never be created
         done = self._directory.with_name(self._directory.name + _DONE)
-        self._directory.rename(done)
-        shutil.rmtree(done)
+        if self._directory.exists():  # or it could never be created
+            patiently(partial(self._directory.rename, done))
+        if done.exists():
+            patiently(partial(shutil.rmtree, done))
+
+
+def _deleted(path: Path) -> bool:
+    """False where another program holds it: it is tried again with the next audio, and nothing waits for it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if not is_held(error):
+            raise
+        return False
+    return True
 
 
 def _file_path(directory: Path, start: int) -> Path:

@@ -9,6 +9,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import msgspec
 import structlog
 
 from ipc.errors import WernickeError
+from ipc.files import patiently
 from wernicke_daemon.records.earlier import EarlierSession
 from wernicke_daemon.records.retention import ClockState
 from wernicke_daemon.utterances.voices import Voice
@@ -147,7 +149,7 @@ def set_aside(path: Path) -> None:
     for ending in ("", "-wal", "-shm"):
         file = path.with_name(path.name + ending)
         if file.exists():
-            file.replace(path.with_name(damaged + ending))
+            patiently(partial(file.replace, path.with_name(damaged + ending)))
     _log.error("transcripts_damaged", moved_to=damaged)
 
 
