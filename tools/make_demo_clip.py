@@ -39,11 +39,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Line:
-    """One utterance. pause_s: seconds of room after it, before the next."""
+    """One utterance. pause_s: seconds of room after it, before the next. name: of who says it; "" is the voice's."""
 
     voice: str
     text: str
     pause_s: float
+    name: str = ""
 
 
 MEETING = (
@@ -73,7 +74,12 @@ def speak(line: Line, folder: Path) -> Audio:
     """The utterance in its voice, 16 kHz mono, without the silence that flite puts around it, at SPEECH_DB."""
     path = folder / "line.wav"
     subprocess.run(["flite", "-voice", line.voice, "-t", line.text, "-o", str(path)], check=True)
-    speech = trimmed(read_wav(path))
+    return levelled(read_wav(path))
+
+
+def levelled(samples: Audio) -> Audio:
+    """16 kHz mono, without the silence around it, at SPEECH_DB."""
+    speech = trimmed(samples)
     gain = 10 ** (SPEECH_DB / 20) / float(np.sqrt(np.mean(speech**2)))
     return (speech * gain).astype(np.float32)
 
@@ -94,15 +100,18 @@ def trimmed(samples: Audio) -> Audio:
     return samples[loud[0] * FRAME : (loud[-1] + 1) * FRAME]
 
 
-def mixed(lines: tuple[Line, ...]) -> tuple[Audio, list[dict[str, object]]]:
-    """All utterances on one track with room noise, and where each begins and ends (seconds)."""
-    pieces, turns, at = [silence(MARGIN_S)], [], len(silence(MARGIN_S))
+def spoken(lines: tuple[Line, ...]) -> list[Audio]:
     with tempfile.TemporaryDirectory() as folder:
-        for line in lines:
-            speech = speak(line, Path(folder))
-            turns.append(turn(line, at, len(speech)))
-            pieces += [speech, silence(line.pause_s)]
-            at += len(speech) + len(silence(line.pause_s))
+        return [speak(line, Path(folder)) for line in lines]
+
+
+def mixed(lines: tuple[Line, ...], sounds: list[Audio]) -> tuple[Audio, list[dict[str, object]]]:
+    """All utterances on one track with room noise, and where each begins and ends (seconds). sounds: of the lines."""
+    pieces, turns, at = [silence(MARGIN_S)], [], len(silence(MARGIN_S))
+    for line, speech in zip(lines, sounds, strict=True):
+        turns.append(turn(line, at, len(speech)))
+        pieces += [speech, silence(line.pause_s)]
+        at += len(speech) + len(silence(line.pause_s))
     track = np.concatenate([*pieces, silence(MARGIN_S)])
     noise = np.random.default_rng(0).standard_normal(len(track)) * 10 ** (NOISE_DB / 20)
     return (track + noise).astype(np.float32), turns
@@ -116,7 +125,7 @@ def turn(line: Line, start: int, count: int) -> dict[str, object]:
     return {
         "start": round(start / SAMPLE_RATE, 3),
         "end": round((start + count) / SAMPLE_RATE, 3),
-        "speaker": line.voice,
+        "speaker": line.name or line.voice,
         "text": line.text,
     }
 
@@ -133,12 +142,12 @@ def write_flac(path: Path, samples: Audio) -> None:
         file.mux(stream.encode(None))
 
 
-def make(lines: tuple[Line, ...], clip: Path, reference: Path) -> None:
-    track, turns = mixed(lines)
+def make(lines: tuple[Line, ...], sounds: list[Audio], clip: Path, reference: Path) -> None:
+    track, turns = mixed(lines, sounds)
     clip.parent.mkdir(parents=True, exist_ok=True)
     write_flac(clip, track)
     content = {"duration": round(len(track) / SAMPLE_RATE, 3), "turns": turns}
-    reference.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+    reference.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     print(f"{clip.relative_to(ROOT)}: {content['duration']} s, {clip.stat().st_size // 1024} KiB")
 
 
@@ -151,10 +160,10 @@ def main() -> int:
         return 1
     if arguments.two_male_voices:
         data = ROOT / "tests" / "data"
-        make(TWO_MALE_VOICES, data / "two_male_voices.flac", data / "two_male_voices.json")
+        make(TWO_MALE_VOICES, spoken(TWO_MALE_VOICES), data / "two_male_voices.flac", data / "two_male_voices.json")
     else:
         demo = ROOT / "wernicke_daemon" / "demo"
-        make(MEETING, demo / "clip.flac", demo / "reference.json")
+        make(MEETING, spoken(MEETING), demo / "clip.flac", demo / "reference.json")
     return 0
 
 

@@ -13,7 +13,7 @@ from ipc.errors import WernickeError
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.models import catalog, hub, presence
+from wernicke_daemon.models import hub, presence
 from wernicke_daemon.models.catalog import Model
 from wernicke_daemon.models.hub import NotFetched
 
@@ -53,7 +53,7 @@ def _command(action: Action) -> Callable[[argparse.Namespace], int]:
 def _pull(config: Config, args: argparse.Namespace) -> int:
     """One after another. A model that can't be fetched is reported at the end; the others are fetched all the same."""
     failed = []
-    for model in catalog.named(config):
+    for model in presence.named(config):
         print(f"{model.purpose}: {model.name}", flush=True)
         try:
             _fetch(model, config)
@@ -61,7 +61,7 @@ def _pull(config: Config, args: argparse.Namespace) -> int:
             failed.append((model, error))
         print("  not fetched" if failed and failed[-1][0] is model else "  here", flush=True)
     if failed:
-        print(f"\nNot fetched, {len(failed)} of {len(catalog.named(config))}:")
+        print(f"\nNot fetched, {len(failed)} of {len(presence.named(config))}:")
         print(*(f"  {model.name}: {error}{_without(model)}" for model, error in failed), sep="\n")
     return int(any(not model.instead for model, _ in failed))
 
@@ -90,7 +90,7 @@ def _list(config: Config, args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    rows = [_row(model, config) for model in catalog.named(config)]
+    rows = [_row(model, config) for model in presence.named(config)]
     if args.json:
         print(json.dumps({"models": rows}, indent=2, ensure_ascii=False))
         return 0
@@ -131,7 +131,7 @@ def _megabytes(size: int | None) -> str:
 
 def _verify(config: Config, args: argparse.Namespace) -> int:
     all_good = True
-    for model in catalog.named(config):
+    for model in presence.named(config):
         good, lines = _verdict(model, config)
         all_good = all_good and good
         for line in lines:
@@ -152,7 +152,7 @@ def _verdict(model: Model, config: Config) -> tuple[bool, list[str]]:
 
 
 def _where(config: Config, args: argparse.Namespace) -> int:
-    folders = [hub.folder(model) for model in catalog.named(config) if model.keeper == "hub"]
+    folders = [hub.folder(model) for model in presence.named(config) if model.keeper == "hub"]
     for folder in dict.fromkeys(map(Path.absolute, folders)):
         print(folder)
     return 0

@@ -59,11 +59,12 @@ def _demo(args: argparse.Namespace) -> int:
 def _start(wanted: Config) -> int:
     """wanted: without its profile."""
     from wernicke_daemon.hardware.machine import resolved
-    from wernicke_daemon.models.presence import refuse_without
+    from wernicke_daemon.models import presence
 
     try:
         config, choice = resolved(wanted)
-        refuse_without(config)
+        presence.put_together(config)
+        presence.refuse_without(config)
         run_until_signal(config, choice, announce=lambda line: print(line, flush=True))
     except WernickeError as error:
         complain(error)

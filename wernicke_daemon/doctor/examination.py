@@ -14,7 +14,7 @@ from wernicke_daemon.doctor import checks, facts
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.doctor.facts import OllamaFacts
 from wernicke_daemon.hardware import budget, machine, profiles
-from wernicke_daemon.models import catalog, hub, ollama_placement, presence
+from wernicke_daemon.models import hub, ollama_placement, presence
 
 
 class Seen(NamedTuple):
@@ -113,7 +113,7 @@ def _graphics(seen: Seen) -> Iterator[Check]:
 
 def _models(seen: Seen) -> Iterator[Check]:
     config = seen.config
-    absent = {model: presence.absence(model, config) for model in catalog.named(config)}
+    absent = {model: presence.absence(model, config) for model in presence.named(config)}
     for model, absence in absent.items():
         yield checks.model(model, absence)
     gated = [model.name for model, absence in absent.items() if absence and model.gated]

