@@ -35,7 +35,7 @@ from wernicke_daemon.client import Client, ParsedMessage, exchange
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
 from wernicke_daemon.demo.run import Reference, ReferenceTurn
-from wernicke_daemon.demo.scoring import Spoken, score
+from wernicke_daemon.evaluation.scoring import Spoken, score
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
@@ -153,7 +153,7 @@ def figures(
 
 def word_error_rate(said: list[ReferenceTurn], finals: list[ParsedMessage]) -> float:
     reference = [Spoken(turn.speaker, turn.text) for turn in said]
-    return round(score(reference, [Spoken(cue.speaker, cue.text) for cue in cues(finals)]).word_error_rate, 3)
+    return round(score(reference, [Spoken(cue.speaker, cue.text) for cue in cues(finals)]).error_rate, 3)
 
 
 def spoken_end(said: list[ReferenceTurn], final: ParsedMessage) -> float:

@@ -77,10 +77,10 @@ def speak(line: Line, folder: Path) -> Audio:
     return levelled(read_wav(path))
 
 
-def levelled(samples: Audio) -> Audio:
-    """16 kHz mono, without the silence around it, at SPEECH_DB."""
+def levelled(samples: Audio, level_db: float = SPEECH_DB) -> Audio:
+    """16 kHz mono, without the silence around it. level_db: dBFS (RMS) that it gets."""
     speech = trimmed(samples)
-    gain = 10 ** (SPEECH_DB / 20) / float(np.sqrt(np.mean(speech**2)))
+    gain = 10 ** (level_db / 20) / float(np.sqrt(np.mean(speech**2)))
     return (speech * gain).astype(np.float32)
 
 

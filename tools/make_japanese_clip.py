@@ -20,6 +20,8 @@ from make_demo_clip import ROOT, SAMPLE_RATE, Audio, Line, levelled, make
 SATO, TAKAHASHI = "佐藤", "高橋"
 VOICES = {SATO: "jf_alpha", TAKAHASHI: "jm_kumo"}
 SPEED = 1.05
+LEVEL_DB = -24.0
+"""dBFS (RMS) of each turn: these voices have higher peaks than flite's."""
 
 
 def line(name: str, pause_s: float, text: str) -> Line:
@@ -40,10 +42,10 @@ CONVERSATION = (
 
 
 def speak(one: Line) -> Audio:
-    """The utterance in its voice, 16 kHz mono, at the level of the other clip's."""
+    """The utterance in its voice, 16 kHz mono, at LEVEL_DB."""
     samples, rate = synthesize(one.text, voice=one.voice, speed=SPEED)
     resampled: Audio = soxr.resample(samples, rate, SAMPLE_RATE)
-    return levelled(resampled)
+    return levelled(resampled, LEVEL_DB)
 
 
 if __name__ == "__main__":

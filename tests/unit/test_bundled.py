@@ -1,4 +1,4 @@
-"""Whisper base from the extra `base`: put together once, whatever happens meanwhile, and used where nothing better is."""
+"""Whisper base from the extra `base`: put together once, whatever happens, and used where nothing better is."""
 
 import hashlib
 from pathlib import Path

@@ -233,7 +233,7 @@ def test_the_summary_tells_times_and_errors() -> None:
         "asr": worked(run_ms=Percentiles(321.0, 400.0, 9), queued_ms=Percentiles(2.0, 3.0, 9)),
         "correction": worked(run_ms=Percentiles(None, None, 0), queued_ms=Percentiles(None, None, 0)),
     }
-    text = "\n".join(run.summary(REFERENCE, heard(), stages))
+    text = "\n".join(run.summary(REFERENCE, heard(), stages, "word"))
     for told in ("utterances           2", "max 2.7", "p50 0.04 s", "run p50 321 ms", "run p50 -", "25.0% of 4 words"):
         assert told in text
     assert "0 of 4 recognised words" in text

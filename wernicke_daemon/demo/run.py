@@ -1,10 +1,13 @@
-"""`run_daemon.py --demo`: embedded engines, the bundled clip sent to them as the Mac does, and the figures."""
+"""`run_daemon.py --demo`: a bundled clip, sent to the daemon as the Mac does, and the figures.
+
+In Japanese with the extra `base`; else in English, which the embedded engines know."""
 
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import httpx
 import msgspec
@@ -18,11 +21,12 @@ from ipc.errors import WernickeError
 from wernicke_daemon.client import Client, ParsedMessage, exchange, problem
 from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.demo import CLIP, REFERENCE
-from wernicke_daemon.demo.scoring import Score, Spoken, score
+from wernicke_daemon.demo import CLIP, JAPANESE_CLIP, JAPANESE_REFERENCE, REFERENCE
+from wernicke_daemon.evaluation.scoring import Score, Spoken, Unit, score, unit_of
 from wernicke_daemon.formats.audio_files import Chunk, reading, stream
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.models import bundled, presence
 from wernicke_daemon.observability.pages import StageFigures, Stats
 from wernicke_daemon.wire.audio import AudioFormat
 
@@ -32,6 +36,19 @@ _MAC = AudioFormat(48_000, channels=2, encoding="f32le")
 _CHUNK_S = 0.04
 _PLAIN_EVERY_S = 5.0
 """How often progress is told where there is no terminal to draw a bar on."""
+
+
+class Show(NamedTuple):
+    """What is played. engines: in words."""
+
+    language: str
+    clip: Path
+    reference: Path
+    engines: str
+
+
+ENGLISH = Show("en", CLIP, REFERENCE, "embedded engines, English, no correction")
+JAPANESE = Show("ja", JAPANESE_CLIP, JAPANESE_REFERENCE, "Whisper base, Japanese, no correction")
 
 
 class ReferenceTurn(msgspec.Struct, frozen=True):
@@ -62,43 +79,46 @@ class Run:
 def demo() -> int:
     """Returns 0 if every utterance of the clip came back, else 1. Blocks for about the length of the clip."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    reference = msgspec.json.decode(REFERENCE.read_bytes(), type=Reference)
+    show = JAPANESE if bundled.is_installed() else ENGLISH
+    reference = msgspec.json.decode(show.reference.read_bytes(), type=Reference)
     try:
-        run, stats = event_loop.run(_demo(reference, console))
+        run, stats = event_loop.run(_demo(show, reference, console))
     except WernickeError as error:
         console.print(f"error: {error}")
         return 1
     missing = [*run.problems, *unheard(reference, run.finals)]
-    for line in summary(reference, run, stats.stages):
+    for line in summary(reference, run, stats.stages, unit_of(show.language)):
         console.print(line)
     for sentence in missing:
         console.print(f"error: {sentence}")
     return 1 if missing else 0
 
 
-async def _demo(reference: Reference, console: Console) -> tuple[Run, Stats]:
+async def _demo(show: Show, reference: Reference, console: Console) -> tuple[Run, Stats]:
     from wernicke_daemon.daemon import running
 
-    config = _config()
-    console.print("Demo: embedded engines, English, no correction; nothing is downloaded.")
+    config = _config(show)
+    console.print(f"Demo: {show.engines}; nothing is downloaded.")
+    presence.put_together(config)
     with Display(console) as display:
         async with running(config, display.doing) as daemon:
-            run = await _play(reference, config, daemon.port, display)
+            run = await _play(show, reference, config, daemon.port, display)
             return run, await _stats(daemon.port)
 
 
-def _config() -> Config:
+def _config(show: Show) -> Config:
     """The defaults, not the user's file: the demo must run anywhere and disturb nothing."""
-    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
-    return replace(
+    config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded" if show is ENGLISH else "cpu")
+    config = replace(
         config,
         correction=replace(config.correction, engine="none"),
         logging=replace(config.logging, console=False),
         runtime=replace(config.runtime, data_dir=str(Path(config.runtime.data_dir).resolve())),
     )
+    return config if show is ENGLISH else presence.with_stand_in(config)
 
 
-async def _play(reference: Reference, config: Config, port: int, display: "Display") -> Run:
+async def _play(show: Show, reference: Reference, config: Config, port: int, display: "Display") -> Run:
     from wernicke_daemon.gateway.http_request import SESSIONS
 
     run = Run()
@@ -113,15 +133,17 @@ async def _play(reference: Reference, config: Config, port: int, display: "Displ
             run.problems.append(sentence)
 
     url = f"ws://127.0.0.1:{port}{SESSIONS}"
-    async with Client(url, language="en", audio=_MAC) as client:
-        await exchange(client, _sent(_clip(reference, config.vad.silence_s), run, display, reference), receive)
+    async with Client(url, language=show.language, audio=_MAC) as client:
+        await exchange(
+            client, _sent(_clip(show.clip, reference, config.vad.silence_s), run, display, reference), receive
+        )
     return run
 
 
-async def _clip(reference: Reference, silence_s: float) -> AsyncIterator[Chunk]:
+async def _clip(clip: Path, reference: Reference, silence_s: float) -> AsyncIterator[Chunk]:
     """The clip, and silence behind it until its last utterance ends by itself like the others."""
-    async with reading(CLIP, _MAC.sample_rate) as clip:
-        async for mono in clip.chunks(_CHUNK_S):
+    async with reading(clip, _MAC.sample_rate) as audio:
+        async for mono in audio.chunks(_CHUNK_S):
             yield np.stack([mono] * _MAC.channels, axis=1)
     still = silence_s + 0.5 - (reference.duration - reference.turns[-1].end)
     for _ in range(round(still / _CHUNK_S)):
@@ -208,22 +230,23 @@ def delays(reference: Reference, run: Run) -> list[float]:
     return found
 
 
-def compared(reference: Reference, finals: list[ParsedMessage]) -> Score:
+def compared(reference: Reference, finals: list[ParsedMessage], unit: Unit) -> Score:
     said = [Spoken(turn.speaker, turn.text) for turn in reference.turns]
-    return score(said, [Spoken(cue.speaker, cue.text) for cue in cues(finals)])
+    return score(said, [Spoken(cue.speaker, cue.text) for cue in cues(finals)], unit)
 
 
-def summary(reference: Reference, run: Run, stages: Mapping[str, StageFigures]) -> Iterator[str]:
+def summary(reference: Reference, run: Run, stages: Mapping[str, StageFigures], unit: Unit) -> Iterator[str]:
     """The lines after the last result. stages: of GET /stats."""
-    result = compared(reference, run.finals)
+    result = compared(reference, run.finals, unit)
     yield ""
     yield f"utterances           {len(run.finals)}"
     yield f"speech end → result  {_seconds(delays(reference, run))} (the silence that ends an utterance included)"
     yield f"trigger → sent       {_seconds([final['latency_ms'] / 1000 for final in run.finals])}"
     for name, stage in stages.items():
         yield f"{name:<20} {_stage(stage)}"
-    yield f"word error rate      {result.word_error_rate:.1%} of {result.words} words"
-    yield f"speaker errors       {result.speaker_errors} of {result.compared} recognised words"
+    yield f"{f'{unit} error rate':<20} {result.error_rate:.1%} of {result.units} {unit}s"
+    yield f"speaker errors       {result.speaker_errors} of {result.compared} recognised {unit}s"
+    yield f"speakers             {', '.join(f'{label} is {voice}' for label, voice in result.labels.items()) or 'none'}"
 
 
 def _seconds(values: list[float]) -> str:

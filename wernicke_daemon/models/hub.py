@@ -97,10 +97,10 @@ def is_cached(model: Model) -> bool:
 
 
 def _repository_folder(name: str) -> Path:
+    """As the hub's client names it; also for a name that the hub would not allow, where nothing is."""
     from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
 
-    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model")
+    return Path(constants.HF_HUB_CACHE) / "--".join(["models", *name.split("/")])
 
 
 def _snapshot(repository: Path) -> Path:

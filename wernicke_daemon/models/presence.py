@@ -35,8 +35,9 @@ def named(config: Config) -> list[Model]:
 def stands_in(config: Config) -> bool:
     """Whether Whisper base of the extra `base` is the best recogniser here: the one that is named is not, and another
     one will do. config: with its profile applied."""
-    recognition = [one for one in missing(config) if one.model.purpose == "recognition"]
-    return config.asr.engine == "auto" and bool(recognition) and bundled.is_installed()
+    if config.asr.engine != "auto" or not bundled.is_installed():
+        return False
+    return any(one.model.purpose == "recognition" for one in missing(config))
 
 
 def with_stand_in(config: Config) -> Config:

@@ -1,0 +1,1 @@
+"""How well what the daemon says agrees with what was said, and by whom."""
