@@ -105,7 +105,7 @@ def spoken(lines: tuple[Line, ...]) -> list[Audio]:
         return [speak(line, Path(folder)) for line in lines]
 
 
-def mixed(lines: tuple[Line, ...], sounds: list[Audio]) -> tuple[Audio, list[dict[str, object]]]:
+def mixed(lines: tuple[Line, ...], sounds: list[Audio], noise_db: float) -> tuple[Audio, list[dict[str, object]]]:
     """All utterances on one track with room noise, and where each begins and ends (seconds). sounds: of the lines."""
     pieces, turns, at = [silence(MARGIN_S)], [], len(silence(MARGIN_S))
     for line, speech in zip(lines, sounds, strict=True):
@@ -113,7 +113,7 @@ def mixed(lines: tuple[Line, ...], sounds: list[Audio]) -> tuple[Audio, list[dic
         pieces += [speech, silence(line.pause_s)]
         at += len(speech) + len(silence(line.pause_s))
     track = np.concatenate([*pieces, silence(MARGIN_S)])
-    noise = np.random.default_rng(0).standard_normal(len(track)) * 10 ** (NOISE_DB / 20)
+    noise = np.random.default_rng(0).standard_normal(len(track)) * 10 ** (noise_db / 20)
     return (track + noise).astype(np.float32), turns
 
 
@@ -142,8 +142,8 @@ def write_flac(path: Path, samples: Audio) -> None:
         file.mux(stream.encode(None))
 
 
-def make(lines: tuple[Line, ...], sounds: list[Audio], clip: Path, reference: Path) -> None:
-    track, turns = mixed(lines, sounds)
+def make(lines: tuple[Line, ...], sounds: list[Audio], clip: Path, reference: Path, noise_db: float = NOISE_DB) -> None:
+    track, turns = mixed(lines, sounds, noise_db)
     clip.parent.mkdir(parents=True, exist_ok=True)
     write_flac(clip, track)
     content = {"duration": round(len(track) / SAMPLE_RATE, 3), "turns": turns}

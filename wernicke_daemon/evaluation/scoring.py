@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """error_rate: substitutions, deletions and insertions per unit of the reference.
+    """errors: substitutions, deletions and insertions.
 
     units: of the reference. compared: those of them that were recognised, rightly or not. speaker_errors: those of
     these whose speaker disagrees under the best one-to-one mapping of labels to voices; over `compared` this is, for
@@ -43,11 +43,16 @@ class Score:
     by label; only of labels that agree with their voice somewhere.
     """
 
-    error_rate: float
+    errors: int
     units: int
     compared: int
     speaker_errors: int
     labels: Mapping[str, str]
+
+    @property
+    def error_rate(self) -> float:
+        """Errors per unit of the reference; may be above 1."""
+        return self.errors / self.units
 
 
 def unit_of(language: str) -> Unit:
@@ -64,7 +69,7 @@ def score(reference: Sequence[Spoken], result: Sequence[Spoken], unit: Unit = "w
     both = [(said[p.said].speaker, heard[p.heard].speaker) for p in pairs if p.said is not None and p.heard is not None]
     labels = mapping(both)
     right = sum(label is not None and labels.get(label) == voice for voice, label in both)
-    return Score(errors / len(said), len(said), len(both), len(both) - right, labels)
+    return Score(errors, len(said), len(both), len(both) - right, labels)
 
 
 def split(text: str, unit: Unit) -> list[str]:

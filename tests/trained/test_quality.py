@@ -1,0 +1,127 @@
+"""What trained models make of speech and of noise: no change may make it worse unnoticed.
+
+Floors are what was measured (docs/quality.md) with some room for what differs between machines: CTranslate2 computes
+int8 differently by CPU, and where decoding samples, texts differ from run to run.
+"""
+
+import asyncio
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from ipc.audio_handle import SAMPLE_RATE
+from wernicke_daemon.config.schema import Config
+from wernicke_daemon.demo import JAPANESE_CLIP, JAPANESE_REFERENCE
+from wernicke_daemon.evaluation.measures import Counts, Heard, count
+from wernicke_daemon.evaluation.reference import Reference, read
+from wernicke_daemon.evaluation.running import played
+from wernicke_daemon.hardware.profiles import applied
+from wernicke_daemon.models import presence
+
+pytestmark = [pytest.mark.trained, pytest.mark.timeout(800)]
+
+KIT = Path(__file__).parents[3] / "shared" / "truth" / "data"
+"""A longer meeting, and five minutes of noise, where they are."""
+needs_kit = pytest.mark.skipif(not KIT.is_dir(), reason="../shared/truth is not here")
+
+NOBODY_SPEAKS = Reference((), ())
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """That of a machine without a graphics card where nothing but the extra `base` was installed."""
+    config = applied(Config(), "cpu")
+    config = replace(
+        config,
+        correction=replace(config.correction, engine="none"),
+        runtime=replace(config.runtime, data_dir=str(tmp_path_factory.mktemp("data"))),
+    )
+    config = presence.with_stand_in(config)
+    presence.put_together(config)
+    return config
+
+
+def heard(config: Config, recording: Path, folder: Path, *, realtime: bool = False) -> Heard:
+    [found] = asyncio.run(played(config, [recording], folder, realtime=realtime))
+    return found
+
+
+def measured(config: Config, recording: Path, reference: Reference, folder: Path, *, realtime: bool = False) -> Counts:
+    return count(reference, heard(config, recording, folder, realtime=realtime), "character")
+
+
+@pytest.mark.parametrize("realtime", [True, False], ids=["as it is said", "as a file"])
+def test_the_conversation_of_the_demo(config: Config, tmp_path: Path, realtime: bool) -> None:
+    """Two voices, within utterances too. As it is said, with live passes and work at each pause."""
+    found = measured(config, JAPANESE_CLIP, read([JAPANESE_REFERENCE]), tmp_path, realtime=realtime)
+    assert found.char_errors / found.chars <= 0.08
+    assert found.speaker_right / found.compared >= 0.95
+    assert (found.flips, found.invented) == (0, 0)
+
+
+def test_noise_is_not_speech(config: Config, tmp_path: Path) -> None:
+    """Of seven kinds: not one character."""
+    path = tmp_path / "noise.wav"
+    write(path, np.concatenate(noises()))
+    assert [final["text"] for final in heard(config, path, tmp_path).finals] == []
+
+
+@needs_kit
+def test_a_meeting_of_four(config: Config, tmp_path: Path) -> None:
+    """Backchannels, overlaps, numbers and names, six and a half minutes."""
+    found = measured(config, KIT / "ja_clean.16k.flac", read([KIT / "ja.json"]), tmp_path)
+    assert found.char_errors / found.chars <= 0.19
+    assert found.invented / (found.quiet_s / 60) <= 1.0
+
+
+@needs_kit
+def test_five_minutes_of_noise(config: Config, tmp_path: Path) -> None:
+    """Twelve kinds: not one character."""
+    assert [final["text"] for final in heard(config, KIT / "noise.16k.flac", tmp_path).finals] == []
+
+
+# --- sounds ----------------------------------------------------------------------------------------
+
+SECONDS = 12.0
+
+Sound = NDArray[np.float32]
+
+
+def noises() -> list[Sound]:
+    """Steady noise, a fan, mains hum, keys, breath, a melody, silence: SECONDS of each, the same every time."""
+    rng = np.random.default_rng(17)
+    n = round(SECONDS * SAMPLE_RATE)
+    t = np.arange(n) / SAMPLE_RATE
+    white = rng.standard_normal(n)
+    fan = np.cumsum(white)
+    keys = white * (rng.random(n) < 5 / SAMPLE_RATE).astype(float)
+    click = np.exp(-np.arange(SAMPLE_RATE // 50) / 40) * rng.standard_normal(SAMPLE_RATE // 50)
+    breath = white * np.maximum(0, np.sin(2 * np.pi * 0.4 * t)) ** 4
+    melody = np.sin(2 * np.pi * 220 * 2 ** (np.floor(t * 2) % 7 / 6) * t) * np.exp(-2 * (t * 2 % 1))
+    hum = sum(np.sin(2 * np.pi * 50 * k * t) / k for k in (1, 2, 3, 5))
+    return [
+        scaled(white, 0.02),
+        scaled(fan - np.linspace(fan[0], fan[-1], n), 0.1),
+        scaled(np.asarray(hum), 0.05),
+        scaled(np.convolve(keys, click, "same"), 0.3),
+        scaled(breath, 0.05),
+        scaled(melody, 0.2),
+        np.zeros(n, np.float32),
+    ]
+
+
+def scaled(sound: NDArray[np.float64], peak: float) -> Sound:
+    return (sound / np.abs(sound).max() * peak).astype(np.float32)
+
+
+def write(path: Path, samples: Sound) -> None:
+    frame = av.AudioFrame.from_ndarray(np.rint(samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
+    frame.sample_rate = SAMPLE_RATE
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
