@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Exit
-from wernicke_daemon.commands import doctor, listen, models, security, serve, status, transcribe, transcripts
+from wernicke_daemon.commands import doctor, evaluate, listen, models, security, serve, status, transcribe, transcripts
 from wernicke_daemon.commands.outputs import complain, exit_code
 
-_IN_ORDER = (serve, transcribe, listen, transcripts, status, security, models, doctor)
+_IN_ORDER = (serve, transcribe, listen, transcripts, status, security, models, doctor, evaluate)
 """As --help lists them."""
 
 _INTERRUPTED = 130
