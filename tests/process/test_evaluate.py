@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from wernicke_daemon.demo import CLIP, REFERENCE
+from wernicke_daemon.evaluation.clips import clips
+from wernicke_daemon.evaluation.page import flac
 
 WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"
 SETTINGS = """
@@ -13,8 +15,13 @@ port = 1
 [security]
 clients = ["{token}"]
 [runtime]
-profile = "embedded"
+profile = "cpu"
 data_dir = "data"
+[asr]
+engine = "pocketsphinx"
+language = "en"
+[correction]
+engine = "none"
 [diarization]
 engine = "{speakers}"
 """
@@ -32,16 +39,18 @@ def evaluated(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=250, cwd=folder)
 
 
-def test_two_settings_on_the_demo_clip(tmp_path: Path) -> None:
+async def test_two_settings_on_the_demo_clip(tmp_path: Path) -> None:
     """Figures of both; the page is written; what the user's daemon keeps is left alone."""
     recordings = tmp_path / "recordings"
     recordings.mkdir()
-    (recordings / "clip.flac").write_bytes(CLIP.read_bytes())
-    (recordings / "clip.json").write_bytes(REFERENCE.read_bytes())
-    (recordings / "other.flac").write_bytes(CLIP.read_bytes())
+    turns = json.loads(REFERENCE.read_bytes())["turns"][:2]
+    [sound] = await clips([(CLIP, 0.0, turns[-1]["end"] + 0.5)])
+    (recordings / "clip.json").write_text(json.dumps({"turns": turns}))
+    for name in ("clip.flac", "other.flac"):
+        (recordings / name).write_bytes(flac(sound))
     ours, theirs = settings(tmp_path, "ours.toml", "spectral"), settings(tmp_path, "theirs.toml", "none")
     page = tmp_path / "page.html"
-    options = ("--language", "en", "--json", "--html", str(page))
+    options = ("--json", "--html", str(page))
     ended = evaluated(tmp_path, str(recordings), "--config", str(ours), "--against", str(theirs), *options)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
