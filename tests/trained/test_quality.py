@@ -4,7 +4,6 @@ Floors are what was measured (docs/quality.md) with some room for what differs b
 int8 differently by CPU, and where decoding samples, texts differ from run to run.
 """
 
-import asyncio
 from pathlib import Path
 
 import av
@@ -13,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from ipc import event_loop
 from ipc.audio_handle import SAMPLE_RATE
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import JAPANESE_CLIP, JAPANESE_REFERENCE
@@ -46,7 +46,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 def heard(config: Config, recording: Path, folder: Path, *, realtime: bool = False) -> Heard:
-    [found] = asyncio.run(played(config, [recording], folder, realtime=realtime))
+    [found] = event_loop.run(played(config, [recording], folder, realtime=realtime))
     return found
 
 

@@ -1,12 +1,12 @@
 """`wernicke eval`: how good the settings are, by recordings of one's own."""
 
 import argparse
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ipc import event_loop, files
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
@@ -43,7 +43,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     if args.html and not args.html.absolute().parent.is_dir():
         raise BadOutput(f"The directory {args.html.absolute().parent} does not exist; make it first.")
-    evaluations = asyncio.run(_evaluated(args))
+    evaluations = event_loop.run(_evaluated(args))
     if args.html:
         _write_page(args, evaluations)
     if args.json:
@@ -106,11 +106,10 @@ def _show(evaluations: Sequence["Evaluation"], *, realtime: bool) -> None:
 
 
 def _write_page(args: argparse.Namespace, evaluations: Sequence["Evaluation"]) -> None:
-    from ipc import files
     from wernicke_daemon.evaluation import report
     from wernicke_daemon.evaluation.page import page
 
-    shown = asyncio.run(_worst(evaluations[0]))
+    shown = event_loop.run(_worst(evaluations[0]))
     notes = report.notes(evaluations, realtime=args.realtime)
     gap = "" if all(one.unit == "character" for one in evaluations[0].judged) else " "
     text = page(f"Evaluation: {args.folder.name}", report.table(evaluations), notes, shown, gap)
