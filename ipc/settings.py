@@ -81,11 +81,12 @@ class DiarizationSettings(Section, frozen=True):
     engine: Literal["auto", "pyannote", "spectral", "none"] = "auto"  # "auto" takes the best that is usable
     model: Text = "pyannote/speaker-diarization-community-1"  # of pyannote, a hub id or directory
     device: Device = "auto"  # where the model runs
-    min_speakers: Annotated[int, Meta(ge=1, le=20)] = 1  # in one utterance, at least
-    max_speakers: Annotated[int, Meta(ge=1, le=20)] = 8  # in one utterance, at most
+    min_speakers: Annotated[int, Meta(ge=1, le=50)] = 1  # in a session, at least
+    max_speakers: Annotated[int, Meta(ge=1, le=50)] = 20  # in a session, at most
     embedding_batch_size: Annotated[int, Meta(ge=1, le=64)] = 8  # of pyannote, what memory depends on
     same_voice: Fraction = 0.5  # cosine similarity from which pyannote's voices of two utterances are one
     deadline_s: Seconds = 10.0  # how long a result waits for its speakers after the text is there
+    revise_s: Seconds = 600.0  # how long after it was said the name of who said it may change
 
 
 class CorrectionSettings(Section, frozen=True):

@@ -112,7 +112,7 @@ def test_voices_are_known_again_in_later_utterances(engine: Pyannote, recording:
     for told in REFERENCE:
         utterance = recording[int((told["start"] - 0.2) * RATE) : int((told["end"] + 0.2) * RATE)]
         result = diarized(engine, utterance)
-        names += voices.name(result.pieces, same_voice=0.2)
+        names += voices.names(voices.hear(result.pieces, same_voice=0.2))
     assert names == ["Speaker_00", "Speaker_01", "Speaker_00", "Speaker_01"]
 
 

@@ -14,6 +14,7 @@ from wernicke_daemon import cli
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.records import transcript_file
+from wernicke_daemon.utterances.voices import Known
 
 pytestmark = pytest.mark.asyncio
 
@@ -114,4 +115,4 @@ async def test_an_older_store_is_brought_up_to_date(tmp_path: Path) -> None:
     transcript_file.open_for_writing(file).close()
     with transcript_file.reading(file) as database:
         assert [(session.id, session.begun) for session in transcript_file.sessions(database)] == [("old", 5.0)]
-        assert transcript_file.earlier(database, "old") == transcript_file.EarlierSession("old", None, ())
+        assert transcript_file.earlier(database, "old") == transcript_file.EarlierSession("old", None, Known())

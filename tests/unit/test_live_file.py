@@ -154,3 +154,35 @@ def test_finals_can_be_read_at_any_moment(path: Path) -> None:
     reader.join()
     assert path.read_bytes() == finals
     assert all(found.startswith(written) for written, found in reads)
+
+
+def test_at_the_end_lines_get_the_names_of_then(path: Path) -> None:
+    """Those of this run; what others wrote, changed or cannot be read stays, and so does what an earlier run wrote."""
+    path.parent.mkdir()
+    path.write_bytes(b"[00:00] A: hi\n\xff\n")
+    file = LiveFile(path)
+    file.update("[00:00] A: hi\n[00:01] B: yes\n", "")
+    with path.open("ab") as out:
+        out.write(b"a note\n")
+    file.update("[00:02] B: no\n[00:03] B: gone\n", "open")
+    path.write_bytes(path.read_bytes().replace(b"[00:03] B: gone", b"[00:03] Berta: gone"))
+    file.revise(
+        [
+            ("[00:00] A: hi", "[00:00] C: hi"),
+            ("[00:02] B: no", "[00:02] C: no"),
+            ("[00:03] B: gone", "[00:03] C: gone"),
+        ]
+    )
+    file.close()
+    assert path.read_bytes().decode(errors="replace") == (
+        "[00:00] A: hi\n\ufffd\n[00:00] C: hi\n[00:01] B: yes\na note\n[00:02] C: no\n[00:03] Berta: gone\n"
+    )
+
+
+def test_where_nothing_is_known_better_the_file_is_left(path: Path) -> None:
+    """It is not written anew."""
+    file = LiveFile(path)
+    file.update("one\n", "")
+    before = path.stat()
+    file.revise([])
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

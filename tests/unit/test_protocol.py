@@ -228,3 +228,26 @@ def test_times_of_day() -> None:
     """UTC with milliseconds, also at a full second."""
     assert protocol.utc_text(1_767_236_412.48) == "2026-01-01T03:00:12.480Z"
     assert protocol.utc_text(0.0) == "1970-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(("said", "bounds"), [(4, (4, 4)), ("4", (4, 4)), ("2-5", (2, 5)), ("3-3", (3, 3))])
+def test_how_many_people_speak(said: str | int, bounds: tuple[int, int]) -> None:
+    """A number, or from one to another; in JSON and in the query."""
+    assert protocol.parse_speakers(said) == bounds
+    assert protocol.options_from_query({"speakers": str(said)}).speakers == str(said)
+    message = protocol.parse(json.dumps({"type": "start", "speakers": said}))
+    assert isinstance(message, Start) and message.speakers is not None
+    assert protocol.parse_speakers(message.speakers) == bounds
+
+
+@pytest.mark.parametrize("said", ["0", "5-2", "51", "1-51", 0])
+def test_impossible_numbers_of_people(said: str | int) -> None:
+    """A sentence that says what may stand there."""
+    with pytest.raises(InvalidMessage, match=r"from 1 to 50, or two of them such as 2-5"):
+        protocol.parse_speakers(said)
+
+
+@pytest.mark.parametrize("said", ["-1", "four", "2-", "2-5-7", "", "٤"])
+def test_what_is_no_number_of_people(said: str) -> None:
+    with pytest.raises(InvalidMessage, match="speakers"):
+        protocol.options_from_query({"speakers": said})

@@ -78,7 +78,8 @@ def session_names(engine: Spectral, spoken: list[Utterance]) -> list[list[str | 
     """What one session calls the speakers of each utterance."""
     voices = Voices()
     results = [engine.diarize(utterance.audio) for utterance in spoken]
-    return [voices.name(r.pieces, r.same_voice) for r in results]
+    heard = [voices.hear(r.pieces, r.same_voice) for r in results]
+    return [voices.names(rows) for rows in heard]
 
 
 def embeddings(result: DiarizationResult) -> list[tuple[float, ...]]:

@@ -3,11 +3,13 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from rapidfuzz.distance import Prefix
 
+from ipc import files
 from wernicke_daemon.commands.outputs import BadOutput
 
 _TRIES = 10
@@ -37,6 +39,18 @@ class LiveFile:
         try:
             self._write(open_text)
             self._late = False
+        except OSError as error:
+            self._warn(error)
+
+    def revise(self, lines: Sequence[tuple[str, str]]) -> None:
+        """At the end: lines as they were written, in order, and as they should be. What is not there any more, as an
+        editor changed it, stays so."""
+        if not lines:
+            return
+        try:
+            self._write("")
+            text = self._path.read_bytes().decode(errors="surrogateescape")  # others may have written anything
+            files.replace(self._path, _replaced(text, lines).encode(errors="surrogateescape"))
         except OSError as error:
             self._warn(error)
 
@@ -74,6 +88,17 @@ class LiveFile:
 
     def _bad(self, error: OSError) -> BadOutput:
         return BadOutput(f"{self._path} can't be written: {error.strerror}.")
+
+
+def _replaced(text: str, lines: Sequence[tuple[str, str]]) -> str:
+    """Each in its place: the last ones, in their order, as an earlier run may have written the same before."""
+    whole = text.split("\n")
+    end = len(whole)
+    for old, new in reversed(lines):
+        found = next((at for at in reversed(range(end)) if whole[at] == old), None)
+        if found is not None:
+            whole[found], end = new, found
+    return "\n".join(whole)
 
 
 def _last_line_is(text: str, file: BinaryIO, begin: int) -> bool:

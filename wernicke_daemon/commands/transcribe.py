@@ -15,6 +15,7 @@ from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.commands.outputs import ENDINGS, BadOutput, complain, exit_code, note, warn
 from wernicke_daemon.commands.showing import Showing
 from wernicke_daemon.formats.file_clock import HOLE, TOLERANCE_S
+from wernicke_daemon.formats.finals import Finals
 from wernicke_daemon.formats.media import STDIN
 from wernicke_daemon.formats.subtitles import FORMATS, cues
 
@@ -77,8 +78,12 @@ def _output_file(files: list[Path], output: Path) -> Path:
 class _Transcript:
     """What came. losses: what did not, of which the user was told."""
 
-    finals: list[ParsedMessage] = field(default_factory=list)
+    came: Finals = field(default_factory=Finals)
     losses: list[ParsedMessage] = field(default_factory=list)
+
+    @property
+    def finals(self) -> list[ParsedMessage]:
+        return self.came.all
 
     @property
     def has_text(self) -> bool:
@@ -154,8 +159,8 @@ async def _send(args: argparse.Namespace, audio: "Reading", showing: Showing, tr
 
     def receive(message: ParsedMessage) -> None:
         showing.take(message)
+        transcript.came.take(message)
         if message.get("type") == "final":
-            transcript.finals.append(message)
             progress.update(task, completed=message["timestamp_range"]["end"])
         elif sentence := problem(message):
             transcript.losses.append(message)

@@ -17,6 +17,7 @@ from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.access import Refusal, Verdict
 from wernicke_daemon.gateway.http_response import METHODS, NOT_ALLOWED
 from wernicke_daemon.sessions.options import Options
+from wernicke_daemon.utterances.voices_clustering import Count
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Start
 from wernicke_daemon.wire.redaction import public
@@ -84,10 +85,16 @@ def _session(headers: Headers, query: Query, config: Config) -> SessionRequest |
         return access.REFUSALS[verdict]
     try:
         start = protocol.options_from_query(dict(query))
-        options = options_from(start, Options(config.audio.format, config.asr.language))
+        options = options_from(start, configured(config))
     except WernickeError as error:
         return Refusal(400, error.code, public(str(error)))
     return SessionRequest(start, options, needs_token=verdict is Verdict.ASK_FIRST_MESSAGE)
+
+
+def configured(config: Config) -> Options:
+    """Of a client that says nothing."""
+    speakers = Count(config.diarization.min_speakers, config.diarization.max_speakers)
+    return Options(config.audio.format, config.asr.language, speakers=speakers)
 
 
 def options_from(start: Start, default: Options) -> Options:
@@ -101,4 +108,5 @@ def options_from(start: Start, default: Options) -> Options:
         glossary=tuple(start.glossary) if start.glossary is not None else default.glossary,
         events=protocol.parse_events(start.events) if start.events is not None else default.events,
         words=default.words if start.words is None else start.words,
+        speakers=default.speakers if start.speakers is None else Count(*protocol.parse_speakers(start.speakers)),
     )

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from wernicke_daemon.utterances.voices import Voice
+from wernicke_daemon.utterances.voices import Known
 
 
 class EarlierSession(msgspec.Struct, frozen=True):
-    """resume_key: of its client, see `Resume`; None where nobody has one. voices: heard in it."""
+    """resume_key: of its client, see `Resume`; None where nobody has one. heard: of its voices."""
 
     id: str
     resume_key: str | None
-    voices: tuple[Voice, ...]
+    heard: Known
 
 
 class Resume(NamedTuple):

@@ -27,6 +27,8 @@ from ipc.audio_handle import SAMPLE_RATE
 from ipc.files import is_held, patiently
 from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.utterances.late import Late
+from wernicke_daemon.utterances.voices import ANY
+from wernicke_daemon.utterances.voices_clustering import Count
 
 _log = structlog.get_logger()
 
@@ -79,6 +81,7 @@ class SessionMeta(msgspec.Struct, frozen=True):
     words: bool = True  # whether results have word times
     next_sequence: int = 1  # of the first utterance that has no result yet
     remembered: Remembered = Remembered()  # from those that have one
+    speakers: Count = ANY  # how many people speak
 
 
 @dataclass(frozen=True)

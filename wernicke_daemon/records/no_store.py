@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from wernicke_daemon.records.earlier import EarlierSession, Resume
-from wernicke_daemon.utterances.voices import Voice
-from wernicke_daemon.wire.protocol import ServerMessage
+from wernicke_daemon.utterances.voices import Known
+from wernicke_daemon.wire.protocol import ServerMessage, SpeakerUpdate
 
 
 class NoStore:
@@ -22,7 +22,7 @@ class NoStore:
     ) -> None:
         pass
 
-    def remember(self, session_id: str, voices: tuple[Voice, ...]) -> None:
+    def remember(self, session_id: str, heard: Known) -> None:
         pass
 
     def earlier(self, session_id: str) -> EarlierSession | None:
@@ -32,6 +32,9 @@ class NoStore:
         pass
 
     def keep(self, session_id: str, sequence: int, message: ServerMessage, delivered: Callable[[], None]) -> None:
+        delivered()
+
+    def revise(self, session_id: str, update: SpeakerUpdate, delivered: Callable[[], None]) -> None:
         delivered()
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -34,9 +34,9 @@ from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records import retention, transcript_file
 from wernicke_daemon.records.earlier import EarlierSession, Resume
 from wernicke_daemon.records.retention import DAY_S, Now, RetentionClock, Shift
-from wernicke_daemon.utterances.voices import Voice
+from wernicke_daemon.utterances.voices import Known
 from wernicke_daemon.wire import protocol
-from wernicke_daemon.wire.protocol import ServerMessage
+from wernicke_daemon.wire.protocol import ServerMessage, SpeakerUpdate
 
 _log = structlog.get_logger()
 
@@ -50,8 +50,7 @@ CLOSE_TIMEOUT_S = 5.0
 """For a disk that does not answer at all when the daemon stops."""
 
 MOST_UNWRITTEN = 15_000
-"""Statements held while the disk fails, four a result: hours of speech, and some ten megabytes; with ten voices of 256
-numbers each, 200 MB."""
+"""Statements held while the disk fails, three a result: hours of speech, and some ten megabytes."""
 
 
 class StoreUnusable(WernickeError):
@@ -82,8 +81,8 @@ class ResultStore(Protocol):
     ) -> None:
         """wall_start: seconds since 1970. resume: None for one that nobody can come back to."""
 
-    def remember(self, session_id: str, voices: tuple[Voice, ...]) -> None:
-        """That were heard in it so far, for a session that goes on for it."""
+    def remember(self, session_id: str, heard: Known) -> None:
+        """What is known of its voices so far, for a session that goes on for it."""
 
     def earlier(self, session_id: str) -> EarlierSession | None:
         """A session that another may go on for; None where it is not known."""
@@ -98,6 +97,9 @@ class ResultStore(Protocol):
         delivered: called once it is safe, or can't be made so; for several in the order in which they were given.
         """
 
+    def revise(self, session_id: str, update: SpeakerUpdate, delivered: Callable[[], None]) -> None:
+        """Names of a final that was given to `keep`, as they are known by now. delivered: as there."""
+
     async def close(self) -> None:
         """Everything given to `keep` is written and `delivered`; nothing may come after it."""
 
@@ -105,12 +107,15 @@ class ResultStore(Protocol):
 @dataclass(frozen=True)
 class _Write:
     """One statement. delivered: None where nobody waits for it. purges: the table of which it deletes what is too old;
-    None where it does not."""
+    None where it does not. result: whether a result is lost without it. voices_of: session whose voices it writes, of
+    which only the latest count."""
 
     sql: str
     parameters: tuple[object, ...]
     delivered: Callable[[], None] | None = None
     purges: str | None = None
+    result: bool = False
+    voices_of: str | None = None
 
 
 def _now() -> Now:
@@ -178,8 +183,19 @@ class Store:
             resume and resume.key,
         )
 
-    def remember(self, session_id: str, voices: tuple[Voice, ...]) -> None:
-        self._put("UPDATE session SET voices = ? WHERE id = ?", msgspec.json.encode(voices).decode(), session_id)
+    def remember(self, session_id: str, heard: Known) -> None:
+        encoded = msgspec.json.encode(heard).decode()
+        self._put("UPDATE session SET voices = ? WHERE id = ?", encoded, session_id, voices_of=session_id)
+
+    def revise(self, session_id: str, update: SpeakerUpdate, delivered: Callable[[], None]) -> None:
+        self._put(
+            transcript_file.REVISE_RESULT,
+            session_id,
+            update.sequence,
+            protocol.encode(update),
+            update.revision,
+            delivered=delivered,
+        )
 
     def earlier(self, session_id: str) -> EarlierSession | None:
         return self._read(lambda database: transcript_file.earlier(database, session_id), None)
@@ -200,6 +216,7 @@ class Store:
             _kind(message),
             protocol.encode(message),
             delivered=delivered,
+            result=True,
         )
 
     def purge(self) -> None:
@@ -257,9 +274,15 @@ class Store:
             self._put(f"UPDATE {table} SET {column} = {column} + ? WHERE {column} > ?", shift.by_s, shift.after)
 
     def _put(
-        self, sql: str, *parameters: object, delivered: Callable[[], None] | None = None, purges: str | None = None
+        self,
+        sql: str,
+        *parameters: object,
+        delivered: Callable[[], None] | None = None,
+        purges: str | None = None,
+        result: bool = False,
+        voices_of: str | None = None,
     ) -> None:
-        self._queue.put(_Write(sql, parameters, delivered, purges))
+        self._queue.put(_Write(sql, parameters, delivered, purges, result, voices_of))
 
     async def close(self) -> None:
         self._purging.cancel()
@@ -285,7 +308,7 @@ class Store:
             taken = self._take()
             closing = None in taken
             writes = [write for write in taken if write is not None]
-            self._unwritten.extend(writes)
+            self._unwritten = _latest_voices((*self._unwritten, *writes))
             self._attempt()
             for write in writes:
                 if write.delivered is not None:
@@ -349,7 +372,7 @@ class Store:
             with contextlib.suppress(OSError):
                 transcript_file.set_aside(self._path)
         while len(self._unwritten) > MOST_UNWRITTEN:
-            self._given_up += self._unwritten.popleft().delivered is not None
+            self._given_up += self._unwritten.popleft().result
 
     def _succeeded(self) -> None:
         if self.problem is not None:
@@ -369,5 +392,11 @@ def _advice(error: Exception) -> str:
     return "Free some space on the disk of runtime.data_dir, or make it writable."
 
 
+def _latest_voices(writes: Sequence[_Write]) -> deque[_Write]:
+    """Without those of voices that later ones write, too."""
+    last = {write.voices_of: at for at, write in enumerate(writes)}
+    return deque(write for at, write in enumerate(writes) if write.voices_of is None or last[write.voices_of] == at)
+
+
 def _results(writes: deque[_Write]) -> int:
-    return sum(write.delivered is not None for write in writes)
+    return sum(write.result for write in writes)

@@ -20,7 +20,9 @@ from ipc.errors import WernickeError
 from ipc.files import patiently
 from wernicke_daemon.records.earlier import EarlierSession
 from wernicke_daemon.records.retention import ClockState
-from wernicke_daemon.utterances.voices import Voice
+from wernicke_daemon.utterances import results as outcomes
+from wernicke_daemon.utterances.voices import NOTHING, Known
+from wernicke_daemon.wire.protocol import Final, SpeakerUpdate, encode
 
 _log = structlog.get_logger()
 
@@ -58,10 +60,16 @@ _SCHEMAS = (
     ALTER TABLE session ADD COLUMN resume_key TEXT;
     ALTER TABLE session ADD COLUMN voices TEXT;
     """,
+    # What was kept of voices says nothing to how they are told apart now; the names of so many are taken.
+    """
+    ALTER TABLE result ADD COLUMN revised INTEGER NOT NULL DEFAULT 0;
+    UPDATE session SET voices = json_object('next_voice', json_array_length(voices)) WHERE voices IS NOT NULL;
+    """,
 )
 """What makes version n + 1 of the file out of version n. Times are seconds since 1970; of the retention clock all but
 `session.begun`, which is shown. session.continues: the id of the session whose client it goes on for. resume_key,
-voices: see `earlier.EarlierSession`."""
+voices: see `earlier.EarlierSession`. result.revised: the revision of the message, where it is not that of the result as
+it came."""
 
 SET_CLOCK = "REPLACE INTO clock (id, time, wall, parted, held_s) VALUES (1, ?, ?, ?, ?)"
 """Parameters: a ClockState."""
@@ -74,6 +82,12 @@ KEEP_RESULT = f"""
     ON CONFLICT (session, sequence) DO UPDATE SET kept = excluded.kept, kind = excluded.kind, message = excluded.message
     WHERE result.kind = '{LATE}'
 """
+
+REVISE_RESULT = """
+    UPDATE result SET message = revised(message, ?3), revised = ?4
+    WHERE session = ?1 AND sequence = ?2 AND kind = 'final' AND revised < ?4
+"""
+"""Parameters: session, sequence, a `SpeakerUpdate` in JSON, its revision."""
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -119,6 +133,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             # secure_delete: what is over its retention is overwritten, not just unlinked.
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;"
         )
+        database.create_function("revised", 2, _revised, deterministic=True)
         _migrate(database)
     except sqlite3.Error:
         database.close()
@@ -132,6 +147,12 @@ def _migrate(database: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("the file was written by a newer version of this program")
     for number, schema in enumerate(_SCHEMAS[version:], start=version + 1):
         database.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _revised(message: str, update: str) -> str:
+    """A final and a `SpeakerUpdate` of it, both JSON, put together."""
+    final, told = msgspec.json.decode(message, type=Final), msgspec.json.decode(update, type=SpeakerUpdate)
+    return encode(outcomes.revised(final, told))
 
 
 def is_damage(error: Exception) -> bool:
@@ -236,8 +257,8 @@ def meeting(database: sqlite3.Connection, session: str) -> list[tuple[str, float
 
 def earlier(database: sqlite3.Connection, session: str) -> EarlierSession | None:
     """None where there is no such session."""
-    row = database.execute("SELECT resume_key, coalesce(voices, '[]') FROM session WHERE id = ?", (session,)).fetchone()
-    return row and EarlierSession(session, row[0], msgspec.json.decode(row[1], type=tuple[Voice, ...]))
+    row = database.execute("SELECT resume_key, voices FROM session WHERE id = ?", (session,)).fetchone()
+    return row and EarlierSession(session, row[0], msgspec.json.decode(row[1], type=Known) if row[1] else NOTHING)
 
 
 def clock(database: sqlite3.Connection) -> list[ClockState]:

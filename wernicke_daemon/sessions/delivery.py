@@ -8,7 +8,7 @@ from collections.abc import Callable
 from wernicke_daemon.sessions.history import History
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.wire import protocol
-from wernicke_daemon.wire.protocol import AudioReceived, ServerMessage
+from wernicke_daemon.wire.protocol import AudioReceived, ServerMessage, SpeakerUpdate
 
 ACK_EVERY_S = 1.0
 
@@ -53,8 +53,16 @@ class Delivery:
         self.history.add(message)
         self._tell_outcome(message)
 
+    def revised(self, update: SpeakerUpdate) -> None:
+        """Who said what of an earlier result, as it is known by now."""
+        self.history.revise(update)
+        self.tell("speaker", update)
+
     def replay(self, after: int) -> None:
-        """Send again what came after the last result that a client had, 0 for none, in order."""
+        """Send again what came after the last result that a client had, 0 for none, in order; before it, of those it
+        had, the names that were revised."""
+        for update in self.history.revisions(after):
+            self.tell("speaker", update)
         for message in self.history.after(after):
             self._tell_outcome(message)
 

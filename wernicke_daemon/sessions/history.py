@@ -5,8 +5,8 @@
 
 from collections import deque
 
-from wernicke_daemon.utterances.results import Outcome
-from wernicke_daemon.wire.protocol import Gap
+from wernicke_daemon.utterances.results import Outcome, revised, together
+from wernicke_daemon.wire.protocol import Final, Gap, SpeakerUpdate
 
 HISTORY = 1000
 """Results kept of a session; a resume window is minutes, so this is days of speech."""
@@ -17,9 +17,23 @@ class History:
 
     def __init__(self) -> None:
         self._messages: deque[Outcome | Gap] = deque(maxlen=HISTORY)
+        self._revised: dict[int, SpeakerUpdate] = {}  # by sequence, all segments of a result that were revised
 
     def add(self, message: Outcome | Gap) -> None:
         self._messages.append(message)
+
+    def revise(self, update: SpeakerUpdate) -> None:
+        """A result that it has is sent with the new names from now on."""
+        for at, message in enumerate(self._messages):
+            if isinstance(message, Final) and message.sequence == update.sequence:
+                self._messages[at] = revised(message, update)
+                before = self._revised.get(update.sequence, update)
+                self._revised[update.sequence] = together(before, update)
+
+    def revisions(self, sequence: int) -> list[SpeakerUpdate]:
+        """Of the results up to that one, the names that were revised: nobody can tell which of them a client has
+        heard of."""
+        return [self._revised[at] for at in sorted(self._revised) if at <= sequence]
 
     @property
     def results(self) -> int:

@@ -3,6 +3,8 @@
 import msgspec
 
 from wernicke_daemon.utterances.context import Remembered
+from wernicke_daemon.utterances.voices import ANY
+from wernicke_daemon.utterances.voices_clustering import Count
 from wernicke_daemon.wire.audio import AudioFormat
 
 
@@ -10,7 +12,8 @@ class Options(msgspec.Struct, frozen=True):
     """What a client asked for.
 
     audio: the format of what it sends. language: ISO 639-1 code or "auto". glossary: terms that it expects to be said.
-    events: kinds of messages that it wants besides finals and errors. words: whether finals have word times.
+    events: kinds of messages that it wants besides finals and errors. words: whether finals have word times. speakers:
+    how many people speak.
     """
 
     audio: AudioFormat
@@ -18,6 +21,7 @@ class Options(msgspec.Struct, frozen=True):
     glossary: tuple[str, ...] = ()
     events: frozenset[str] = frozenset()
     words: bool = True
+    speakers: Count = ANY
 
 
 class StartingPoint(msgspec.Struct, frozen=True):

@@ -23,8 +23,9 @@ from wernicke_daemon.utterances.context import Context
 from wernicke_daemon.utterances.late import Late
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.voices import Known
 from wernicke_daemon.wire.audio import Audio
-from wernicke_daemon.wire.protocol import Error, Final, Suppressed
+from wernicke_daemon.wire.protocol import Error, Final, SpeakerUpdate, Suppressed
 
 _log = structlog.get_logger()
 
@@ -61,6 +62,7 @@ class Recorder:
         self._not_ended: set[str] = set()  # that are over, but whose results may be in memory alone
         self._recovered: set[str] = set()  # that a killed daemon left, while they are finished
         self._untold: set[str] = set()  # whose start is not in the log, as too many began and none brought audio
+        self._heard: dict[str, Known] = {}  # what the store knows of voices, by session
         self._left = set[str]()  # that have utterances which can't be done before the next start
         # what waits for the recogniser; `late_outcome` or `left` is called for each
         self.postponed: deque[Postponed] = deque()
@@ -104,7 +106,7 @@ class Recorder:
         self._store.session_started(session.id, now, options.language, self._peers[session.id], resume)
         if self._journal is not None:
             self._journalled.add(session.id)
-            meta = SessionMeta(options.language, options.glossary, now, options.words)
+            meta = SessionMeta(options.language, options.glossary, now, options.words, speakers=options.speakers)
             self._journal.begin(session.id, meta)
         del self._peers[session.id]
 
@@ -130,6 +132,7 @@ class Recorder:
                 self._not_ended.add(session.id)
             self._end_stored(self._journal)
         self._recovered.discard(session.id)
+        self._heard.pop(session.id, None)
 
     def _end_stored(self, journal: Journal) -> None:
         done = {session_id for session_id in self._not_ended if not self.waits_for_recogniser(session_id)}
@@ -197,8 +200,17 @@ class Recorder:
 
     def outcome(self, session: Session, utterance: Utterance, message: Outcome) -> None:
         stored = partial(self._stored, session, utterance, message)
-        self._store.remember(session.id, session.voices)
+        self._remember(session)
         self._store.keep(session.id, utterance.sequence, message, stored)
+
+    def _remember(self, session: Session) -> None:
+        if self._heard.get(session.id) is not session.voices:
+            self._heard[session.id] = session.voices
+            self._store.remember(session.id, session.voices)
+
+    def revised(self, session: Session, update: SpeakerUpdate) -> None:
+        self._remember(session)
+        self._store.revise(session.id, update, partial(session.told, update))
 
     def _stored(self, session: Session, utterance: Utterance, message: Outcome) -> None:
         try:

@@ -9,7 +9,7 @@ which goes on with the voices of the old one.
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -26,7 +26,7 @@ from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.sessions.speculation import Workbench
-from wernicke_daemon.utterances.voices import Voice, Voices
+from wernicke_daemon.utterances.voices import NOTHING, Known, Voices
 from wernicke_daemon.wire.protocol import ServerMessage
 
 _log = structlog.get_logger()
@@ -94,7 +94,7 @@ class SessionRegistry:
         """A session that a killed daemon left; waits for a place."""
         meta = leftover.meta
         language = meta.language or self._config.asr.language
-        options = Options(self._config.audio.format, language, meta.glossary, words=meta.words)
+        options = Options(self._config.audio.format, language, meta.glossary, words=meta.words, speakers=meta.speakers)
         start = StartingPoint(leftover.start, meta.next_sequence, leftover.wall_start, meta.remembered)
         while (session := self._make(leftover.session_id, options, start)) is None:
             self._freed.clear()
@@ -111,7 +111,7 @@ class SessionRegistry:
         ring = self._arena.acquire()
         if ring is None:
             return None
-        voices = self._voices_of(session_id, start.remembered.voices if start else (), earlier)
+        voices = self._voices_of(session_id, start.remembered.heard if start else NOTHING, earlier)
         lines = self._config.correction.context_lines
         session = Session(
             session_id,
@@ -125,17 +125,18 @@ class SessionRegistry:
             hurry=self._ingest.hurry,
             voices=voices,
             continues=earlier.id if earlier else None,
+            revise_s=self._config.diarization.revise_s,
         )
         self._sessions[session.id] = session
         self._ingest.add(session)
         self._run(self._outlive(session))
         return session
 
-    def _voices_of(self, session_id: str, known: Iterable[Voice], earlier: EarlierSession | None) -> Voices:
+    def _voices_of(self, session_id: str, known: Known, earlier: EarlierSession | None) -> Voices:
         """Shared by sessions that go on one for another: results of the old one may be under way still, or be about to
         be recovered, and a voice that is first heard in one of them must not get the name of another's."""
         before = earlier.id if earlier else session_id
-        voices = self._voices.get(before) or Voices(earlier.voices if earlier else known)
+        voices = self._voices.get(before) or Voices(earlier.heard if earlier else known)
         self._voices[before] = self._voices[session_id] = voices
         return voices
 

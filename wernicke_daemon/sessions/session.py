@@ -8,8 +8,9 @@ they depend on (`utterances/context.py`), what its client is sent (`delivery.py`
 """
 
 import asyncio
+import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -34,10 +35,10 @@ from wernicke_daemon.utterances.ordering import InOrder
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
-from wernicke_daemon.utterances.voices import Voice, Voices
+from wernicke_daemon.utterances.voices import Known, Voices
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
-from wernicke_daemon.wire.protocol import ServerMessage
+from wernicke_daemon.wire.protocol import Final, ServerMessage, SpeakerUpdate
 
 _log = structlog.get_logger()
 
@@ -57,6 +58,10 @@ class Records(Protocol):
 
     def outcome(self, session: "Session", utterance: Utterance, message: Outcome) -> None:
         """What became of an utterance. Calls `session.kept` with it once it may be sent."""
+
+    def revised(self, session: "Session", update: SpeakerUpdate) -> None:
+        """Who said what of an earlier result, as it is known by now. Calls `session.told` with it once it may be
+        sent."""
 
     def dropped(self, seconds: float) -> None:
         """Speech too short to be an utterance."""
@@ -80,10 +85,12 @@ class Session:
         hurry: Callable[[], None] = lambda: None,
         voices: Voices | None = None,
         continues: str | None = None,
+        revise_s: float = math.inf,
     ) -> None:
         """bench: who works on its utterances. start: what it goes on from, None for a new session. min_silence_s: see
         `vad.min_silence_s`. hurry: has its news taken at once. voices: shared with other sessions, None for
-        those of `start`. continues: id of the session whose client it goes on for."""
+        those of `start`. continues: id of the session whose client it goes on for. revise_s: see
+        `diarization.revise_s`."""
         start = start or StartingPoint()
         self.id = session_id  # told to its client; names it in the store and the log
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
@@ -103,11 +110,15 @@ class Session:
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), self._warn, clock)
         # Voices, and what was said before.
         self._context = Context(start.remembered, start.sequence, context_lines, voices)
+        self._context.voices.count = options.speakers
         self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
         self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
         self._captioned: dict[int, Utterance] = {}  # by sequence: those whose client is shown what is known of them
         self._delivery = Delivery(options.events)  # what its client is sent
         self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
+        self._revise_s = revise_s  # see `diarization.revise_s`
+        self._revising = 0  # revisions that are not told yet
+        self._names_ended = False  # the last look at them was taken
 
     # --- its client ---
 
@@ -159,8 +170,8 @@ class Session:
         return self._context.remembered
 
     @property
-    def voices(self) -> tuple[Voice, ...]:
-        """All that were heard, as of now."""
+    def voices(self) -> Known:
+        """What was heard of them, as of now; the same object as long as nothing changes."""
         return self._context.voices.known()
 
     @property
@@ -239,6 +250,7 @@ class Session:
         if self._intake.decoder.bytes_received:
             raise protocol.InvalidMessage("A start message has to come before the first audio; open a new connection.")
         self.options = options
+        self._context.voices.count = options.speakers
         self._delivery.events = options.events
         self._intake.configure(options.audio)
 
@@ -314,8 +326,16 @@ class Session:
         self._intake.free(self._cutting.leases.ring_floor())
         self._records.final_before(self, *self._cutting.first_not_final(self._speculation.named))
         if self.life.state is SessionState.ENDED and self._intake.settled and not len(self._cutting.leases):
-            self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
-            self._finish()
+            self._end_names()
+            if not self._revising:
+                self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
+                self._finish()
+
+    def _end_names(self) -> None:
+        """One last look at all of them, now that everything is heard."""
+        if not self._names_ended:
+            self._names_ended = True
+            self._revise(self._context.last_revisions())
 
     def _finish(self) -> None:
         self.life.every_result_is_kept()
@@ -383,6 +403,20 @@ class Session:
             self._show(utterance)
         del self._captioned[utterance.sequence]
         self._records.outcome(self, utterance, message)
+        if isinstance(message, Final):
+            self._context.told(utterance, message)
+            self._revise(self._context.revisions(utterance.end_s - self._revise_s))
+
+    def _revise(self, updates: Sequence[SpeakerUpdate]) -> None:
+        self._revising += len(updates)
+        for update in updates:
+            self._records.revised(self, update)
+
+    def told(self, update: SpeakerUpdate) -> None:
+        """The revised result is on disk (or nobody wants it there), so it may be sent."""
+        self._delivery.revised(update)
+        self._revising -= 1
+        self._free()
 
     def kept(self, utterance: Utterance, message: Outcome) -> None:
         """The result is on disk (or nobody wants it there), so it may be sent."""

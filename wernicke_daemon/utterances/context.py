@@ -1,17 +1,21 @@
 """What a session's next utterances depend on besides their audio: its voices, and what was said just before. Pure."""
 
+import math
+
 import msgspec
 
+from wernicke_daemon.utterances.revisions import Revisions
 from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.utterance import Utterance
-from wernicke_daemon.utterances.voices import Voice, Voices
+from wernicke_daemon.utterances.voices import NOTHING, Known, Voices
+from wernicke_daemon.wire.protocol import Final, SpeakerUpdate
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """What survives the daemon, in the journal. voices: heard so far. said: the latest recognised texts, in order, as
-    context for what follows."""
+    """What survives the daemon, in the journal. heard: of the voices so far. said: the latest recognised texts, in
+    order, as context for what follows."""
 
-    voices: tuple[Voice, ...] = ()
+    heard: Known = NOTHING
     said: tuple[str, ...] = ()
 
 
@@ -24,7 +28,9 @@ class Context:
         voices: shared with a session that it goes on for; None for those remembered."""
         self.remembered = remembered
         self.said = Said(remembered.said, next_sequence, lines)
-        self.voices = voices or Voices(remembered.voices)
+        self.voices = voices or Voices(remembered.heard)
+        self._revisions = Revisions()  # of results that were told
+        self._rows: dict[int, list[int | None]] = {}  # of voices, by sequence: of those that are being told
 
     def names(self, utterance: Utterance) -> list[str | None]:
         """Of the pieces that diarization found in it; to be asked once for each utterance, in the order of `sequence`.
@@ -32,13 +38,35 @@ class Context:
         found = utterance.diarization
         if found is None or utterance.failure is not None or not utterance.lines:
             return []
-        return self.voices.name(found.pieces, found.same_voice)
+        self._rows[utterance.sequence] = self.voices.hear(found.pieces, found.same_voice, _model(utterance))
+        return self.voices.names(self._rows[utterance.sequence])
 
     def preview_names(self, utterance: Utterance) -> list[str | None]:
         """As `names` would give them now; no voice is remembered for it."""
         found = utterance.diarization
-        return [] if found is None else Voices(self.voices.known()).name(found.pieces, found.same_voice)
+        if found is None:
+            return []
+        voices = self.voices.copy()
+        return voices.names(voices.hear(found.pieces, found.same_voice, _model(utterance)))
+
+    def told(self, utterance: Utterance, final: Final) -> None:
+        """Its result, with the names as `names` gave them: they may be revised later."""
+        self._revisions.add(final, utterance.lines, self._rows.pop(utterance.sequence, ()))
+
+    def revisions(self, since_s: float) -> list[SpeakerUpdate]:
+        """What is known better by now of results that end after that moment of the session's audio."""
+        return self._revisions.due(self.voices.names, since_s)
+
+    def last_revisions(self) -> list[SpeakerUpdate]:
+        """The same of all results, once nothing more is said."""
+        self.voices.settle()
+        return self.revisions(-math.inf)
 
     def kept(self, sequence: int) -> None:
         """That utterance has its result: what is known by it is remembered, and what nobody will ask for forgotten."""
         self.remembered = Remembered(self.voices.known(), self.said.kept(sequence))
+
+
+def _model(utterance: Utterance) -> str:
+    """That made its embeddings."""
+    return utterance.models.get("diarization", "")

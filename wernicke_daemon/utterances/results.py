@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from ipc.messages import Word
 from wernicke_daemon.utterances.caption import Shown
@@ -16,6 +17,7 @@ from wernicke_daemon.wire.protocol import (
     Partial,
     PartialStage,
     SegmentOut,
+    SpeakerUpdate,
     Suppressed,
     TimestampRange,
     WordOut,
@@ -96,6 +98,24 @@ def _shown(utterance: Utterance, stage: PartialStage, segments: Sequence[Segment
     assert utterance.asr is not None
     text = joined([segment.text for segment in segments], utterance.asr.language)
     return Shown(stage, text, len(text), tuple(segments), utterance.start_s, utterance.end_s)
+
+
+def revised(final: Final, update: SpeakerUpdate) -> Final:
+    """With the names that are known by now."""
+    segments = list(final.segments)
+    for told in update.segments:
+        segment = segments[told.index]
+        words = segment.words
+        if words is not msgspec.UNSET:
+            words = [replace(word, speaker=told.speaker) for word in words]
+        segments[told.index] = replace(segment, speaker=told.speaker, words=words)
+    return replace(final, revision=update.revision, segments=segments)
+
+
+def together(before: SpeakerUpdate, after: SpeakerUpdate) -> SpeakerUpdate:
+    """Both of one result as one."""
+    segments = {told.index: told for told in (*before.segments, *after.segments)}
+    return replace(after, segments=[segments[index] for index in sorted(segments)])
 
 
 def partial(utterance: Utterance, shown: Shown, latency_s: float) -> Partial:

@@ -1,128 +1,200 @@
-"""Which voice of the session a local speaker of an utterance is. Pure; asked once per utterance, in sequence order.
+"""The voices of one session: all its speech clustered again with each utterance, under names that stay. Pure.
 
 Policy:
-- A local speaker is the known voice whose centroid is most alike by cosine similarity, if that is at least the
-  engine's `same_voice`. Within one utterance the best pair is settled first, and a voice is given only once.
-- Who matches none is a new voice, if heard for MIN_NEW_VOICE_S. Less than that, or no usable embedding (empty, not
-  finite, all zero), is too little to say: no name.
-- A voice's centroid is the mean of its embeddings (made unit vectors), weighted by their seconds of speech. The
-  weight of what is already known is capped at MEMORY_S, so that a voice follows a slow change (another chair,
-  a cold) but one odd utterance hardly moves it; an hour into the session a new utterance still counts.
+- All stretches of speech of the session are clustered together (`voices_clustering`); two that the engine told apart
+  within an utterance never are one voice. The threshold is the session's own where it tells one (`voices_pairs`).
+- A cluster has the name that most of its speech had before (`voices_naming`); one without is a new voice, if there is
+  NEW_VOICE_S of it. A name that lost its cluster is not given again.
+- Less than LEAST_S of clean speech neither founds a voice nor moves one: it goes with the same local speaker's nearest
+  stretch, else with the voice that it is most like.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from ipc.messages import Piece
+from wernicke_daemon.utterances.voices_clustering import (
+    NEVER,
+    Count,
+    Labels,
+    Likeness,
+    clustered,
+    in_order_of_appearance,
+)
+from wernicke_daemon.utterances.voices_naming import assigned
+from wernicke_daemon.utterances.voices_pairs import Pairs, heard, likeness
+from wernicke_daemon.utterances.voices_rows import NOBODY, Rows, SavedRow
 
-MIN_NEW_VOICE_S = 1.0
-"""Seconds of speech from which an unmatched local speaker founds a voice: embeddings of less are too scattered."""
-MEMORY_S = 120.0
-"""Seconds of speech that a centroid remembers at most."""
+Vector = NDArray[np.float32]
 
-Vector = tuple[float, ...]
+LEAST_S = 0.6
+"""Seconds of clean speech from which a stretch counts: embeddings of less are too scattered."""
+NEW_VOICE_S = 1.5
+"""Seconds of clean speech that found a voice. Of less, one voice and two are not told apart surely: of GE2E embeddings
+one in eight is taken wrongly at 0.6 s, one in thirty at 1.6 s."""
+EACH_HEARD_S = 60.0
+"""Seconds of clean speech for each of the people who are said to be there, from which all of them are taken to have
+spoken: before, one is not made two so that there are as many as that."""
 
 
-@dataclass
-class Voice:
-    """name: "Speaker_00", … centroid: unit vector. seconds: of speech behind it, at most MEMORY_S."""
+class Known(msgspec.Struct, frozen=True):
+    """What is known of a session's voices. next_voice: number of the next new one. model: that their embeddings are
+    of."""
 
-    name: str
-    centroid: Vector
-    seconds: float
+    next_voice: int = 0
+    model: str = ""
+    rows: tuple[SavedRow, ...] = ()
+    pairs: Pairs = Pairs()
 
-    def hear(self, embedding: Vector, seconds: float) -> None:
-        """Move the centroid towards a unit vector by its share of what is known."""
-        known = self.seconds
-        mean = [known * a + seconds * b for a, b in zip(self.centroid, embedding, strict=True)]
-        self.centroid = unit(mean) or self.centroid
-        self.seconds = min(known + seconds, MEMORY_S)
+
+NOTHING, ANY = Known(), Count()
 
 
 class Voices:
-    """The voices of one session, named in order of first appearance."""
+    """Shared by sessions that go on one for another."""
 
-    def __init__(self, known: Iterable[Voice] = ()) -> None:
-        """known: of the same session, as `known` gave them."""
-        self._known = [replace(voice) for voice in known]
+    def __init__(self, known: Known = NOTHING, count: Count = ANY) -> None:
+        """known: of the same session, as `known` gave it."""
+        self.count = count  # how many there are, as far as the client knows
+        self._known: Known | None = known  # as it is now; None where it has to be made anew
+        self._next = known.next_voice  # number of the next new voice
+        self._model = known.model  # whose embeddings the rows are
+        self._rows = Rows.loaded(known.rows)  # all that was heard
+        self._pairs = known.pairs  # of which something is known without any threshold
+        self._fitted = 1.0  # the engine's own threshold
 
-    def known(self) -> tuple[Voice, ...]:
-        """All that were heard so far, as they are now."""
-        return tuple(replace(voice) for voice in self._known)
+    def known(self) -> Known:
+        """All that was heard so far; the same object as long as nothing changes."""
+        if self._known is None:
+            self._known = Known(self._next, self._model, self._rows.saved(), self._pairs)
+        return self._known
 
-    def name(self, pieces: Sequence[Piece], same_voice: float) -> list[str | None]:
-        """A name, or None, for each piece of the next utterance; those of one local speaker get one. same_voice: see
-        `assign`."""
-        speakers = [[piece for piece in pieces if piece.speaker == speaker] for speaker in range(_speakers(pieces))]
-        seconds = tuple(sum(piece.seconds for piece in own) for own in speakers)
-        names = self.assign(tuple(map(_embedding, speakers)), seconds, same_voice)
-        return [names[piece.speaker] for piece in pieces]
+    def copy(self) -> "Voices":
+        """To try out what the next utterance would bring."""
+        copy = Voices(Known(self._next, self._model, (), self._pairs), self.count)
+        copy._rows = self._rows.copy()
+        return copy
 
-    def assign(
-        self, embeddings: tuple[Vector, ...], durations: tuple[float, ...], same_voice: float
-    ) -> list[str | None]:
-        """A name, or None, for each local speaker of the next utterance.
+    def hear(self, pieces: Sequence[Piece], same_voice: float, model: str = "") -> list[int | None]:
+        """The pieces of the next utterance. Of each the row that it is part of, None where there is nothing to say
+        whose it is; `names` tells the names, now and later.
 
-        embeddings: one per local speaker, all of one length or unusable. durations: seconds of speech of each.
-        same_voice: cosine similarity from which two embeddings are one voice. Raises ValueError where embeddings
-        and durations are not equally many.
-        """
-        heard = [unit(embedding) for embedding in embeddings]
-        matched = self._matches(heard, same_voice)
-        return [
-            self._named(matched.get(i), embedding, seconds)
-            for i, (embedding, seconds) in enumerate(zip(heard, durations, strict=True))
-        ]
+        same_voice: the engine's own threshold. model: that made the embeddings; what was made by another is forgotten,
+        but for the names."""
+        usable = [_vector(piece) for piece in pieces]
+        self._begin(next((len(vector) for vector in usable if vector is not None), None), model)
+        own = self._add(pieces, usable)
+        if own:
+            self._pairs = heard(self._pairs, [pieces[at] for at in own], self._rows.means[-len(own) :])
+            self._fitted = same_voice
+            self._cluster(sure=False)
+        followed = [own.get(at, self._followed(at, pieces, usable, own)) for at in range(len(pieces))]
+        self._rows.bound()
+        return followed
 
-    def _matches(self, heard: list[Vector | None], same_voice: float) -> dict[int, Voice]:
-        """Local speaker → known voice, the most alike pair first, each used once."""
-        pairs = [
-            (cosine(embedding, voice.centroid), i, voice)
-            for i, embedding in enumerate(heard)
-            if embedding is not None
-            for voice in self._known
-            if len(voice.centroid) == len(embedding)
-        ]
-        matched: dict[int, Voice] = {}
-        for alike, i, voice in sorted(pairs, key=lambda pair: -pair[0]):
-            if alike >= same_voice and i not in matched and voice not in matched.values():
-                matched[i] = voice
-        return matched
+    def settle(self) -> None:
+        """Nothing more is said."""
+        if self._rows.ids:
+            self._known = None
+            self._cluster(sure=True)
 
-    def _named(self, voice: Voice | None, embedding: Vector | None, seconds: float) -> str | None:
-        if embedding is None:
+    def names(self, rows: Sequence[int | None]) -> list[str | None]:
+        """Of the voices that they belong to now."""
+        voice_of = self._rows.lookup()
+        return [_name(voice_of(row)) for row in rows]
+
+    # --- what is heard ---
+
+    def _begin(self, dimensions: int | None, model: str) -> None:
+        """Embeddings of another model say nothing of those that are known."""
+        if dimensions is None or (dimensions == self._rows.means.shape[1] and model == self._model):
+            return
+        self._rows, self._pairs, self._model = Rows.none(dimensions, self._rows.next_id), Pairs(), model
+
+    def _add(self, pieces: Sequence[Piece], usable: Sequence[Vector | None]) -> dict[int, int]:
+        """The pieces that count, each with its row."""
+        counting = [at for at, vector in enumerate(usable) if vector is not None and pieces[at].seconds >= LEAST_S]
+        if not counting:
+            return {}
+        speakers = np.array([pieces[at].speaker for at in counting])
+        ids = self._rows.add(
+            np.array([usable[at] for at in counting], np.float32),
+            np.array([pieces[at].seconds for at in counting], np.float32),
+            speakers[:, None] != speakers,
+        )
+        self._known = None
+        return dict(zip(counting, ids, strict=True))
+
+    def _cluster(self, sure: bool) -> None:
+        """sure: everybody has spoken."""
+        rows = self._rows
+        sure = sure or rows.seconds.sum() >= self.count.least * EACH_HEARD_S
+        count = self.count if sure else replace(self.count, least=1)
+        expected = likeness(self._pairs, self._fitted)
+        labels = clustered(rows.pairs(), rows.seconds, rows.squares, rows.apart, expected, count)
+        self._name(with_small(labels, rows, expected, NEW_VOICE_S))
+
+    def _name(self, labels: Labels) -> None:
+        """Give each cluster the voice that most of it was, or a new one."""
+        rows = self._rows
+        voices = sorted(set(rows.voices.tolist()) - {NOBODY})
+        clusters = [labels == label for label in range(labels.max() + 1)]
+        shared = [[float(rows.seconds[own & (rows.voices == voice)].sum()) for voice in voices] for own in clusters]
+        for own, kept in zip(clusters, assigned(shared), strict=True):
+            rows.voices[own] = voices[kept] if kept is not None else self._new(float(rows.seconds[own].sum()))
+
+    def _new(self, seconds: float) -> int:
+        if seconds < NEW_VOICE_S:
+            return NOBODY
+        self._next += 1
+        return self._next - 1
+
+    def _followed(
+        self, at: int, pieces: Sequence[Piece], usable: Sequence[Vector | None], own: dict[int, int]
+    ) -> int | None:
+        """The row that a piece goes with that is too little to count."""
+        piece, vector = pieces[at], usable[at]
+        same = [other for other in own if pieces[other].speaker == piece.speaker]
+        if same:
+            return own[min(same, key=lambda other: _distance(piece, pieces[other]))]
+        if vector is None or not len(self._rows.ids):
             return None
-        if voice is not None:
-            voice.hear(embedding, seconds)
-            return voice.name
-        if seconds < MIN_NEW_VOICE_S:
-            return None
-        return self._found(embedding, seconds)
-
-    def _found(self, embedding: Vector, seconds: float) -> str:
-        voice = Voice(f"Speaker_{len(self._known):02d}", embedding, min(seconds, MEMORY_S))
-        self._known.append(voice)
-        return voice.name
+        others = np.isin(self._rows.ids, list(own.values()))  # of this utterance: another voice
+        taken = np.isin(self._rows.voices, self._rows.voices[others])
+        alike = np.where(taken | (self._rows.voices == NOBODY), NEVER, self._rows.means @ vector)
+        return self._rows.ids[int(alike.argmax())] if alike.max() > NEVER else None
 
 
-def _speakers(pieces: Sequence[Piece]) -> int:
-    return max((piece.speaker for piece in pieces), default=-1) + 1
+def with_small(labels: Labels, rows: Rows, expected: Likeness, least_s: float) -> Labels:
+    """Clusters with less speech than that put to the one that they are most like, where that is more likely one voice
+    than two, and may be."""
+    sums = np.bincount(labels, rows.seconds)
+    small = sums < least_s
+    joined = labels.copy()
+    for label in np.flatnonzero(small).tolist():
+        own = labels == label
+        mean = np.average(rows.means[own], axis=0, weights=rows.seconds[own])
+        alike = np.bincount(labels, rows.seconds * (rows.means @ mean)) / sums
+        alike[small | (np.bincount(labels, rows.apart[own].any(axis=0)) > 0)] = NEVER
+        if alike.max() >= expected.same - 2 * expected.tolerance:
+            joined[own] = int(alike.argmax())
+    return in_order_of_appearance(joined)
 
 
-def _embedding(pieces: Sequence[Piece]) -> Vector:
-    """The mean of theirs, weighted by seconds; () where none says anything."""
-    heard = [(row, piece.seconds) for piece in pieces if (row := unit(piece.embedding)) is not None]
-    return tuple(sum(values) for values in zip(*([x * s for x in row] for row, s in heard), strict=True))
+def _vector(piece: Piece) -> Vector | None:
+    """The embedding scaled to length 1; None where that means nothing (empty, not finite, all zero)."""
+    length = math.hypot(*piece.embedding)
+    return np.array(piece.embedding, np.float32) / np.float32(length) if 0 < length < math.inf else None
 
 
-def unit(vector: Iterable[float]) -> Vector | None:
-    """The vector scaled to length 1; None where that means nothing (empty, not finite, all zero)."""
-    values = tuple(vector)
-    length = math.hypot(*values)
-    return tuple(value / length for value in values) if 0 < length < math.inf else None
+def _distance(piece: Piece, other: Piece) -> float:
+    return max(other.start - piece.end, piece.start - other.end)
 
 
-def cosine(a: Vector, b: Vector) -> float:
-    """Of two unit vectors of one length."""
-    return sum(x * y for x, y in zip(a, b, strict=True))
+def _name(voice: int) -> str | None:
+    return None if voice == NOBODY else f"Speaker_{voice:02d}"

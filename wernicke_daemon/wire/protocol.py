@@ -15,6 +15,9 @@ PROTOCOL_VERSION = 1
 EventName = Literal["session", "partial", "ack", "suppressed", "speaker", "status"]
 EVENTS: frozenset[str] = frozenset(get_args(EventName))
 
+MOST_SPEAKERS = 50
+"""That a client may name."""
+
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
@@ -52,6 +55,8 @@ class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=Fals
     glossary: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=200)] | None = None
     events: str | list[str] | None = None  # messages wanted besides results
     words: bool | None = None  # whether segments have them
+    # how many people speak: "4", or "2-5" for from two to five
+    speakers: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(-[0-9]{1,3})?\Z")] | int | None = None
     session: str | None = None  # id of the one to go on with
     resume_token: str | None = None  # that came with it
     last_sequence: int | None = None  # of the results that the client has
@@ -106,6 +111,15 @@ def parse_events(asked: str | list[str] | None) -> frozenset[str]:
         known = ", ".join(sorted(EVENTS))
         raise InvalidMessage(f"Unknown event {sorted(unknown)[0]!r}; there are {known}, and all.")
     return frozenset(wanted)
+
+
+def parse_speakers(said: str | int) -> tuple[int, int]:
+    """4, "4", "2-5": at least, at most. Raises InvalidMessage."""
+    least, _, most = str(said).partition("-")
+    bounds = int(least), int(most or least)
+    if not 1 <= bounds[0] <= bounds[1] <= MOST_SPEAKERS:
+        raise InvalidMessage(f"speakers is a number from 1 to {MOST_SPEAKERS}, or two of them such as 2-5; not {said}.")
+    return bounds
 
 
 # --- server to client ------------------------------------------------------------------------------
@@ -195,6 +209,21 @@ class Final(ServerMessage, frozen=True, tag="final"):
     trigger: Trigger  # what ended it
     models_used: dict[str, str | None]  # by stage; None where it had no part in it
     warnings: list[str]  # codes for what is missing
+
+
+class SegmentSpeaker(msgspec.Struct, frozen=True):
+    index: int  # of the final's segments, from 0
+    speaker: str | None  # as in SegmentOut; the segment's words have the same
+
+
+class SpeakerUpdate(ServerMessage, frozen=True, tag="speaker_update"):
+    """Who said segments of an earlier final, as it is known by now."""
+
+    session_id: str  # the final's, as all up to sequence
+    buffer_id: str
+    sequence: int
+    revision: int  # greater than the final's, and than that of any update before
+    segments: list[SegmentSpeaker]  # those with another name, in order
 
 
 class Suppressed(ServerMessage, frozen=True, tag="suppressed"):

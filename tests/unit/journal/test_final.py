@@ -27,14 +27,15 @@ from wernicke_daemon.records import journal_files
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import FILE_SAMPLES
 from wernicke_daemon.utterances.context import Remembered
-from wernicke_daemon.utterances.voices import Voice
+from wernicke_daemon.utterances.voices import Known
+from wernicke_daemon.utterances.voices_rows import SavedRow
 
 
 @pytest.mark.usefixtures("small_segments")
 def test_final_audio_is_deleted(tmp_path: Path) -> None:
     """Segment by segment; what is kept begins at the floor, with the number of the next utterance and what it needs."""
     journal = Journal(tmp_path, 100)
-    remembered = Remembered((Voice("Speaker_00", (0.6, 0.8), 2.5),), ("次の議題です。",))
+    remembered = Remembered(Known(1, "small", (SavedRow(0, 2.5, 6.25, b"\x00\x3c\x00\x00"),)), ("次の議題です。",))
     with journal._guard:  # also where all of it is one turn of the writer
         journal.begin("s", META)
         journal.append("s", 0, ramp(0, 220))

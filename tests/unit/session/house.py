@@ -18,12 +18,13 @@ from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import AudioFormat
-from wernicke_daemon.wire.protocol import Final, ServerMessage, Suppressed
+from wernicke_daemon.wire.protocol import Final, ServerMessage, SpeakerUpdate, Suppressed
 
 RATE = 16_000
 RING = 4 * RATE
 MONO = AudioFormat(RATE, 1, "f32le")
 CONTEXT_LINES = 2
+REVISE_S = 3.0
 
 
 class Notebook:
@@ -35,7 +36,7 @@ class Notebook:
         self.outcomes: list[int] = []
         self.dropped_s = 0.0
         self.on_disk = True
-        self.waiting: list[tuple[Session, Utterance, Outcome]] = []
+        self.waiting: list[tuple[Session, Utterance | None, Outcome | SpeakerUpdate]] = []
 
     def audio(self, session: Session, start: int, samples: NDArray[np.float32]) -> None:
         self.heard.append((start, samples.copy()))
@@ -49,10 +50,19 @@ class Notebook:
         if self.on_disk:
             self.keep()
 
+    def revised(self, session: Session, update: SpeakerUpdate) -> None:
+        self.waiting.append((session, None, update))
+        if self.on_disk:
+            self.keep()
+
     def keep(self) -> None:
-        """The result that waits longest is on disk now."""
+        """What waits longest is on disk now."""
         session, utterance, message = self.waiting.pop(0)
-        session.kept(utterance, message)
+        if isinstance(message, SpeakerUpdate):
+            session.told(message)
+        else:
+            assert utterance is not None
+            session.kept(utterance, message)
 
     def dropped(self, seconds: float) -> None:
         self.dropped_s += seconds
@@ -74,7 +84,16 @@ class House:
         assert ring is not None
         clock = Clock(monotonic=lambda: self.now, wall=lambda: 1e9 + self.now)
         self.session = Session(
-            "s", ring, options, CONTEXT_LINES, OnlyFirmWork(self._submit), self.records, start, clock, hurry=hurry
+            "s",
+            ring,
+            options,
+            CONTEXT_LINES,
+            OnlyFirmWork(self._submit),
+            self.records,
+            start,
+            clock,
+            hurry=hurry,
+            revise_s=REVISE_S,
         )
 
     def _submit(self, utterance: Utterance, owner: Owner) -> None:

@@ -1,0 +1,84 @@
+"""From how alike on two stretches of speech are one voice: what a session's own pairs tell of that. Pure.
+
+Within an utterance much is known without any threshold: two stretches of one local speaker are one voice, those that
+the engine told apart are two. How alike these are depends on the model, the room and the people; so a threshold that
+was fitted elsewhere, or to another model, does not make one voice of everybody here.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from statistics import median
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ipc.messages import Piece
+from wernicke_daemon.utterances.voices_clustering import Likeness
+
+ENOUGH = 10
+"""Pairs of a kind that count as much as what was fitted elsewhere: the standard error of their median is 0.4 of their
+spread (1.25 / sqrt(10), for a normal distribution)."""
+FRACTION = 3
+"""Of how much less alike two people are than one: that part is borne within one, see `likeness`."""
+REMEMBERED = 300
+"""Pairs of each kind, the latest: a room or a microphone may change."""
+MOST_OF_ONE = 30
+"""Pairs of each kind that one utterance may bring, so that one long one does not decide alone."""
+LEAST_S = 1.0
+"""Seconds of clean speech of both: embeddings of less scatter more than those that clusters are made of."""
+
+
+class Pairs(msgspec.Struct, frozen=True):
+    """Cosines of pairs, the latest last."""
+
+    same: tuple[float, ...] = ()  # of one local speaker
+    different: tuple[float, ...] = ()  # told apart by the engine within an utterance
+
+
+def heard(before: Pairs, pieces: Sequence[Piece], vectors: NDArray[np.float32]) -> Pairs:
+    """With the pairs of one utterance more. vectors: [n, d], unit vectors of the pieces."""
+    long = [at for at, piece in enumerate(pieces) if piece.seconds >= LEAST_S]
+    alike = vectors @ vectors.T
+    same, different = list[float](), list[float]()
+    for one, other in combinations(long, 2):
+        kind = same if pieces[one].speaker == pieces[other].speaker else different
+        kind.append(round(float(alike[one, other]), 4))
+    return Pairs(_latest(before.same, same), _latest(before.different, different))
+
+
+def _latest(before: tuple[float, ...], new: list[float]) -> tuple[float, ...]:
+    """Of many new ones some from all over."""
+    few = new[:: -(-len(new) // MOST_OF_ONE) or 1]
+    return (*before, *few)[-REMEMBERED:]
+
+
+def likeness(pairs: Pairs, fitted: float) -> Likeness:
+    """What to expect of one voice. fitted: the engine's own threshold, which counts as much as ENOUGH pairs.
+
+    How much less alike two people are than one differs from pair to pair of people: the most alike two of a handful
+    are about half as far apart as two usually are. So a third of it is borne within a voice, for what a voice changes
+    in a recording. Where only pairs of one voice are known, twice their spread is the most that is borne."""
+    same, different = _spread(pairs.same), _spread(pairs.different)
+    expected = (1 + fitted) / 2
+    difference = FRACTION * (expected - fitted)
+    if same is not None:
+        expected = _believed(same[0], len(pairs.same), expected)
+    if same is not None and different is not None:
+        few = min(len(pairs.same), len(pairs.different))
+        difference = _believed(max(0.0, same[0] - different[0]), few, difference)
+    elif same is not None:
+        difference = min(difference, _believed(FRACTION * 2 * same[1], len(pairs.same), difference))
+    return Likeness(expected, difference / FRACTION)
+
+
+def _believed(measured: float, pairs: int, prior: float) -> float:
+    return (pairs * measured + ENOUGH * prior) / (pairs + ENOUGH)
+
+
+def _spread(cosines: tuple[float, ...]) -> tuple[float, float] | None:
+    """Median, and what of a normal distribution is the standard deviation; None of none."""
+    if not cosines:
+        return None
+    middle = median(cosines)
+    return middle, 1.4826 * median(abs(each - middle) for each in cosines)

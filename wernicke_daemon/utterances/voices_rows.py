@@ -1,0 +1,158 @@
+"""What is kept of the speech of a session's voices: one row for each stretch, few rows for much of it. Pure.
+
+A row is the mean of unit vectors, weighted by seconds of clean speech, so that two rows of one voice can be made one
+without changing what clusters are like on average (`voices_clustering`). So ten hours take no more than ten minutes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from wernicke_daemon.utterances.voices_clustering import NEVER, Mask, Matrix
+
+MOST = 160
+"""Rows: some ten minutes of lively talk one by one; clustering them takes about 5 ms."""
+
+NOBODY = -1
+"""The voice of a row whose cluster is too little to be one."""
+
+Seconds = NDArray[np.float32]
+Numbers = NDArray[np.intp]
+
+
+class SavedRow(msgspec.Struct, frozen=True):
+    """voice: its number, NOBODY for none. squares: see `Rows`. mean: float16. apart: numbers of earlier rows that are
+    another voice."""
+
+    voice: int
+    seconds: float
+    squares: float
+    mean: bytes
+    apart: tuple[int, ...] = ()
+
+
+@dataclass
+class Rows:
+    """Row i of each array is one stretch of speech, or several of one voice, oldest first."""
+
+    means: Matrix  # [n, d]
+    seconds: Seconds  # [n], of clean speech
+    squares: Seconds  # [n], sum of the squared seconds of what was made one
+    apart: Mask  # [n, n], symmetric: not one voice, as they were told apart within an utterance
+    voices: Numbers  # [n], numbers of voices, NOBODY for none
+    ids: list[int]  # [n], by which a row is found again
+    next_id: int = 0
+    moved: dict[int, int | None] = field(default_factory=dict)  # now part of others, or dropped; by id
+
+    @classmethod
+    def none(cls, dimensions: int, next_id: int = 0) -> "Rows":
+        nothing = np.zeros(0)
+        empty = np.zeros((0, dimensions), np.float32)
+        return cls(
+            empty,
+            nothing.astype(np.float32),
+            nothing.astype(np.float32),
+            np.zeros((0, 0), bool),
+            nothing.astype(np.intp),
+            [],
+            next_id,
+        )
+
+    @classmethod
+    def loaded(cls, saved: Sequence[SavedRow]) -> "Rows":
+        """Rows of one length, as `saved` gave them."""
+        size = len(saved)
+        means = np.array([np.frombuffer(row.mean, np.float16) for row in saved], np.float32)
+        apart = np.zeros((size, size), bool)
+        for at, row in enumerate(saved):
+            apart[at, list(row.apart)] = apart[list(row.apart), at] = True
+        seconds = np.array([row.seconds for row in saved], np.float32)
+        voices = np.array([row.voice for row in saved], np.intp)
+        squares = np.array([row.squares for row in saved], np.float32)
+        return cls(means.reshape(size, -1 if size else 0), seconds, squares, apart, voices, list(range(size)), size)
+
+    def saved(self) -> tuple[SavedRow, ...]:
+        return tuple(
+            SavedRow(
+                int(self.voices[at]),
+                round(float(self.seconds[at]), 2),
+                round(float(self.squares[at]), 2),
+                self.means[at].astype(np.float16).tobytes(),
+                tuple(np.flatnonzero(self.apart[at, :at]).tolist()),
+            )
+            for at in range(len(self.ids))
+        )
+
+    def copy(self) -> "Rows":
+        """For another course of things; rows that are gone are not known to it."""
+        means, seconds, squares = self.means.copy(), self.seconds.copy(), self.squares.copy()
+        apart, voices = self.apart.copy(), self.voices.copy()
+        return Rows(means, seconds, squares, apart, voices, [*self.ids], self.next_id)
+
+    # --- what becomes of them ---
+
+    def add(self, means: Matrix, seconds: Seconds, apart: Mask) -> list[int]:
+        """Stretches of one utterance, and which of them are told apart: [k, d], [k], [k, k]. Their ids."""
+        old, new = len(self.ids), len(means)
+        self.means = np.concatenate([self.means, means])
+        self.seconds = np.concatenate([self.seconds, seconds])
+        self.squares = np.concatenate([self.squares, seconds * seconds])
+        self.voices = np.concatenate([self.voices, np.full(new, NOBODY, np.intp)])
+        whole = np.zeros((old + new, old + new), bool)
+        whole[:old, :old], whole[old:, old:] = self.apart, apart
+        self.apart = whole
+        ids = list(range(self.next_id, self.next_id + new))
+        self.ids += ids
+        self.next_id += new
+        return ids
+
+    def bound(self, most: int = MOST) -> None:
+        """No more rows than that: the most alike ones of one voice become one. Where each is another voice, or nobody
+        knows whose, the one with the least speech goes."""
+        while len(self.ids) > most:
+            one_voice = (self.voices[:, None] == self.voices) & (self.voices != NOBODY)
+            alike = np.where(one_voice & ~self.apart, self.means @ self.means.T, NEVER)
+            alike[np.tril_indices(len(alike))] = NEVER
+            first, second = divmod(int(alike.argmax()), len(alike))
+            if alike[first, second] == NEVER:
+                self._drop(int(self.seconds.argmin()))
+            else:
+                self._merge(first, second)
+
+    def _merge(self, first: int, second: int) -> None:
+        together = self.seconds[first] + self.seconds[second]
+        mean = self.seconds[first] * self.means[first] + self.seconds[second] * self.means[second]
+        self.means[first], self.seconds[first] = mean / together, together
+        self.squares[first] += self.squares[second]
+        self.apart[first] |= self.apart[second]
+        self.apart[:, first] = self.apart[first]
+        self._remove(second, self.ids[first])
+
+    def _drop(self, at: int) -> None:
+        self._remove(at, None)
+
+    def _remove(self, at: int, into: int | None) -> None:
+        self.moved[self.ids.pop(at)] = into
+        kept = np.arange(len(self.seconds)) != at
+        self.means, self.seconds, self.squares = self.means[kept], self.seconds[kept], self.squares[kept]
+        self.voices = self.voices[kept]
+        self.apart = self.apart[np.ix_(kept, kept)]
+
+    def pairs(self) -> Matrix:
+        """[n, n]: sums of the cosines between the pieces of each two rows, weighted by their seconds."""
+        sums: Matrix = np.outer(self.seconds, self.seconds) * (self.means @ self.means.T)
+        return sums
+
+    def lookup(self) -> Callable[[int | None], int]:
+        """What tells, as long as nothing changes, the voice of the row with an id; NOBODY of one that is gone."""
+        by_id = dict(zip(self.ids, self.voices.tolist(), strict=True))
+
+        def voice_of(row: int | None) -> int:
+            while row in self.moved:
+                row = self.moved[row]
+            return NOBODY if row is None else by_id.get(row, NOBODY)
+
+        return voice_of
