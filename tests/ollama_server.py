@@ -214,6 +214,10 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _answer(self, ollama: OllamaServer, mode: Mode, body: Json) -> None:
+        if body.get("keep_alive") == 0 and not body.get("prompt") and self.path == "/api/generate":
+            ollama.loaded.pop(body["model"], None)
+            self._send({"model": body["model"], "created_at": CREATED, "done": True, "done_reason": "unload"})
+            return
         if body["model"] not in ollama.loaded and not self._loaded(ollama, mode):
             self.close_connection = True
             return

@@ -18,11 +18,14 @@ from ipc.errors import WernickeError
 from ipc.settings import StageSettings
 from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config, stage_settings
+from wernicke_daemon.dispatch.stage_port import State
 from wernicke_daemon.gateway.server import Gateway
 from wernicke_daemon.hardware import budget, descriptors
 from wernicke_daemon.hardware.keep_awake import KeepAwake
 from wernicke_daemon.hardware.profiles import ProfileChoice
 from wernicke_daemon.hardware.watch import HardwareWatch
+from wernicke_daemon.idle_unload import IdleUnload
+from wernicke_daemon.models import ollama_placement
 from wernicke_daemon.observability import logs
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree, start_order
@@ -72,7 +75,11 @@ class Daemon:
         self.sessions = SessionRegistry(config, self.pipeline.arena, self._ticks, self.pipeline.bench, recorder)
         # does what was given up while the recogniser was down; None without a journal
         self._late = self._late_work(recorder)
-        self.gateway = Gateway(config, self.sessions, recorder, self.status)  # where clients connect
+        self._postponed = recorder.postponed  # what waits for the recogniser to be back
+        # Unloads the models while nobody needs them; None where they stay.
+        self._idle: IdleUnload | None = None
+        # where clients connect
+        self.gateway = Gateway(config, self.sessions, recorder, self.status, self._models_needed)
         self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)
         # What goes on by itself while sessions are taken.
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,6 +137,9 @@ class Daemon:
             self.recovery = asyncio.create_task(leftovers)
             self._doing_late = asyncio.create_task(self._late.run())
         self._beside(self._watch_hardware())
+        if self._config.runtime.idle_unload_s > 0:
+            self._idle = self._idle_unload()
+            self._beside(self._idle.run())
         self._beside(KeepAwake().run(lambda: self.gateway.active))
         # Clients that came before were told to try again.
         self.gateway.ready = True
@@ -153,6 +163,30 @@ class Daemon:
         await self._hardware.look_at_card()
         return start_order.table(budget.needs(self._config), loaded, self._hardware.card)
 
+    def _idle_unload(self) -> IdleUnload:
+        return IdleUnload(
+            self._config.runtime.idle_unload_s,
+            self.pipeline.supervisor,
+            self._busy,
+            self._unload_llm,
+            self.status.loads,
+            lambda: self._hardware.card is not None,
+        )
+
+    def _models_needed(self) -> None:
+        if self._idle is not None:
+            self._idle.need()
+
+    def _busy(self) -> bool:
+        """A session is not over, with or without its client; or work is under way, or to be done, for none."""
+        recovers = self.recovery is not None and not self.recovery.done()
+        return any(self.sessions) or recovers or bool(self._postponed)
+
+    async def _unload_llm(self) -> None:
+        if self.pipeline.ports["correction"].status().engine == "ollama":
+            llm = self._config.llm
+            _log.info("llm_unloaded", model=llm.model, done=await ollama_placement.unload(llm.host, llm.model))
+
     async def _watch_hardware(self) -> None:
         """Where `auto` found nothing to correct with it chooses again once there is: both may be started at logon."""
         correction = self.pipeline.ports["correction"]
@@ -161,6 +195,7 @@ class Daemon:
             self._config.llm,
             in_use=lambda: correction.status().engine == "ollama",
             come=again if self._config.correction.engine == "auto" else None,
+            rests=lambda: correction.status().state in (State.UNLOADED, State.STARTING),
         )
 
     async def stop(self) -> None:

@@ -1,13 +1,13 @@
 """What is known of the daemon: the pages /health and /stats, which engines run, and what results lack at present."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from ipc.messages import StageName
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.overload import PARTIALS_FROM, STAGES_FROM
-from wernicke_daemon.dispatch.stage_port import REQUIRED, StagePort, StageStatus
+from wernicke_daemon.dispatch.stage_port import REQUIRED, StagePort, StageStatus, State
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability.figures import Ahead, Figures
 from wernicke_daemon.observability.pages import AheadFigures, Health, StageFigures, StageHealth, Stats
@@ -73,6 +73,12 @@ class Status:
         """It came up or went down."""
         if self._clients.ready:
             self._note(stage, protocol.DOWN, lacking=not up, waiting=self._dispatcher.depth(stage))
+            self._note(stage, protocol.STARTING, lacking=False, waiting=0)
+
+    def loads(self, stages: Iterable[StageName]) -> None:
+        """They were unloaded, and are loaded again."""
+        for stage in stages:
+            self._note(stage, protocol.STARTING, lacking=True, waiting=self._dispatcher.depth(stage))
 
     def slow_changed(self, stage: StageName, slow: bool) -> None:
         """It gets less of the CPU than it could use, or does so no more."""
@@ -114,9 +120,12 @@ class Status:
 
     @property
     def useful(self) -> bool:
-        """Whether what is said now is being recognised."""
+        """Whether what is said now is being recognised, or would be by models that the next client has loaded."""
         stages = self._stages()
-        return self._clients.ready and all(stages[name].ready for name in REQUIRED)
+        return self._clients.ready and all(stages[name].ready or self._rests(name, stages[name]) for name in REQUIRED)
+
+    def _rests(self, name: StageName, stage: StageStatus) -> bool:
+        return stage.state is State.UNLOADED and (name, protocol.STARTING) not in self._lacking
 
     # --- the pages ---
 
@@ -139,8 +148,11 @@ class Status:
             return "starting"
         if any(stages[name].failed for name in REQUIRED):
             return "failed"
-        whole = all(stage.ready for stage in stages.values()) and not self._lacking
-        return "ok" if whole and not self._problems() else "degraded"
+        rests = [self._rests(name, stage) for name, stage in stages.items()]
+        whole = all(stage.ready or rest for stage, rest in zip(stages.values(), rests, strict=True))
+        if not whole or self._lacking or self._problems():
+            return "degraded"
+        return "unloaded" if any(rests) else "ok"
 
     def _problems(self) -> list[str]:
         """What is wrong with the disk, the date or the language model's memory; serving goes on all the same."""

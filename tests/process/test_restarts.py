@@ -113,6 +113,9 @@ class House:
     def stage_loading(self, stage: StageName, now: float) -> None:
         """Nobody asks."""
 
+    def stage_unloaded(self, stage: StageName, now: float) -> None:
+        """Nobody asks."""
+
     def stage_slow(self, stage: StageName, slow: bool) -> None:
         """Nobody asks."""
 

@@ -1,7 +1,7 @@
 """How long a stop may take beyond `runtime.drain_timeout_s`, by its time limits."""
 
 from wernicke_daemon.gateway import server
-from wernicke_daemon.processes import supervised_stage
+from wernicke_daemon.processes import ending
 
 PROMISED_S = 2.0
 ROOM_S = 0.5
@@ -11,5 +11,5 @@ ROOM_S = 0.5
 def test_the_time_limits_of_a_stop_leave_room_in_what_is_promised() -> None:
     """Clients and stages have theirs at the same time (`tests/process/test_faults.py` shows it)."""
     clients_s = server.GOODBYE_S + server.CUT_S
-    stages_s = supervised_stage.STOP_PATIENCE_S + supervised_stage.KILL_S
+    stages_s = ending.STOP_PATIENCE_S + ending.KILL_S
     assert max(clients_s, stages_s) + ROOM_S <= PROMISED_S

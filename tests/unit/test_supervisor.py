@@ -91,7 +91,7 @@ class Process:
 class Machine:
     """One stage, supervised. processes: all that were started for it. full: there is no room for another. down: each
     time that it was said to be, whether it had failed. up: how often it was said to be ready. loading: when it was said
-    to load. slow: what was said of that."""
+    to load. slow: what was said of that. unloaded: when it was said to be."""
 
     def __init__(
         self,
@@ -108,6 +108,7 @@ class Machine:
         self.up = 0
         self.loading: list[float] = []
         self.slow: list[bool] = []
+        self.unloaded: list[float] = []
         self._standby = standby
         self._names = names
         self._run = run
@@ -162,6 +163,9 @@ class Machine:
 
     def stage_loading(self, stage: StageName, now: float) -> None:
         self.loading.append(now)
+
+    def stage_unloaded(self, stage: StageName, now: float) -> None:
+        self.unloaded.append(now)
 
     def stage_slow(self, stage: StageName, slow: bool) -> None:
         self.slow.append(slow)
@@ -353,3 +357,42 @@ def test_no_more_processes_import_at_a_time_than_there_are_cores(monkeypatch: py
         machine.wait(1.0)
         assert stages["ingest"].status().pid is not None
         machine.stop()
+
+
+# --- unloading -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("machine", [("asr",)], indirect=True)
+def test_an_unloaded_stage_has_no_process_and_no_death(machine: Machine) -> None:
+    """Spare and all are ended; nothing starts one but a load, which brings back the engine that was in use."""
+    stage = machine.stage
+    machine.say(*LOADED)
+    machine.wait(1.0)
+    machine.say(*LOADED)
+    machine._run(machine.supervisor.unload(("asr",)))
+    assert [process.killed is None for process in machine.processes] == [False, False]
+    stage.choose_again("for a test")
+    machine.wait(10 * FIRST_S)
+    status = stage.status()
+    assert (status.state, status.pid, status.spare_pid, status.deaths) == (State.UNLOADED, None, None, 0)
+    assert (len(machine.processes), machine.down, len(machine.unloaded)) == (2, [], 1)
+    machine._run(machine.supervisor.load(("asr",), one_by_one=False))
+    assert (stage.status().state, len(machine.processes), len(machine.loading)) == (State.STARTING, 3, 2)
+    machine.say(*LOADED)
+    assert (stage.status().state, stage.status().deaths) == (State.READY, 0)
+
+
+def test_one_by_one_a_load_that_dies_is_not_waited_for(machine: Machine) -> None:
+    """The next model does not wait for one that can't be loaded."""
+    machine.say(*LOADED)
+    machine._run(machine.supervisor.unload(("asr",)))
+
+    async def load() -> None:
+        loading = asyncio.create_task(machine.supervisor.load(("asr",), one_by_one=True))
+        await asyncio.sleep(LIMITS.hello_s / 2)
+        assert not loading.done()
+        machine.processes[-1].exit(3)
+        await loading
+
+    machine._run(load())
+    assert machine.down == [False]

@@ -86,6 +86,8 @@ class RuntimeSettings(Section, frozen=True):
     shed_after_s: Seconds = 20.0  # how far behind speech results may be before work is left out
     resume_window_s: Annotated[float, Meta(ge=0, le=3600)] = 600.0  # for how long a session waits for its client
     standby: tuple[StageName, ...] = ()  # stages with a loaded spare
+    # without a client, after which models leave the memory; 0 keeps them
+    idle_unload_s: Annotated[float, Meta(ge=0, le=604_800)] = 0.0
     release_after_utterance: bool = True  # whether stages give cached GPU memory back after each job
 
 

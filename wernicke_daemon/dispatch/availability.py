@@ -61,6 +61,13 @@ class Availability:
         if failed:
             self._failed.add(stage)
 
+    def unloaded(self, stage: StageName) -> bool:
+        """It is ended on purpose, and will be loaded once it is needed. Whether it is waited for then: not so one that
+        has failed."""
+        self._up.discard(stage)
+        self._outages[stage] = _Outage()
+        return stage not in self._failed
+
     def loading(self, stage: StageName, now: float) -> None:
         if stage in self._outages and stage not in self._failed:
             self._outages[stage].interrupt(now)

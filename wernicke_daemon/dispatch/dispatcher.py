@@ -192,6 +192,11 @@ class Dispatcher:
             self._give_up(stage, GAVE_UP, now)
         self._on_status(stage, False)
 
+    def stage_unloaded(self, stage: StageName, now: float) -> None:
+        if self._available.unloaded(stage):
+            self._clock.unloaded(stage, now)
+        self._take_back(stage, now)
+
     def stage_loading(self, stage: StageName, now: float) -> None:
         self._available.loading(stage, now)
 

@@ -1,8 +1,11 @@
 """A clock for deadlines that a restart must not eat. Pure.
 
 It stands still while a stage is down: for ever where the stage is needed for any result at all, else for at most
-`grace_s` an outage, because an optional stage must not hold results back for long.
+`grace_s` an outage, because an optional stage must not hold results back for long. One that was unloaded is not down:
+until it is loaded again the clock stands still, as clients wait for the first load, too.
 """
+
+import math
 
 
 class ServiceClock:
@@ -17,7 +20,12 @@ class ServiceClock:
 
     def down(self, stage: str, now: float) -> None:
         self.read(now)
-        self._down.setdefault(stage, now)
+        self._down[stage] = min(now, self._down.get(stage, now))
+
+    def unloaded(self, stage: str, now: float) -> None:
+        """Until it is up, or down."""
+        self.read(now)
+        self._down[stage] = math.inf
 
     def up(self, stage: str, now: float) -> None:
         self.read(now)

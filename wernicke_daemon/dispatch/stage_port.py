@@ -29,6 +29,8 @@ class State(StrEnum):
     """It died and waits for its next start."""
     FAILED = "failed"
     """It died too often; starts go on, but rarely."""
+    UNLOADED = "unloaded"
+    """Its processes were ended, as there was no client; the next one has it started again."""
     STOPPED = "stopped"
     """The daemon ends it, for good."""
 
@@ -87,7 +89,11 @@ class StageListener(Protocol):
         """The process is gone and its jobs with it. failed: it is not expected back soon."""
 
     def stage_loading(self, stage: StageName, now: float) -> None:
-        """After `stage_down`: a fresh process loads its engine. Either of the two above comes next."""
+        """After `stage_down` or `stage_unloaded`: a fresh process loads its engine. Either of the two above
+        comes next."""
+
+    def stage_unloaded(self, stage: StageName, now: float) -> None:
+        """Its process is ended on purpose, as nobody needs it; `stage_loading` comes next."""
 
     def stage_slow(self, stage: StageName, slow: bool) -> None:
         """It takes jobs, and gets less of the CPU than it could use, or does so no more."""

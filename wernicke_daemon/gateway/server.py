@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -52,7 +52,10 @@ class Gateway:
         sessions: SessionRegistry,
         recorder: Recorder,
         status: Status,
+        on_client: Callable[[], None] = lambda: None,
     ) -> None:
+        """on_client: told of each client that is let in, before it has a session."""
+        self._on_client = on_client
         self._config = config  # address, limits and who may connect
         self._sessions = sessions  # where clients' sessions are
         self._pages = Pages(config.cors_origins, recorder.refused, status)  # answers HTTP
@@ -139,6 +142,8 @@ class Gateway:
         session = self._sessions.find(admitted.session, admitted.resume_token)
         resumed = session is not None
         refusal = self._refusal(session)
+        if refusal is None:
+            self._on_client()
         if refusal is None and session is None:
             earlier = self._sessions.earlier(admitted.session, admitted.resume_token)
             session = self._sessions.new(admitted.options, str(socket.remote_address), earlier)

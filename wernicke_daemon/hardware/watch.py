@@ -41,24 +41,31 @@ class HardwareWatch:
     async def look_at_card(self) -> None:
         self.card = await asyncio.to_thread(gpu.figures)
 
-    async def watch(self, llm: LlmSettings, in_use: Callable[[], bool], come: Callable[[], None] | None) -> None:
+    async def watch(
+        self,
+        llm: LlmSettings,
+        in_use: Callable[[], bool],
+        come: Callable[[], None] | None,
+        rests: Callable[[], bool] = lambda: False,
+    ) -> None:
         """For ever: the card, and the Ollama server of `llm` while it is in use. come: called where a server with the
-        model comes up after the start; None where nobody would use it."""
+        model comes up after the start; None where nobody would use it. rests: the model is not meant to be in memory
+        at present."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.watch_card())
             if come is not None:
                 await self.await_ollama(llm, in_use, come)
             if in_use():
-                await self.watch_ollama(llm)
+                await self.watch_ollama(llm, rests)
 
     async def watch_card(self) -> None:
         """For ever, or not at all without one."""
         if self.card is not None:
             await _again_and_again(self.look_at_card, CARD_EVERY_S)
 
-    async def watch_ollama(self, llm: LlmSettings) -> None:
-        """For ever. llm: the server that is in use."""
-        await _again_and_again(partial(self._look_at_ollama, llm), OLLAMA_EVERY_S)
+    async def watch_ollama(self, llm: LlmSettings, rests: Callable[[], bool] = lambda: False) -> None:
+        """For ever. llm: the server that is in use. rests: as of `watch`."""
+        await _again_and_again(partial(self._look_at_ollama, llm, rests), OLLAMA_EVERY_S)
 
     async def await_ollama(self, llm: LlmSettings, used: Callable[[], bool], come: Callable[[], None]) -> None:
         """Until it is used. come: called where a server with the model has come up, and rarely again if that was to
@@ -71,7 +78,10 @@ class HardwareWatch:
                 _log.info("llm_found", host=llm.host, model=llm.model)
                 come()
 
-    async def _look_at_ollama(self, llm: LlmSettings) -> None:
+    async def _look_at_ollama(self, llm: LlmSettings, rests: Callable[[], bool]) -> None:
+        if rests():
+            self._placement, self.problems = None, []
+            return
         self._placement = await ollama_placement.placement(llm.host, llm.model)
         problems = ollama_placement.problems(self._placement, llm.num_ctx, has_card=self.card is not None)
         for problem in problems:

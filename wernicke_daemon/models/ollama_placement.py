@@ -10,7 +10,9 @@ from ipc.model_names import ollama_name
 _TIMEOUT_S = 2.0
 """Answering takes a running server a few milliseconds."""
 _MIB = 1024 * 1024
-RUNNING, ON_DISK = "/api/ps", "/api/tags"
+_UNLOAD_S = 10.0
+"""The server answers once the model is gone from its memory."""
+RUNNING, ON_DISK, GENERATE = "/api/ps", "/api/tags", "/api/generate"
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -64,6 +66,18 @@ async def has(host: str, model: str) -> bool:
     return any(ollama_name(one.model) == ollama_name(model) for one in await _models(host, ON_DISK) or ())
 
 
+async def unload(host: str, model: str) -> bool:
+    """Have the server take this model out of its memory, also where another program uses it. False where it does not
+    say that it did. Takes up to _UNLOAD_S. (An empty prompt with keep_alive 0, as Ollama's API reference has it.)"""
+    url = host.rstrip("/") + GENERATE
+    try:
+        async with asyncio.timeout(_UNLOAD_S), _client(url) as client:
+            answer = await client.post(url, json={"model": model, "keep_alive": 0}, timeout=_UNLOAD_S)
+            return answer.is_success
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+        return False
+
+
 async def _models(host: str, page: str) -> tuple[_Running, ...] | None:
     """None where no Ollama server answers."""
     try:
@@ -111,8 +125,12 @@ def _gb(mib: int) -> str:
 
 
 async def _get(url: str) -> bytes:
+    async with asyncio.timeout(_TIMEOUT_S), _client(url) as client:
+        return (await client.get(url)).raise_for_status().content
+
+
+def _client(url: str) -> httpx.AsyncClient:
     # A transport of its own goes through no proxy named in the environment; it needs certificates for https only,
     # and reading them takes longer than the request.
     transport = httpx.AsyncHTTPTransport(verify=url.startswith("https:"))
-    async with asyncio.timeout(_TIMEOUT_S), httpx.AsyncClient(transport=transport, trust_env=False) as client:
-        return (await client.get(url)).raise_for_status().content
+    return httpx.AsyncClient(transport=transport, trust_env=False)

@@ -20,7 +20,7 @@ class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """All of /health."""
 
-    status: str  # "starting", "failed", "ok" or "degraded"
+    status: str  # "starting", "failed", "ok", "unloaded" or "degraded"
     stages: dict[str, StageHealth]  # by name
     active_connections: int  # clients that are connected
     problems: list[str]  # sentences; empty while all is well

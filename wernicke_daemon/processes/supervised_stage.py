@@ -3,9 +3,9 @@
     STARTING ──READY──▶ READY ──death──▶ BACKOFF ──▶ STARTING …
         └──────────death──────────────────▶ (FAILED instead of BACKOFF once it died too often; tried slowly)
 
-With a spare that is ready, a stage stays READY through a death. Runs on the event loop's thread; what comes from other
-threads is handed over before it gets here. An incarnation has an epoch number, sockets and keys of its own; whatever
-arrives from an old one is ignored.
+With a spare that is ready, a stage stays READY through a death. UNLOADED is entered and left on request alone. Runs on
+the event loop's thread; what comes from other threads is handed over before it gets here. An incarnation has an epoch
+number, sockets and keys of its own; whatever arrives from an old one is ignored.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ import structlog
 from ipc.errors import OutOfGpuMemory
 from ipc.messages import Cancel, Done, Failed, FromStage, Hello, Incoming, Job, Ready, StageName, Started, Unusable
 from wernicke_daemon.dispatch.stage_port import REQUIRED, StageListener, StageStatus, State
+from wernicke_daemon.processes.ending import Ending
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup, gpu_held
 from wernicke_daemon.processes.launcher import Launcher, NotLaunched
 from wernicke_daemon.processes.links import Links
@@ -28,14 +29,12 @@ from wernicke_daemon.processes.slowness import Slowness
 
 _log = structlog.get_logger()
 
-STOP_PATIENCE_S = 1.0
-"""For an idle process to end when it is asked to, and for a busy one that is killed at once to be gone: the system
-takes its memory back first, on the graphics card too."""
-
-KILL_S = 0.5
-"""For what is killed after that to be gone."""
+OUT_OF_USE = (State.UNLOADED, State.STOPPED)
+"""No process is started in these."""
 
 SLOW = "slow: it gets less of the CPU than it could use, as the machine is busy"
+
+UNLOADED = "unloaded, as there was no client; loaded again for the next one"
 
 KILLED = -9
 """Stands for the exit code of a process that was killed and does not end."""
@@ -98,8 +97,9 @@ class SupervisedStage:
         self.unusable: str | None = None
         # Set once its first process has connected, and so imported most of what it needs, or has ended.
         self.connected = asyncio.Event()
-        # Set once it is stopped and no process of it is left.
-        self._none_left = asyncio.Event()
+        # Set once what was loaded last is ready, or is not to be waited for: it died, or is ended again.
+        self.settled = asyncio.Event()
+        self._ending = Ending(stage, self._processes)  # ends its processes on request
 
     # --- the StagePort ---
 
@@ -132,6 +132,8 @@ class SupervisedStage:
 
     @property
     def _doing(self) -> str:
+        if self._state is State.UNLOADED:
+            return UNLOADED
         if self._working is None:
             return self._why_down or "starting"
         return SLOW if self._slow else self._working.doing
@@ -140,7 +142,7 @@ class SupervisedStage:
 
     def start(self) -> None:
         """A process that is to work. None other is left by now."""
-        if self._state is State.STOPPED or self._working is not None:
+        if self._state in OUT_OF_USE or self._working is not None:
             return
         self._state = State.STARTING
         self._working = self._launch(self.start, self._policy)
@@ -154,13 +156,15 @@ class SupervisedStage:
         if self._choosing is not None:
             return
         self._choosing = why
+        if self._state is State.UNLOADED:
+            return  # the next load chooses
         if self._spare is None:
             self._start_spare()
         else:
             self._spare.replace(why)
 
     def _start_spare(self) -> None:
-        if self._spare is None and self._state is not State.STOPPED:
+        if self._spare is None and self._state not in OUT_OF_USE:
             self._spare = self._launch(self._start_spare, self._spare_policy)
 
     def _launch(self, again: Callable[[], None], policy: RestartPolicy) -> Incarnation | None:
@@ -189,8 +193,8 @@ class SupervisedStage:
         else:
             self._working = None
             self._count_last_job()
-        if self._state is State.STOPPED:
-            self._stopped()
+        if self._state in OUT_OF_USE:
+            self._ending.note()
         elif self._working is None:
             self._died(incarnation, code)
         else:
@@ -219,6 +223,7 @@ class SupervisedStage:
     def _is_down(self) -> None:
         self._state = State.FAILED if self._policy.failed else State.BACKOFF
         self._give_up_first_start()
+        self.settled.set()
         self._listener.stage_down(self.stage, self._state is State.FAILED, self._loop.time())
 
     def _after(self, delay_s: float, start: Callable[[], None]) -> None:
@@ -299,40 +304,35 @@ class SupervisedStage:
             incarnation.why_ended = incarnation.why_ended or f"its process {reason}"
             incarnation.kill(now)
 
+    async def unload(self) -> None:
+        """End its processes until `load`: nobody needs them. That is no death."""
+        self._leave(State.UNLOADED)
+        self._listener.stage_unloaded(self.stage, self._loop.time())
+        await self._ending.end()
+
+    def load(self) -> None:
+        """What `unload` has ended is started again, with the engine that was in use."""
+        if self._state is not State.UNLOADED:
+            return
+        self._state = State.STARTING
+        self.settled.clear()
+        self.start()  # or, where a process was left that can't be killed, once that is given up
+
     async def stop(self) -> None:
-        """End it for good. An idle process is asked to, and killed after STOP_PATIENCE_S; one that loads or is at a
-        job, which nobody waits for any more, is killed at once. Takes at most KILL_S longer."""
-        self._state = State.STOPPED
+        """End it for good; takes as long as `Ending.end`."""
+        self._leave(State.STOPPED)
+        await self._ending.end()
+
+    def _leave(self, state: State) -> None:
+        self._state = state
+        self.settled.set()
         if self._restart is not None:
             self._restart.cancel()
-        for incarnation in self._processes():
-            incarnation.ask_to_stop()
-        self._kill_at_stop([process for process in self._processes() if not process.liveness.idle])
-        self._stopped()
-        if not await self._gone(STOP_PATIENCE_S):
-            self._kill_at_stop(self._processes())
-            if not await self._gone(KILL_S):  # one that is stuck in a driver; the daemon ends without it
-                _log.error("stage_not_reaped", stage=self.stage, pid=self.status().pid)
-
-    def _kill_at_stop(self, incarnations: list[Incarnation]) -> None:
-        for incarnation in incarnations:
-            _log.warning("stage_killed_at_stop", stage=self.stage)
-            incarnation.kill(self._loop.time())
-
-    async def _gone(self, within_s: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._none_left.wait()
-        return self._none_left.is_set()
 
     def pardon(self, seconds: float) -> None:
         """This process slept for so long, not the stage."""
         for incarnation in self._processes():
             incarnation.liveness.pardon(seconds)
-
-    def _stopped(self) -> None:
-        if not self._processes():
-            self._none_left.set()
 
     # --- what the processes say ---
 
@@ -386,6 +386,7 @@ class SupervisedStage:
         self._state = State.READY
         self._choosing = None
         self.decided.set()
+        self.settled.set()
         self._listener.stage_up(self.stage, self._ready.engine, self._ready.live, self._loop.time())
         if self._standby:
             self._after(spare_in_s, self._start_spare)

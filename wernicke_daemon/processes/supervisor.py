@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -104,6 +104,17 @@ class Supervisor:
     def choose_again(self, name: StageName, why: str) -> None:
         """Have `auto` choose that stage's engine anew; what works goes on until the new one is loaded."""
         self._stages[name].choose_again(why)
+
+    async def unload(self, names: Sequence[StageName]) -> None:
+        """End their processes, and no other's, until `load`."""
+        await asyncio.gather(*(self._stages[name].unload() for name in names))
+
+    async def load(self, names: Sequence[StageName], one_by_one: bool) -> None:
+        """Start those again that `unload` has ended. one_by_one: each once the one before is ready or has died."""
+        for name in names:
+            self._stages[name].load()
+            if one_by_one:
+                await self._stages[name].settled.wait()
 
     async def _ready(self, name: StageName) -> None:
         self._watch()

@@ -26,6 +26,7 @@ CLOSE_TRY_AGAIN = 1013
 
 
 DOWN = "down"
+STARTING = "starting"
 OVERLOAD = "overload"
 SLOW = "slow"
 
@@ -238,8 +239,9 @@ class Warned(ServerMessage, frozen=True, tag="warning"):
 
 
 class Degraded(ServerMessage, frozen=True, tag="degraded"):
-    """What results lack for now: a stage that is down, or ("slow") gets too little of the CPU, or ("overload") is left
-    out because results fall behind; so may "partials" be. since: UTC. waiting: its unanswered jobs."""
+    """What results lack for now: a stage that is down, or is loaded ("starting"), or ("slow") gets too little of the
+    CPU, or ("overload") is left out because results fall behind; so may "partials" be. since: UTC. waiting: its
+    unanswered jobs."""
 
     stage: str
     reason: str

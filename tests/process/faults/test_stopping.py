@@ -26,7 +26,7 @@ from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.gateway import server as gateway
 from wernicke_daemon.gateway.connection import MOST_UNSENT
-from wernicke_daemon.processes import supervised_stage
+from wernicke_daemon.processes import ending
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -172,7 +172,7 @@ async def test_stopping_is_bounded_where_a_stage_does_nothing_any_more(
                 stages[STAGES.index("asr")].suspend()
             else:
                 await at_work(daemon, "asr", clients[0])
-                monkeypatch.setattr(supervised_stage, "STOP_PATIENCE_S", 60.0)  # one at work is given none
+                monkeypatch.setattr(ending, "STOP_PATIENCE_S", 60.0)  # one at work is given none
             began = time.monotonic()
             stopping = asyncio.create_task(stack.aclose())
             await asyncio.gather(*map(told_goodbye, clients))

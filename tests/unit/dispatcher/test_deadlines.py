@@ -128,3 +128,39 @@ def test_time_without_recognition_does_not_count(world: World) -> None:
     world.wait(POLICY.correction_s - 0.5)
     assert len(world.work("correction")) == 1
     assert world.settled == []
+
+
+def test_unloaded_stages_are_waited_for_as_long_as_they_load(world: World) -> None:
+    """Nothing is given up or left out for it, however long ago they were unloaded; once they are up, time counts."""
+    for stage in ("asr", "diarization", "correction"):
+        world.dispatcher.stage_unloaded(stage, world.now)
+        world.ports[stage].up = False
+    world.wait(1000.0)
+    submitted = world.submit()
+    for stage in ("asr", "diarization", "correction"):
+        world.dispatcher.stage_loading(stage, world.now)
+    world.wait(500.0)
+    world.up("asr")
+    world.answer("asr", HELLO)
+    world.wait(100.0)
+    assert (world.settled, world.shed) == ([], [])
+    world.up("diarization")
+    world.answer("diarization", TURNS)
+    world.wait(100.0)
+    world.up("correction")
+    world.answer("correction", CorrectionResult(("Hello.",)))
+    assert (world.settled, submitted.warnings) == ([1], [])
+    assert world.status[-3:] == [("asr", True), ("diarization", True), ("correction", True)]
+
+
+def test_a_load_that_fails_ends_the_patience(world: World) -> None:
+    """Then it is down like any other, with the grace of an outage from then on."""
+    world.dispatcher.stage_unloaded("diarization", world.now)
+    world.ports["diarization"].up = False
+    submitted = world.submit()
+    world.answer("asr", HELLO)
+    world.wait(1000.0)
+    assert world.settled == []
+    world.down("diarization")
+    world.wait(POLICY.restart_grace_s + POLICY.diarization_s + 1.0)
+    assert (world.settled, submitted.warnings) == ([1], ["DIARIZATION_TIMEOUT", "LLM_TIMEOUT"])
