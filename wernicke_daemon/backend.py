@@ -4,11 +4,11 @@ The daemon puts a gateway before it; benchmarks and tests put themselves there.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 
+from ipc import clock
 from ipc.arena import Arena
 from ipc.messages import STAGES, JobKind, StageName
 from ipc.settings import StageSettings
@@ -45,7 +45,7 @@ class Pipeline:
         runtime = config.runtime
         self.arena = Arena(config.rings, config.audio.ring_samples)  # sessions' audio, which stages read
         # what goes to which stage when
-        self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, time.monotonic(), on_shed, on_slow)
+        self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, clock.monotonic(), on_shed, on_slow)
         setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
         # starts and watches their processes
         self.supervisor = Supervisor(
@@ -60,7 +60,7 @@ class Pipeline:
         )
         self.ports = self.supervisor.ports  # its stages
         self.dispatcher.connect(self.ports)
-        self.bench = Bench(self.dispatcher, time.monotonic, self.models)  # where sessions bring their work
+        self.bench = Bench(self.dispatcher, clock.monotonic, self.models)  # where sessions bring their work
         self._deadlines: asyncio.Task[None] | None = None  # calls `check_deadlines` while the pipeline runs
 
     async def start(self, load: Callable[[Supervisor], Awaitable[object]] = Supervisor.start) -> None:
@@ -75,7 +75,7 @@ class Pipeline:
         while True:
             await asyncio.sleep(DEADLINE_TICK_S)
             try:
-                self.dispatcher.check_deadlines(time.monotonic())
+                self.dispatcher.check_deadlines(clock.monotonic())
             except Exception:  # whatever it is: without this loop utterances wait for ever
                 _log.exception("deadlines_failed")
 

@@ -5,7 +5,6 @@ A line that breaks is taken up again with nothing lost: see `Client`.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from ipc import clock
 from ipc.audio_handle import SAMPLE_RATE
 from wernicke_daemon.connecting import DEFAULT_URL as DEFAULT_URL
 from wernicke_daemon.connecting import ClientError as ClientError
@@ -232,8 +232,8 @@ class Client:
         self._may_send.clear()
         if not self._line.lost:
             self._told("The line to the server is broken; audio is kept, and it is tried again.")
-        self._line.breaks(time.monotonic())
-        while (delay := self._line.delay(time.monotonic(), self.patience_s)) is not None:
+        self._line.breaks(clock.monotonic())
+        while (delay := self._line.delay(clock.monotonic(), self.patience_s)) is not None:
             await asyncio.sleep(delay)
             try:
                 self._socket = await self._connect()

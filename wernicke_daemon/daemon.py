@@ -20,7 +20,7 @@ from wernicke_daemon.backend import Pipeline
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.dispatch.stage_port import State
 from wernicke_daemon.gateway.server import Gateway
-from wernicke_daemon.hardware import budget, descriptors
+from wernicke_daemon.hardware import budget, descriptors, sleep_watch
 from wernicke_daemon.hardware.keep_awake import KeepAwake
 from wernicke_daemon.hardware.profiles import ProfileChoice
 from wernicke_daemon.hardware.watch import HardwareWatch
@@ -140,6 +140,7 @@ class Daemon:
         if self._config.runtime.idle_unload_s > 0:
             self._idle = self._idle_unload()
             self._beside(self._idle.run())
+        self._beside(sleep_watch.run(lambda gone: self.sessions.slept(gone.asleep_s)))
         self._beside(KeepAwake().run(lambda: self.gateway.active))
         # Clients that came before were told to try again.
         self.gateway.ready = True

@@ -5,12 +5,12 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
 
+from ipc import clock
 from ipc.messages import StageName
 
 LOOK_EVERY_S = 1.0
@@ -63,14 +63,14 @@ class IdleUnload:
         self._on_unloaded = on_unloaded
         self._on_load = on_load
         self._has_card = has_card
-        self._idle = Idle(after_s, time.monotonic())
+        self._idle = Idle(after_s, clock.monotonic())
         self._in_memory = True  # or on their way there
         self._due = False  # to be loaded as soon as the processes before are gone
         self._called = asyncio.Event()  # a client has come
 
     def need(self) -> None:
         """A client comes: the models are loaded, if they are not."""
-        self._idle.keeps(True, time.monotonic())
+        self._idle.keeps(True, clock.monotonic())
         if not self._in_memory:
             self._in_memory = self._due = True
             self._on_load(LARGEST_FIRST)
@@ -94,7 +94,7 @@ class IdleUnload:
         if self._due:
             self._due = False
             await self._stages.load(LARGEST_FIRST, self._has_card())
-        elif self._in_memory and not self._idle.keeps(False, time.monotonic()):
+        elif self._in_memory and not self._idle.keeps(False, clock.monotonic()):
             self._in_memory = False
             await self._stages.unload(LARGEST_FIRST)
             await self._on_unloaded()

@@ -6,13 +6,13 @@ how many jobs wait here is bounded by `runtime.credit`, the rest wait in the fro
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import httpx
 import structlog
 
+from ipc import clock
 from ipc.errors import EngineUnavailable, JobCancelled
 from ipc.messages import CorrectionResult, CorrectionWork, StageName, Work
 from ipc.settings import StageSettings
@@ -120,9 +120,9 @@ class OllamaCorrection:
         """batches: indices of texts. so_far: warnings."""
         texts: list[str | None] = [None] * len(work.texts)
         refused, warnings = 0, dict.fromkeys(so_far)
-        until = time.monotonic() + self._settings.correction.deadline_s
+        until = clock.monotonic() + self._settings.correction.deadline_s
         for batch in batches:
-            if time.monotonic() >= until:
+            if clock.monotonic() >= until:
                 warnings[LLM_TIMEOUT] = None
                 break  # the text has gone out without this job's result, and the next job waits
             answer, warning = self._correct(work, batch)
@@ -164,7 +164,7 @@ class OllamaCorrection:
     def _note_shortened(self, request: fitting.Request) -> None:
         """Count it, and tell when that begins and then now and again."""
         self._shortened += 1
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._shortened_told < SHORTENED_AGAIN_S:
             return
         terms, lines = request.terms_left_out, request.lines_left_out

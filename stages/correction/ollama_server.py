@@ -21,7 +21,7 @@ import httpx
 import structlog
 from ollama import AsyncClient, ChatResponse, ResponseError
 
-from ipc import event_loop
+from ipc import clock, event_loop
 from ipc.errors import EngineUnavailable, JobCancelled
 from ipc.model_names import ollama_name
 from ipc.settings import LlmSettings
@@ -87,7 +87,7 @@ class ModelServer:
         running = self._run_while_wanted(self._ready_client.ps(), QUICK_S).models
         if any(ollama_name(model.model or "") == ollama_name(self._settings.model) for model in running):
             return True
-        if time.monotonic() - self._load_failed_at >= LOAD_AGAIN_AFTER_S:
+        if clock.monotonic() - self._load_failed_at >= LOAD_AGAIN_AFTER_S:
             self._loading = asyncio.run_coroutine_threadsafe(self._load_in_background(), self._loop)
         return False
 
@@ -121,13 +121,13 @@ class ModelServer:
         )
 
     def _wait_for_server(self, patience_s: float) -> None:
-        until = time.monotonic() + patience_s
+        until = clock.monotonic() + patience_s
         for attempt in itertools.count():
             try:
                 self._run(self._ready_client.list(), QUICK_S)
                 return
             except ConnectionError:
-                if time.monotonic() + RETRY_S > until:
+                if clock.monotonic() + RETRY_S > until:
                     raise
             if attempt == 0:
                 log.info("llm_awaited", host=self._settings.host, seconds=patience_s)
@@ -153,15 +153,15 @@ class ModelServer:
         await self._ready_client.generate(self._settings.model, "", options=options, keep_alive=KEEP_LOADED)
 
     async def _load_in_background(self) -> None:
-        model, began = self._settings.model, time.monotonic()
+        model, began = self._settings.model, clock.monotonic()
         log.warning("llm_loading", model=model)
         try:
             await _within(self._load(), self._settings.load_timeout_s)
         except Exception as error:
-            self._load_failed_at = time.monotonic()
+            self._load_failed_at = clock.monotonic()
             log.warning("llm_load_failed", model=model, reason=reason(error))
         else:
-            log.info("llm_loaded", model=model, seconds=round(time.monotonic() - began, 1))
+            log.info("llm_loaded", model=model, seconds=round(clock.monotonic() - began, 1))
 
     async def _close(self) -> None:
         if self._loading is not None:

@@ -6,13 +6,12 @@ socket of its own to the same endpoint; it listens on `stop_signal`.
 
 import queue
 import threading
-import time
 from collections import deque
 
 import psutil
 import zmq
 
-from ipc import channels, codec
+from ipc import channels, clock, codec
 from ipc.channels import Boot, Socket
 from ipc.messages import Cancel, FromStage, GpuMemory, Heartbeat, Hello, Init, Stop, ToStage
 
@@ -61,13 +60,13 @@ class Control:
         orders = channels.connect(self._context, zmq.PULL, self._boot.orders, self._boot)
         reports.send(codec.encode(Hello(self._pid)))
         beat_s = self._boot.heartbeat_s
-        next_beat = time.monotonic() + beat_s
+        next_beat = clock.monotonic() + beat_s
         while True:
-            if orders.poll(max(0, int((next_beat - time.monotonic()) * 1000))):
+            if orders.poll(max(0, int((next_beat - clock.monotonic()) * 1000))):
                 self._obey(codec.decode_to_stage(orders.recv()))
-            if time.monotonic() >= next_beat:
+            if clock.monotonic() >= next_beat:
                 reports.send(codec.encode(self._heartbeat()))
-                next_beat = time.monotonic() + beat_s
+                next_beat = clock.monotonic() + beat_s
 
     def _obey(self, order: ToStage) -> None:
         match order:

@@ -9,7 +9,6 @@ import faulthandler
 import gc
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import msgspec
 import structlog
 import zmq
 
-from ipc import channels, codec
+from ipc import channels, clock, codec
 from ipc.arena import NO_JOB, ArenaReader
 from ipc.audio_handle import Audio, AudioHandle
 from ipc.channels import Boot, Socket
@@ -88,7 +87,7 @@ def start_engine(stage: StageName, init: Init, control: Control, faults: Faults)
     refused: list[str] = []
     names = engine_registry.wanted(stage, init.settings)
     for name in names:
-        began = time.perf_counter()
+        began = clock.monotonic()
         control.report(Loading(f"loading {name}"))
         try:
             engine = load(stage, name, init, faults)
@@ -180,7 +179,7 @@ class Worker:
         self._job_id = job.job_id
         self._arena.mark(self._stage, job.job_id)
         self._control.report(Started(job.job_id, job.limit_s))
-        began = time.perf_counter()
+        began = clock.monotonic()
         try:
             with stacks_after(job.limit_s):
                 result = self._faults.spoil(job, self._result(job))
@@ -245,4 +244,4 @@ def gpu_memory(engine: Engine) -> GpuMemory | None:
 
 
 def elapsed_ms(began: float) -> float:
-    return (time.perf_counter() - began) * 1000
+    return (clock.monotonic() - began) * 1000

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from ipc import clock
 from ipc.errors import EngineFailed, JobCancelled
 from ipc.messages import (
     AsrResult,
@@ -56,8 +57,8 @@ class Sleep:
         return self._answer(work)
 
     def _sleep_while_wanted(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        until = clock.monotonic() + seconds
+        while (left := until - clock.monotonic()) > 0:
             if self._unwanted():
                 raise JobCancelled("no longer wanted")
             time.sleep(min(left, LOOK_S))

@@ -222,3 +222,37 @@ async def test_who_is_found_gone_while_the_daemon_stops_is_not_waited_for(tmp_pa
         await daemon.sessions.client_left(session, "")
         async with asyncio.timeout(60):
             await stopping
+
+
+async def test_a_sleep_gives_clients_the_whole_window_again(unhurried: Daemon) -> None:
+    """Nobody can come back to a machine that is asleep; it is the session that waited."""
+    async with open_anew(unhurried.port) as socket:
+        hello = await wire.receive(socket)
+        await socket.send(SPEECH)
+        await wire.until(socket, "audio_received")
+        socket.transport.abort()
+    windows = unhurried.sessions._windows
+    await eventually(lambda: hello["session_id"] in windows)
+    before = windows[hello["session_id"]].end
+    unhurried.sessions.slept(3600.0)
+    assert before.cancelled()
+    assert windows[hello["session_id"]].end.when() > before.when()
+    async with come_back(unhurried.port, hello) as socket:
+        assert (await wire.receive(socket))["resumed"]
+        await socket.send('{"type": "stop"}')
+        await wire.until(socket, "session_ended")
+    assert not windows
+
+
+async def test_an_utterance_does_not_go_on_over_a_sleep(tmp_path: Path) -> None:
+    """What is said after it is another utterance, however long a silence would have to be."""
+    config = embedded(tmp_path)
+    config = replace(config, vad=replace(config.vad, silence_s=30.0))
+    async with recognising(config, asr_ms=1) as daemon, open_anew(daemon.port) as socket:
+        await socket.send(SPEECH)
+        await eventually(lambda: [one.received().bytes_received for one in daemon.sessions] == [len(SPEECH)])
+        daemon.sessions.slept(3600.0)
+        await wire.until(socket, "final", timeout_s=20.0)
+        await socket.send(SPEECH)
+        await socket.send('{"type": "stop"}')
+        assert len(wire.finals(await wire.until(socket, "session_ended"))) == 1

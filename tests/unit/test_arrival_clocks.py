@@ -53,6 +53,16 @@ def test_once_late_all_of_the_wait_was_silence() -> None:
     assert clock.take(now + 0.5) == pytest.approx(0.5)
 
 
+def test_a_sleep_is_silence_that_no_clock_counted() -> None:
+    """Its length is told once, and the next frame is in time again."""
+    clock = IdleClock(0.0)
+    now = stream(clock, 0.1, 5)
+    clock.slept(3600.0)
+    assert clock.take(now + 0.05) == pytest.approx(3600.05)
+    clock.arrived(0.1, now + 0.1)
+    assert clock.take(now + 0.2) == 0.0
+
+
 def test_silence_is_taken_once() -> None:
     """What was reported is not reported again; the pause as a whole adds up."""
     clock = IdleClock(0.0)

@@ -86,7 +86,7 @@ async def test_a_server_that_comes_up_is_tried_at_once_and_in_vain_rarely(monkey
         return now >= 300.0
 
     monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.0)
-    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(watch, "clock", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(ollama_placement, "has", has)
     await HardwareWatch().await_ollama(LlmSettings(), used, lambda: tried.append(now))
     assert tried == [300.0, 300.0 + watch.TRY_AGAIN_S, 300.0 + 2 * watch.TRY_AGAIN_S]

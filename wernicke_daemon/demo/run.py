@@ -2,7 +2,6 @@
 
 In Japanese with the extra `base`; else in English, which the embedded engines know."""
 
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from ipc import event_loop
+from ipc import clock, event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Client, ParsedMessage, exchange, problem
 from wernicke_daemon.config.load import overrides
@@ -68,7 +67,7 @@ class Reference(msgspec.Struct, frozen=True):
 @dataclass
 class Run:
     """What came of the clip. sent: clock reading at which each chunk of _CHUNK_S was handed to the socket.
-    arrived: clock reading of each final. Clock readings are of time.monotonic(), in seconds."""
+    arrived: clock reading of each final. Clock readings are of clock.monotonic(), in seconds."""
 
     sent: list[float] = field(default_factory=list)
     finals: list[ParsedMessage] = field(default_factory=list)
@@ -126,7 +125,7 @@ async def _play(show: Show, reference: Reference, config: Config, port: int, dis
     def receive(message: ParsedMessage) -> None:
         if message.get("type") == "final":
             run.finals.append(message)
-            run.arrived.append(time.monotonic())
+            run.arrived.append(clock.monotonic())
             for cue in cues([message]):
                 display.line(cue.line)
         elif sentence := problem(message):
@@ -154,7 +153,7 @@ async def _sent(
     chunks: AsyncIterable[Chunk], run: Run, display: "Display", reference: Reference
 ) -> AsyncIterator[bytes]:
     async for chunk in stream(chunks, _MAC.sample_rate, realtime=True):
-        run.sent.append(time.monotonic())
+        run.sent.append(clock.monotonic())
         display.played(min(len(run.sent) * _CHUNK_S, reference.duration), reference.duration)
         yield chunk
 

@@ -1,7 +1,6 @@
 """Audio and video files, pipes and standard input as PCM in chunks, in real time where they replace a microphone."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc import clock
 from wernicke_daemon.formats import media, tracks
 from wernicke_daemon.formats.daemon_thread import DaemonThread
 from wernicke_daemon.formats.file_clock import FileClock, Skipped
@@ -201,8 +201,8 @@ async def stream(chunks: AsyncIterable[Chunk], sample_rate: int, *, realtime: bo
     begin: float | None = None
     frames = 0
     async for chunk in chunks:
-        begin = time.monotonic() if begin is None else begin
+        begin = clock.monotonic() if begin is None else begin
         frames += len(chunk)
         due = begin + frames / sample_rate if realtime else 0.0
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await asyncio.sleep(max(0.0, due - clock.monotonic()))
         yield chunk.astype("<f4", copy=False).tobytes()

@@ -1,8 +1,8 @@
 """How busy the machine's CPUs are, whoever uses them."""
 
-import time
-
 import psutil
+
+from ipc import clock
 
 BUSY = 0.9
 """Share of the time of all CPUs from which there is none to spare."""
@@ -18,11 +18,11 @@ class MachineLoad:
     def __init__(self) -> None:
         self.busy = False
         self._cpus = psutil.cpu_count() or 1
-        self._last = time.monotonic(), _idle_s()
+        self._last = clock.monotonic(), _idle_s()
 
     def look(self) -> None:
         """Called as often as one likes."""
-        now = time.monotonic()
+        now = clock.monotonic()
         began, before = self._last
         if now - began >= LOOK_EVERY_S:
             idle = _idle_s()

@@ -5,14 +5,13 @@ They are asked here and not when a page is requested: a driver or server that ha
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 import structlog
 
-from ipc import gpu
+from ipc import clock, gpu
 from ipc.messages import GpuMemory
 from ipc.settings import LlmSettings
 from wernicke_daemon.models import ollama_placement
@@ -73,8 +72,8 @@ class HardwareWatch:
         told = -math.inf
         while not used():
             await asyncio.sleep(OLLAMA_EVERY_S)
-            if time.monotonic() - told >= TRY_AGAIN_S and await ollama_placement.has(llm.host, llm.model):
-                told = time.monotonic()
+            if clock.monotonic() - told >= TRY_AGAIN_S and await ollama_placement.has(llm.host, llm.model):
+                told = clock.monotonic()
                 _log.info("llm_found", host=llm.host, model=llm.model)
                 come()
 

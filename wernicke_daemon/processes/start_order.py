@@ -1,13 +1,13 @@
 """How the stages are started where they share a graphics card: one after another. What is told of any start."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import structlog
 
+from ipc import clock
 from ipc.messages import StageName
 from wernicke_daemon.dispatch.stage_port import StagePort, StageStatus
 from wernicke_daemon.hardware.budget import Need
@@ -71,10 +71,10 @@ async def load_in_order(supervisor: Supervisor, free_mib: FreeMib, progress: Cal
     """Every stage, the largest first. Raises StartFailed."""
     loaded = []
     for name in LARGEST_FIRST:
-        before, began = await asyncio.to_thread(free_mib), time.monotonic()
+        before, began = await asyncio.to_thread(free_mib), clock.monotonic()
         await supervisor.start_one(name)
         after = await asyncio.to_thread(free_mib)
-        one = _loaded(name, supervisor.ports[name].status(), time.monotonic() - began, before, after)
+        one = _loaded(name, supervisor.ports[name].status(), clock.monotonic() - began, before, after)
         _log.info("loaded", **one._asdict())
         progress(line(one))
         loaded.append(one)

@@ -19,7 +19,6 @@ Pauses and flushes between samples are not journalled: utterances are found anew
 
 import contextlib
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -28,6 +27,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from ipc import clock
 from ipc.files import is_held, make_private
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records.journal_files import (
@@ -92,7 +92,7 @@ class Journal:
         self._due: dict[str, int | None] = {}  # by session that is journalled: its next sample; None for any
         self._since: dict[str, int] = {}  # by session: all its audio from that sample on was taken
         self._failed: set[str] = set()  # sessions whose audio the disk does not take at present
-        self._retry_at = time.monotonic() + RETRY_EVERY_S  # when the disk is tried again
+        self._retry_at = clock.monotonic() + RETRY_EVERY_S  # when the disk is tried again
         self._closing = False  # no more is taken
         # From here on the writer's own.
         self._held: IO[bytes] | None = None  # the lock file while this journal has it
@@ -222,7 +222,7 @@ class Journal:
             for session_id, news in batch.items():
                 self._try_to_write(session_id, news)
             self._remove_over()
-            if self.problem is not None and time.monotonic() >= self._retry_at:
+            if self.problem is not None and clock.monotonic() >= self._retry_at:
                 self._try_again()
         for files in self._files.values():
             with contextlib.suppress(OSError):  # a sync that fails: all the same written, and nobody is left to tell
@@ -234,7 +234,7 @@ class Journal:
         """All that was handed over since the last call, once there is something; nothing where it is time to try
         again; None at the end."""
         with self._guard:
-            wait_s = None if self.problem is None else max(0.0, self._retry_at - time.monotonic())
+            wait_s = None if self.problem is None else max(0.0, self._retry_at - clock.monotonic())
             if wait_s is None and self._over:
                 wait_s = RETRY_EVERY_S
             self._guard.wait_for(lambda: self._news or self._closing, wait_s)
@@ -318,12 +318,12 @@ class Journal:
 
     def _note(self, error: OSError) -> None:
         if self.problem is None:
-            self._retry_at = time.monotonic() + RETRY_EVERY_S
+            self._retry_at = clock.monotonic() + RETRY_EVERY_S
         self.problem = _sentence(error)
 
     def _try_again(self) -> None:
         """All sessions that failed go on with their next audio, once the disk takes data again."""
-        self._retry_at = time.monotonic() + RETRY_EVERY_S
+        self._retry_at = clock.monotonic() + RETRY_EVERY_S
         try:
             self._try_disk()
         except OSError as error:

@@ -29,6 +29,7 @@ from typing import Protocol, TypeVar
 import msgspec
 import structlog
 
+from ipc import clock
 from ipc.errors import WernickeError
 from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records import retention, transcript_file
@@ -119,7 +120,7 @@ class _Write:
 
 
 def _now() -> Now:
-    return Now(time.time(), time.monotonic())
+    return Now(time.time(), clock.monotonic())
 
 
 class Store:

@@ -44,6 +44,12 @@ class IdleClock:
         self._arrival = now
         self._due = self._from + covered + ARRIVAL_SLACK_S
 
+    def slept(self, seconds: float) -> None:
+        """So long the machine was asleep since the last look, which the times passed in do not count; it is silence."""
+        self._arrival -= seconds
+        self._from -= seconds
+        self._due -= seconds
+
     def hold(self, now: float) -> None:
         """Up to now nothing counts: reading was paused, or audio waits to be examined."""
         self._from = max(self._from, now)

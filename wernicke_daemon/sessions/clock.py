@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ipc import clock
+
 
 class Clock(NamedTuple):
     """monotonic: seconds that only ever grow, for durations. wall: seconds since 1970, for times of day."""
@@ -12,4 +14,4 @@ class Clock(NamedTuple):
     wall: Callable[[], float]
 
 
-SYSTEM_CLOCK = Clock(time.monotonic, time.time)
+SYSTEM_CLOCK = Clock(clock.monotonic, time.time)

@@ -191,6 +191,10 @@ class Intake:
         """Time up to now is no silence of the client's."""
         self._idle.hold(self._clock.monotonic())
 
+    def slept(self, seconds: float) -> None:
+        """The machine was asleep for so long: what is said after it is no more of what was said before."""
+        self._idle.slept(seconds)
+
     def close(self) -> None:
         """Nothing more is taken in; whoever waits for room waits no longer."""
         self._closed = True

@@ -169,9 +169,21 @@ class SessionRegistry:
             await session.end_utterance("disconnect")
             return
         self._recorder.waits(session, window_s)
-        loop = asyncio.get_running_loop()
-        end = loop.call_later(window_s, lambda: self._run(self._give_up(session)))
+        self._wait_for(session, address)
+
+    def _wait_for(self, session: Session, address: str) -> None:
+        window_s = self._config.runtime.resume_window_s
+        end = asyncio.get_running_loop().call_later(window_s, lambda: self._run(self._give_up(session)))
         self._windows[session.id] = _Window(end, address)
+
+    def slept(self, asleep_s: float) -> None:
+        """No client could come back for longer than a moment: each that is waited for has the whole window again, as
+        its own line may take a while, too. asleep_s: of that time, when the machine was asleep."""
+        for session_id, window in list(self._windows.items()):
+            window.end.cancel()
+            self._wait_for(self._sessions[session_id], window.address)
+        for session in self:
+            session.slept(asleep_s)
 
     async def _give_up(self, session: Session) -> None:
         self._windows.pop(session.id, None)

@@ -122,6 +122,10 @@ class Session:
 
     # --- its client ---
 
+    def slept(self, seconds: float) -> None:
+        """The machine was asleep for so long: the open utterance ends, as it does in any other silence."""
+        self._intake.slept(seconds)
+
     def attach(self, send: Send, *, resumed: bool = False) -> None:
         """A client listens. resumed: one that came back over another connection, and will be told by `go_on` where."""
         self._delivery.attach(send, resumed)

@@ -8,7 +8,6 @@ missing; bringing them along would not do, for NLTK refuses tables that others t
 
 import io
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import structlog
 
+from ipc import clock
 from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import EngineFailed, EngineUnavailable, one_line
 from ipc.messages import GpuMemory, Segment
@@ -122,9 +122,9 @@ class WhisperxAligner:
             if len(self._models) == KEPT:
                 del self._models[next(iter(self._models))]
                 self.release()
-            began = time.monotonic()
+            began = clock.monotonic()
             model = open_model(self._whisperx, directory, self._device)
-            seconds = round(time.monotonic() - began, 1)
+            seconds = round(clock.monotonic() - began, 1)
             log.info("alignment_model_loaded", model=name, device=self._device, seconds=seconds)
         self._models[name] = model
         return model

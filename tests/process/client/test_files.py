@@ -17,7 +17,7 @@ async def test_pacing_follows_the_clock_without_drift(monkeypatch: pytest.Monkey
         nonlocal now
         now += seconds + 0.015
 
-    monkeypatch.setattr(audio_files, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(audio_files, "clock", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(audio_files, "asyncio", SimpleNamespace(sleep=sleep))
 
     async def chunks() -> AsyncIterator[audio_files.Chunk]:

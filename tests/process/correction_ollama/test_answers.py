@@ -121,7 +121,7 @@ def test_nothing_more_is_asked_for_a_text_that_has_gone_out(
     """After `correction.deadline_s` a job makes no further request: the next job waits for this one."""
     with warm(server) as engine:
         clock = iter([0.0, 4.9, 5.1])
-        monkeypatch.setattr(ollama, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        monkeypatch.setattr(ollama, "clock", SimpleNamespace(monotonic=lambda: next(clock)))
         assert correct(engine, "one", "two", "three") == CorrectionResult(("one.", "two.", None), 0, ("LLM_TIMEOUT",))
         assert len(server.chats()) == 1
 

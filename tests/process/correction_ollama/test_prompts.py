@@ -67,7 +67,7 @@ def test_prompts_that_are_all_shortened_are_told_of_now_and_again(
 ) -> None:
     """When it begins, and later how often; not with every request."""
     now = [0.0]
-    monkeypatch.setattr(ollama, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(ollama, "clock", SimpleNamespace(monotonic=lambda: now[0]))
     work = CorrectionWork(("one",), "en", tuple(f"{number:03}".ljust(100, "t") for number in range(200)))
     with warm(server) as engine, capture_logs() as logs:
         for at in (0.0, 1.0, ollama.SHORTENED_AGAIN_S - 1.0, ollama.SHORTENED_AGAIN_S):
