@@ -15,6 +15,8 @@ import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
+from ipc import clock
+
 T = TypeVar("T")
 
 MOST_SOCKETS = 512 if sys.platform == "win32" else None
@@ -25,9 +27,15 @@ _MOST_SIGNALS = 4096
 """Bytes read at a time, one for each signal."""
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    def time(self) -> float:
+        """The clock of all else: timers do not run while the machine sleeps."""
+        return clock.monotonic()
+
+
 def new() -> asyncio.AbstractEventLoop:
     """For a thread that runs it by itself. The caller closes it."""
-    return asyncio.SelectorEventLoop()
+    return _Loop()
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

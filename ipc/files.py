@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from ipc import clock
+
 T = TypeVar("T")
 
 PATIENCE_S = 1.0
@@ -39,12 +41,12 @@ def is_held(error: OSError) -> bool:
 
 def patiently(act: Callable[[], T]) -> T:
     """What `act` returns, which is called again for up to PATIENCE_S where a file is held. Blocks. Raises OSError."""
-    until = time.monotonic() + PATIENCE_S
+    until = clock.monotonic() + PATIENCE_S
     while True:
         try:
             return act()
         except OSError as error:
-            if not is_held(error) or time.monotonic() >= until:
+            if not is_held(error) or clock.monotonic() >= until:
                 raise
         time.sleep(_BETWEEN_TRIES_S)
 

@@ -76,3 +76,13 @@ def test_what_woke_signals_before_does_so_again() -> None:
             assert signal.set_wakeup_fd(before) == writer.fileno()
         finally:
             signal.set_wakeup_fd(before)
+
+
+def test_its_timers_are_on_the_clock_of_all_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which stands still while the machine sleeps, as not every system's own does."""
+    monkeypatch.setattr(event_loop.clock, "monotonic", lambda: 12.5)
+    loop = event_loop.new()
+    try:
+        assert loop.time() == 12.5
+    finally:
+        loop.close()

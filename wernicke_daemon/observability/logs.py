@@ -8,7 +8,6 @@ import logging
 import math
 import queue
 import sys
-import time
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import structlog
 from structlog.typing import Processor
 from websockets.exceptions import WebSocketException
 
-from ipc import files
+from ipc import clock, files
 from ipc.messages import StageName
 from wernicke_daemon.config.schema import LoggingSettings
 
@@ -89,7 +88,7 @@ class _Rotating(RotatingFileHandler):
     _again_at = -math.inf  # seconds, monotonic: when it is tried again after a failure
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:
-        return time.monotonic() >= self._again_at and bool(super().shouldRollover(record))
+        return clock.monotonic() >= self._again_at and bool(super().shouldRollover(record))
 
     def doRollover(self) -> None:
         if self.stream is not None:
@@ -100,7 +99,7 @@ class _Rotating(RotatingFileHandler):
             super().doRollover()
         except OSError:
             self.stream = self._open()
-            self._again_at = time.monotonic() + _ROTATE_AGAIN_S
+            self._again_at = clock.monotonic() + _ROTATE_AGAIN_S
 
     def rotate(self, source: str, dest: str) -> None:
         files.patiently(lambda: super(_Rotating, self).rotate(source, dest))
