@@ -22,7 +22,7 @@ def choosing(directory: Path, url: str, standby: tuple[StageName, ...] = ()) -> 
     config = embedded(directory, runtime={"standby": standby})
     return replace(
         config,
-        correction=replace(config.correction, engine="auto"),
+        correction=replace(config.correction, engine="auto", deadline_s=60.0),
         llm=replace(config.llm, host=url, model=MODEL),
     )
 

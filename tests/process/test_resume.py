@@ -245,14 +245,13 @@ async def test_a_sleep_gives_clients_the_whole_window_again(unhurried: Daemon) -
 
 
 async def test_an_utterance_does_not_go_on_over_a_sleep(tmp_path: Path) -> None:
-    """What is said after it is another utterance, however long a silence would have to be."""
+    """What is said after it is another utterance, though the silence was none by the clock."""
     config = embedded(tmp_path)
-    config = replace(config, vad=replace(config.vad, silence_s=30.0))
+    config = replace(config, vad=replace(config.vad, silence_s=10.0))
     async with recognising(config, asr_ms=1) as daemon, open_anew(daemon.port) as socket:
         await socket.send(SPEECH)
         await eventually(lambda: [one.received().bytes_received for one in daemon.sessions] == [len(SPEECH)])
         daemon.sessions.slept(3600.0)
-        await wire.until(socket, "final", timeout_s=20.0)
         await socket.send(SPEECH)
         await socket.send('{"type": "stop"}')
-        assert len(wire.finals(await wire.until(socket, "session_ended"))) == 1
+        assert len(wire.finals(await wire.until(socket, "session_ended"))) == 2
