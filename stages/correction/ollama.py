@@ -176,12 +176,12 @@ class OllamaCorrection:
 
     def _judge(self, work: CorrectionWork, original: str, corrected: str) -> tuple[str | None, bool]:
         """What replaces the recognised text (None: nothing), and whether an edit was refused."""
-        corrected = corrected.strip()
-        if corrected == original.strip():
+        original, corrected = original.strip(), corrected.strip()
+        if corrected == original:
             return None, False
         read = self._read_japanese if work.language == "ja" else None
-        accepted = verdict.accept(original, corrected, work.glossary, read)
-        return (corrected if accepted else None), not accepted
+        text, refused = verdict.permitted(original, corrected, work.glossary, read)
+        return (None if text == original else text), refused > 0
 
 
 def _failed(error: Exception, segments: int) -> str:

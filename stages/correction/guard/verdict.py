@@ -1,17 +1,57 @@
-"""Whether a correction may stand in for the recognised text; no I/O.
+"""What of a correction may stand in for the recognised text; no I/O.
 
 A corrected text has to be another spelling of what was heard. Its form comes first: not empty, one line, no markup
 that was not there, not much longer than the original. Then Japanese is compared by how it sounds (`sounds`), any
-other language by its letters (`letters`).
+other language by its letters (`letters`). Where the text as a whole may not stand, each stretch in which it differs is
+judged alone (`stretches`): a bad edit costs no good one beside it.
 """
 
 import unicodedata
 from collections.abc import Sequence
 
+from rapidfuzz.distance import Levenshtein
+
 from stages.correction.guard.letters import same_letters
 from stages.correction.guard.sounds import Read, same_sounds
+from stages.correction.guard.stretches import mended
 
 MARKUP = "<>{}[]`*#|\\"
+ALIKE = 0.4
+"""An answer that is less like what was heard is another text, and what both have in common is chance: its commas would
+come to stand anywhere. Of the cases in tests/unit, other texts (refusals, translations, summaries) are at 0.36 and
+less, edits at 0.42 and more."""
+
+
+def permitted(original: str, corrected: str, glossary: Sequence[str], read: Read | None) -> tuple[str, int]:
+    """The text that may stand: `corrected`, or `original` with those of its edits that may; and how many may not.
+
+    Whatever comes back is `accept`able, or the original. glossary, read: see `accept`.
+    """
+    if accept(original, corrected, glossary, read):
+        return corrected, 0
+
+    if _likeness(original, corrected, read) < ALIKE:
+        return original, 1
+
+    def judge(text: str, before: str, after: str) -> bool:
+        alone = read is not None or _same_alone(before, after, glossary)
+        return alone and accept(original, text, glossary, read)
+
+    return mended(original, corrected, judge)
+
+
+def _likeness(original: str, corrected: str, read: Read | None) -> float:
+    """From 0 to 1: how much of the sound of the one is in the other, of letters where no sound is known."""
+    texts = [_folded(text) for text in (original, corrected)]
+    if read is None:
+        return Levenshtein.normalized_similarity(*texts)
+    return Levenshtein.normalized_similarity(*("".join(word.readings[0] for word in read(text)) for text in texts))
+
+
+def _same_alone(before: str, after: str, glossary: Sequence[str]) -> bool:
+    """By letters, what a long text may lose or gain must not all be in one place."""
+    bare = [[c for c in _folded(text) if c.isalnum()] for text in (before, after)]
+    return bare[0] == bare[1] or (bool(bare[0]) and accept(before, after, glossary, None))
 
 
 def accept(original: str, corrected: str, glossary: Sequence[str], read: Read | None) -> bool:
