@@ -68,7 +68,7 @@ class OllamaServer:
     has in memory, each with its context. loads: how many were begun. vram_share: what part of the model /api/ps reports
     in VRAM. context_length: what it reports; None: as asked for. elsewhere: where mode "redirect" sends to.
     place: where it listens; url: for `llm.host`.
-    given_up: paths of the requests whose client hung up while it waited for its answer. ps_hangs: /api/ps does.
+    capabilities: of every model. given_up: paths of the requests whose client hung up while it waited for its answer. ps_hangs: /api/ps does.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class OllamaServer:
         self.models = list(models)
         self.corrections = dict(corrections or {})
         self.library = {MODEL}
+        self.capabilities = ["completion"]
         self.requests: list[Request] = []
         self.load_s = 1.0
         self.vram_share = 1.0
@@ -174,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body["model"] not in ollama.models or mode == "unknown_model":
             self._send({"error": f"model '{body['model']}' not found"}, 404)
         elif showing:
-            self._send({"details": {}, "model_info": {}, "capabilities": ["completion"]})
+            self._send({"details": {}, "model_info": {}, "capabilities": ollama.capabilities})
         elif not self._failed(mode):
             self._answer(ollama, mode, body)
 

@@ -48,6 +48,7 @@ class ModelServer:
         self._settings = settings  # where it is, its model, and how long is waited
         self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
         self._client: AsyncClient | None = None  # from `connect` on
+        self._think: bool | None = None  # what a model that can think aloud is told: not to; None says nothing
         self._loop = event_loop.new()  # of the requests, in a thread of its own
         # runs the loop, from `connect` on
         self._thread = threading.Thread(target=self._loop.run_forever, name="ollama", daemon=True)
@@ -98,6 +99,7 @@ class ModelServer:
             llm.model,
             messages,
             format=answer_format,
+            think=self._think,
             options={"temperature": llm.temperature, "num_ctx": llm.num_ctx, "num_predict": tokens},
             keep_alive=KEEP_LOADED,
         )
@@ -136,7 +138,7 @@ class ModelServer:
     def _check_model(self) -> None:
         host, model = self._settings.host, self._settings.model
         try:
-            self._run(self._ready_client.show(model), QUICK_S)
+            shown = self._run(self._ready_client.show(model), QUICK_S)
         except Exception as error:
             missing = isinstance(error, ResponseError) and error.status_code == HTTPStatus.NOT_FOUND
             raise EngineUnavailable(
@@ -146,6 +148,8 @@ class ModelServer:
                 else f"Ollama at {host} could not describe the model {model} ({reason(error)}): "
                 'restart or update Ollama, or set correction.engine = "none"'
             ) from error
+        # Thoughts would use up the answer's tokens and the deadline. Other models refuse to be told.
+        self._think = False if "thinking" in (shown.capabilities or ()) else None
 
     async def _load(self) -> None:
         """An empty prompt loads and generates nothing. num_ctx as in every request: another value reloads."""

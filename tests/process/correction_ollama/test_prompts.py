@@ -29,6 +29,17 @@ def test_japanese_is_asked_in_japanese_and_judged_by_its_sounds(server: OllamaSe
     assert "校正" in japanese and "proofread" in other
 
 
+@pytest.mark.parametrize(("capabilities", "told"), [(["completion"], None), (["completion", "thinking"], False)])
+def test_a_model_that_can_think_is_told_not_to(
+    server: OllamaServer, capabilities: list[str], told: bool | None
+) -> None:
+    """One that can't is told nothing: it would refuse."""
+    server.capabilities = capabilities
+    with warm(server) as engine:
+        correct(engine, "one")
+    assert [chat.get("think") for chat in server.chats()] == [told] * len(server.chats())
+
+
 def test_prompts_of_the_user_are_sent(server: OllamaServer, tmp_path: Path) -> None:
     """correction.prompts names a directory whose files go before those of the package."""
     (tmp_path / "en.toml").write_text('system = "Mend the spelling."', "utf-8")
