@@ -67,8 +67,8 @@ class OllamaServer:
     requests: all that came, oldest first. library: what /api/pull finds. models: that it has on disk. loaded: that it
     has in memory, each with its context. loads: how many were begun. vram_share: what part of the model /api/ps reports
     in VRAM. context_length: what it reports; None: as asked for. elsewhere: where mode "redirect" sends to.
-    place: where it listens; url: for `llm.host`.
-    capabilities: of every model. given_up: paths of the requests whose client hung up while it waited for its answer. ps_hangs: /api/ps does.
+    place: where it listens; url: for `llm.host`. capabilities: of every model.
+    given_up: paths of the requests whose client hung up while it waited for its answer. ps_hangs: /api/ps does.
     """
 
     def __init__(
