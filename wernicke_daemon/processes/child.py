@@ -10,7 +10,9 @@
 import contextlib
 import queue
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -89,6 +91,9 @@ class Child:
 
     def cpu_s(self) -> float | None:
         """CPU seconds that all its threads have used; None once it has ended, or where the system does not say."""
+        if sys.platform == "linux":  # asked for with each message of a stage: this takes 1 us, psutil 40 and more
+            with contextlib.suppress(OSError):
+                return time.clock_gettime(_cpu_clock(self.pid))
         with contextlib.suppress(psutil.Error):
             if self._watched is not None:
                 times = self._watched.cpu_times()
@@ -149,3 +154,8 @@ class Child:
                 texts = stacks.rest()
             for text in texts:
                 on_line(text)
+
+
+def _cpu_clock(pid: int) -> int:
+    """Of a process, all its threads together, as clock_getcpuclockid(3) has it on Linux (`CPUCLOCK_SCHED`)."""
+    return ~pid << 3 | 2

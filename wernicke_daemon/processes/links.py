@@ -1,7 +1,8 @@
-"""The one thread of the front that touches ZeroMQ sockets.
+"""The front's ZeroMQ sockets, and the one thread that waits for them.
 
-It polls every socket and hands what arrives to a callback; the event loop posts what is to be sent, and takes no time
-from it nor adds its own to it, as with zmq.asyncio. A link is the four sockets of one stage incarnation:
+It polls every socket and hands what arrives to a callback, and takes no time from the event loop nor adds its own to
+it, as with zmq.asyncio. What is to be sent the event loop sends itself, as that costs a job one switch of threads less;
+only what a socket won't take at once is left to the thread. A link is the four sockets of one stage incarnation:
 work and orders out, results and reports in. They are made for that incarnation and closed with it, so what arrives on
 a link is known to come from exactly that process, and a result of an old one can't be mistaken for a new one's.
 
@@ -40,20 +41,34 @@ class Endpoints(msgspec.Struct, frozen=True):
 
 
 class _Sender:
-    """A PUSH socket and what it would not take yet."""
+    """A PUSH socket and what it would not take yet. A ZeroMQ socket may go from one thread to another behind a lock:
+    it is the event loop's while nothing waits, and the ZeroMQ thread's from then on until all has left."""
 
     def __init__(self, socket: Socket) -> None:
         self.socket = socket
-        self.waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] = deque()
+        self._lock = threading.Lock()
+
+    def send(self, data: bytes) -> bool:
+        """On the event loop's thread. False if it has to wait and is the first that does: then `flush` it."""
+        with self._lock:
+            if not self._waiting and self._sent(data):
+                return True
+            self._waiting.append(data)
+            return len(self._waiting) > 1
 
     def flush(self) -> bool:
-        """Send what can be sent; True if nothing is left."""
-        while self.waiting:
-            try:
-                self.socket.send(self.waiting[0], zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            self.waiting.popleft()
+        """On the ZeroMQ thread. Send what can be sent; True if nothing is left."""
+        with self._lock:
+            while self._waiting and self._sent(self._waiting[0]):
+                self._waiting.popleft()
+            return not self._waiting
+
+    def _sent(self, data: bytes) -> bool:
+        try:
+            self.socket.send(data, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
         return True
 
 
@@ -78,6 +93,7 @@ class Links:
         # The front's CURVE keys, the same for all links; and which public key each link's ZAP domain lets in.
         self._keys = channels.new_keys()
         self._allowed: dict[str, bytes] = {}
+        self._open: dict[LinkId, _Link] = {}  # links that may be sent to
         # What the thread is to do next; each is announced by a message from `_wake` to `_woken`.
         self._commands: deque[Callable[[], None]] = deque()
         self._woken = self._context.socket(zmq.PULL)
@@ -116,24 +132,31 @@ class Links:
             undo.pop_all()
         (work, at_work), (orders, at_orders), (results, at_results), (reports, at_reports) = bound
         self._allowed[domain] = peer.public
-        self._post(lambda: self._add(link, _Link(work, orders, results, reports)))
+        opened = self._open[link] = _Link(work, orders, results, reports)
+        self._post(lambda: self._add(link, opened))
         return Endpoints(at_work, at_results, at_orders, at_reports)
 
     def send_work(self, link: LinkId, message: Message) -> None:
-        data = codec.encode(message)
-        self._post(lambda: self._send(link, "work", data))
+        if link in self._open:  # else it is gone: its open jobs are dispatched again by the ledger
+            self._send(link, self._open[link].work, message)
 
     def send_order(self, link: LinkId, message: Message) -> None:
-        data = codec.encode(message)
-        self._post(lambda: self._send(link, "orders", data))
+        if link in self._open:
+            self._send(link, self._open[link].orders, message)
+
+    def _send(self, link: LinkId, sender: _Sender, message: Message) -> None:
+        if not sender.send(codec.encode(message)):
+            self._post(lambda: self._flush(link, sender))
 
     def close(self, link: LinkId) -> None:
         """Close an incarnation's sockets; what it still had to say is lost, its key is let in no more."""
         self._allowed.pop(_domain(link), None)
+        self._open.pop(link, None)
         self._post(lambda: self._remove(link))
 
     def stop(self) -> None:
         """Close everything and end the thread."""
+        self._open.clear()
         self._post(self._end)
         self._thread.join()
         self._wake.close(0)
@@ -190,19 +213,13 @@ class Links:
             self._unwatch(socket)
             socket.close(0)
 
-    def _send(self, name: LinkId, channel: str, data: bytes) -> None:
-        link = self._links.get(name)
-        if link is None:
-            return  # the incarnation is gone: its open jobs are dispatched again by the ledger
-        sender = link.work if channel == "work" else link.orders
-        sender.waiting.append(data)
-        self._flush(sender)
-
-    def _flush(self, sender: _Sender) -> None:
+    def _flush(self, link: LinkId, sender: _Sender) -> None:
+        if link not in self._links:
+            return  # closed meanwhile
         if sender.flush():
             self._unwatch(sender.socket)
         else:
-            self._watch(sender.socket, lambda: self._flush(sender), zmq.POLLOUT)
+            self._watch(sender.socket, lambda: self._flush(link, sender), zmq.POLLOUT)
 
     def _receive(self, name: LinkId, socket: Socket, decode: Callable[[bytes], Incoming | FromStage]) -> None:
         try:
