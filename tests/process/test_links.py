@@ -12,7 +12,7 @@ import zmq
 
 from ipc import channels, codec
 from ipc.channels import Boot
-from ipc.messages import Heartbeat
+from ipc.messages import Cancel, Heartbeat
 from tests import wire
 from tests.process.conftest import embedded, started
 from wernicke_daemon.processes.links import LinkId, Links
@@ -20,6 +20,9 @@ from wernicke_daemon.processes.links import LinkId, Links
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 Socket = zmq.Socket[bytes]
+
+SOME = 5000
+"""Messages: more than a socket holds by itself."""
 
 
 @pytest.fixture
@@ -68,6 +71,34 @@ def test_a_fault_at_one_message_is_not_the_end_of_all() -> None:
             stage.send(codec.encode(said))
             assert heard.get(timeout=30) == said
         stage.close()
+    links.stop()
+
+
+def test_what_is_sent_arrives_in_order_whether_it_had_to_wait_or_not() -> None:
+    """Before the stage has connected, while what waited is on its way, and once the way is free."""
+    links = Links(lambda link, message: None)
+    link, keys = ("asr", 1), channels.new_keys()
+    at = links.open(link, keys)
+    sent = iter(range(3 * SOME))
+
+    def send() -> None:
+        for _ in range(SOME):
+            links.send_order(link, Cancel(next(sent)))
+
+    send()
+    with zmq.Context() as context:
+        boot = Boot("asr", 1, 0, None, "", "", at.orders, "", links.server_key, keys, 1.0, 1.0)
+        stage = channels.connect(context, zmq.PULL, at.orders, boot)
+        stage.setsockopt(zmq.RCVTIMEO, 30_000)
+        heard = [codec.decode_to_stage(stage.recv())]
+        send()
+        heard += [codec.decode_to_stage(stage.recv()) for _ in range(2 * SOME - 1)]
+        send()
+        heard += [codec.decode_to_stage(stage.recv()) for _ in range(SOME)]
+        stage.close()
+    assert heard == [Cancel(number) for number in range(3 * SOME)]
+    links.close(link)
+    links.send_order(link, Cancel(0))  # to nobody
     links.stop()
 
 

@@ -226,18 +226,28 @@ class Dispatcher:
         if entry is None:
             self.late_answers += 1
             _log.debug("late_answer", stage=stage, job=answer.job_id, run_ms=round(answer.run_ms, 1))
-        else:
-            self._note(entry, answer, now)
-            self._accept(entry, answer, now)
+            self._jobs.pump(stage, now)
+            return
+        timing = self._timed(entry, answer, now)
+        self._accept(entry, answer, now)
         self._jobs.pump(stage, now)
+        self._note(entry, timing)  # what somebody waits for goes first
 
     # --- what an answer means ---
 
-    def _note(self, entry: _Entry, answer: Done | Failed, now: float) -> None:
+    def _timed(self, entry: _Entry, answer: Done | Failed, now: float) -> StageTiming:
         """Queued: from asked-for to answered, less the time that the engine worked on it."""
         row, request = entry.row, entry.subject
         queued_ms = (now - row.created) * 1000 - answer.run_ms
         timing = StageTiming(max(0.0, queued_ms), answer.run_ms, max(1, row.attempts))
+        if request.piece is not None:
+            request.piece.timing = timing
+        elif request.utterance is not None:
+            request.utterance.timings[entry.stage] = timing
+        return timing
+
+    def _note(self, entry: _Entry, timing: StageTiming) -> None:
+        row = entry.row
         _log.debug(
             "job",
             stage=entry.stage,
@@ -245,13 +255,9 @@ class Dispatcher:
             session=row.session,
             kind=row.kind,
             audio_s=round(row.work.audio.seconds, 1) if isinstance(row.work, AsrWork | DiarizationWork) else None,
-            run_ms=round(answer.run_ms, 1),
+            run_ms=round(timing.run_ms, 1),
         )
         self._on_job(entry.stage, row.kind, timing)
-        if request.piece is not None:
-            request.piece.timing = timing
-        elif request.utterance is not None:
-            request.utterance.timings[entry.stage] = timing
 
     def _accept(self, entry: _Entry, answer: Done | Failed, now: float) -> None:
         if isinstance(answer, Failed):

@@ -61,6 +61,8 @@ class Progress:
         complete = not utterance.has_text or (
             self._has_speakers(utterance, owner, now) and self._has_correction(utterance, owner, now)
         )
+        if utterance.lines:  # they are the last that needs its audio
+            self._release_audio(utterance, owner)
         if complete:
             self._settle(utterance, owner, now)
 
@@ -90,7 +92,6 @@ class Progress:
             utterance.lines = lines_by_speaker(utterance.asr, found, [piece.speaker for piece in pieces])
             if found is not None:
                 owner.improved(utterance, shed=self._available.shedding.sheds_partials())
-        self._release_audio(utterance, owner)
         return True
 
     def _has_correction(self, utterance: Utterance, owner: Owner, now: float) -> bool:

@@ -48,6 +48,22 @@ def test_kill_ends_a_child() -> None:
     child.kill()
 
 
+def test_cpu_time_is_all_that_its_threads_used_and_none_after_its_end() -> None:
+    """As psutil has it, which counts in steps of 10 ms (POSIX) or 16 ms; asked for while nothing runs any more."""
+    turn = "import threading, time\nbegan = time.process_time()\n"
+    turn += "def turn():\n    while time.process_time() - began < 0.3: pass\n"
+    turn += "thread = threading.Thread(target=turn); thread.start(); thread.join()\nprint('done'); time.sleep(600)"
+    events = Events()
+    child = events.start(turn)
+    assert events.line() == b"done"
+    used, times = child.cpu_s(), psutil.Process(child.pid).cpu_times()
+    assert used is not None and used >= 0.3
+    assert used == pytest.approx(times.user + times.system, abs=0.1)
+    child.kill()
+    events.exit()
+    assert child.cpu_s() is None
+
+
 def test_stages_do_not_get_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stages download nothing, so HF_TOKEN is left out; everything else is handed on."""
     monkeypatch.setenv("HF_TOKEN", "secret")
