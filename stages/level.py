@@ -6,6 +6,8 @@ by how much it is too low: there is a gain only where that is below TARGET_DB, a
 quietest of the last while, as noise does.
 """
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -57,15 +59,20 @@ class Heard(NamedTuple):
     contrast: NDArray[np.float64]
 
 
-def follow(level: Level | None, samples: Audio) -> tuple[Heard, Level | None]:
-    """The next samples of a stream (shape [n]), and the level after them; None before the first. For whole windows the
-    same however the stream is split over calls. A window's gain depends on those before it, and on itself if it is
-    louder."""
-    db = windows_db(samples)
-    levels = [level := _after(level, window) for window in db.tolist()]
-    loudest = np.maximum([level.loudest for level in levels], db)
-    quietest = np.array([level.quietest for level in levels])
-    return Heard(db, _gain(loudest, quietest), db - quietest), level
+def follow(levels: Sequence[Level | None], db: NDArray[np.float64], counts: Sequence[int]) -> tuple[Heard, list[Level]]:
+    """The next windows of several streams, and the level of each after them. levels: before them, None before the
+    first. db: of the windows, those of each stream one after another, `counts` (one at least) by stream. The same
+    however a stream is split over calls. A window's gain depends on those before it, and on itself if it is louder."""
+    windows = iter(db.tolist())
+    ends, along = [], []
+    for level, count in zip(levels, counts, strict=True):
+        for window in islice(windows, count):
+            level = _after(level, window)
+            along.append(level)
+        ends.append(along[-1])
+    loudest = np.maximum([level.loudest for level in along], db)
+    quietest = np.array([level.quietest for level in along])
+    return Heard(db, _gain(loudest, quietest), db - quietest), ends
 
 
 def brought_up(samples: Audio) -> Audio:
@@ -84,12 +91,18 @@ def factor(gain: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def windows_db(samples: Audio) -> NDArray[np.float64]:
     """RMS re full scale of each VAD_WINDOW in dB, SILENCE_DB at least; of an incomplete last one, of what is there."""
-    whole = len(samples) // VAD_WINDOW * VAD_WINDOW
-    windows = samples[:whole].reshape(-1, VAD_WINDOW)
-    squares = np.einsum("ij,ij->i", windows, windows) / VAD_WINDOW
-    if whole < len(samples):
-        tail = samples[whole:]
-        squares = np.append(squares, np.dot(tail, tail) / len(tail))
+    count = -(-len(samples) // VAD_WINDOW)
+    windows = np.zeros((count, VAD_WINDOW), np.float32)
+    windows.reshape(-1)[: len(samples)] = samples
+    sizes = np.full(count, VAD_WINDOW, np.float32)
+    sizes[-1] -= count * VAD_WINDOW - len(samples)
+    return rms_db(windows, sizes)
+
+
+def rms_db(windows: Audio, sizes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """RMS re full scale in dB, SILENCE_DB at least. windows: float32 [windows, VAD_WINDOW], zero beyond the `sizes`
+    samples that each has."""
+    squares = np.einsum("ij,ij->i", windows, windows) / sizes
     db: NDArray[np.float64] = 10 * np.log10(np.maximum(squares.astype(np.float64), 10 ** (SILENCE_DB / 10)))
     return db
 

@@ -4,7 +4,8 @@ A session's state is a SessionState in msgpack (up to about 2 KB): the endpointe
 task gives the same outcome in any process, so a job that died with its stage is simply sent again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 import msgspec
 import numpy as np
@@ -19,12 +20,26 @@ from stages.ingest.endpointing import Endpointing
 from stages.ingest.vad import EnergyVad, SileroVad, Vad
 
 PIECE = 30 * SAMPLE_RATE // VAD_WINDOW * VAD_WINDOW
-"""Samples read at once: whole windows, at most 30 s, so that a whole file in one task needs little memory."""
+"""Samples examined at once, of one stream or of several: whole windows, at most 30 s, so that a whole file in one task
+needs little memory."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True):
     endpointing: Endpointing
     memory: bytes
+
+
+class _Hearing:
+    """A task under way: how far it has come, and what was found so far. lost: samples given up before its audio.
+    stale: its audio is gone."""
+
+    def __init__(self, task: IngestTask, state: SessionState) -> None:
+        self.task = task
+        self.before = state
+        state, self.lost = _over_gap(state, task.audio.start)
+        self.endpointing, self.memory = state.endpointing, state.memory
+        self.found: list[Boundary] = []
+        self.stale = False
 
 
 class _Ingest:
@@ -58,59 +73,59 @@ class _Ingest:
     def process(self, work: Work, read_audio: ReadAudio) -> IngestResult:
         """A task whose audio is gone gets a stale outcome; the others are not affected."""
         assert isinstance(work, IngestWork)
-        return IngestResult(tuple(self._outcome(task, read_audio) for task in work.tasks))
+        hearings = [_Hearing(task, self._state(task)) for task in work.tasks]
+        for pieces in _at_once(hearings):
+            self._hear(pieces, read_audio)
+        return IngestResult(tuple(map(self._outcome, hearings)))
 
     def close(self) -> None:
         """There is nothing to free."""
-
-    def _outcome(self, task: IngestTask, read_audio: ReadAudio) -> IngestOutcome:
-        before = self._state(task)
-        try:
-            return self._examine(task, before, read_audio)
-        except StaleHandle:
-            return IngestOutcome(
-                session=task.session,
-                examined_to=task.audio.end,
-                retain_from=task.audio.end,
-                state=task.state,
-                boundaries=(),
-                speaking=before.endpointing.utterance is not None,
-                stale=True,
-            )
 
     def _state(self, task: IngestTask) -> SessionState:
         if task.state:
             return self._decoder.decode(task.state)
         return SessionState(endpointing.begin(task.audio.start), b"")
 
-    def _examine(self, task: IngestTask, before: SessionState, read_audio: ReadAudio) -> IngestOutcome:
-        """Raises StaleHandle. What was found in the task before it is then found by nobody."""
-        state, lost = _over_gap(before, task.audio.start)
-        state, found = self._hear(state, task, read_audio)
-        current, closed = self._end(state.endpointing, task)
-        found += closed
+    def _hear(self, pieces: Sequence[tuple[_Hearing, AudioHandle]], read_audio: ReadAudio) -> None:
+        """The next piece of each of several tasks."""
+        heard = []
+        for hearing, piece in pieces:
+            try:
+                heard.append((hearing, piece.count, (read_audio(piece), hearing.memory)))
+            except StaleHandle:
+                hearing.stale = True
+        verdicts = self._vad.probabilities([piece for _, _, piece in heard])
+        for (hearing, count, _), (probabilities, hearing.memory) in zip(heard, verdicts, strict=True):
+            hearing.endpointing, closed = endpointing.hear(hearing.endpointing, self._rules, count, probabilities)
+            hearing.found += closed
+
+    def _outcome(self, hearing: _Hearing) -> IngestOutcome:
+        """Where the audio is gone, what was found in it before is found by nobody."""
+        task = hearing.task
+        if hearing.stale:
+            return IngestOutcome(
+                session=task.session,
+                examined_to=task.audio.end,
+                retain_from=task.audio.end,
+                state=task.state,
+                boundaries=(),
+                speaking=hearing.before.endpointing.utterance is not None,
+                stale=True,
+            )
+        current, closed = self._end(hearing.endpointing, task)
+        found = hearing.found + closed
         kept = tuple(boundary for boundary in found if endpointing.enough_speech(boundary, self._rules))
         dropped = _samples_in(found) - _samples_in(kept)
         return IngestOutcome(
             session=task.session,
             examined_to=current.position,
             retain_from=endpointing.retain_from(current, self._rules),
-            state=self._encoder.encode(SessionState(current, state.memory)),
+            state=self._encoder.encode(SessionState(current, hearing.memory)),
             boundaries=kept,
             speaking=current.utterance is not None,
-            dropped_samples=lost + dropped,
+            dropped_samples=hearing.lost + dropped,
             open=endpointing.so_far(current, self._rules),
         )
-
-    def _hear(
-        self, state: SessionState, task: IngestTask, read_audio: ReadAudio
-    ) -> tuple[SessionState, list[Boundary]]:
-        current, memory, found = state.endpointing, state.memory, []
-        for piece in _pieces(task):
-            probabilities, memory = self._vad.probabilities(read_audio(piece), memory)
-            current, closed = endpointing.hear(current, self._rules, piece.count, probabilities)
-            found += closed
-        return SessionState(current, memory), found
 
     def _end(self, state: Endpointing, task: IngestTask) -> tuple[Endpointing, list[Boundary]]:
         """Silence that was long enough already ends an utterance before the client's own request does."""
@@ -147,6 +162,22 @@ def _over_gap(state: SessionState, start: int) -> tuple[SessionState, int]:
         return state, 0
     lost = state.endpointing.position - utterance.start if utterance else 0
     return SessionState(endpointing.begin(start), b""), lost
+
+
+def _at_once(hearings: Sequence[_Hearing]) -> Iterator[list[tuple[_Hearing, AudioHandle]]]:
+    """Pieces that are examined together: in order, at most one of each task, and PIECE samples in all."""
+    together, room = list[tuple[_Hearing, AudioHandle]](), PIECE
+    for pieces in zip_longest(*(_pieces(hearing.task) for hearing in hearings)):
+        for hearing, piece in zip(hearings, pieces, strict=True):
+            if piece is None or hearing.stale:
+                continue
+            if piece.count > room:
+                yield together
+                together, room = [], PIECE
+            together.append((hearing, piece))
+            room -= piece.count
+        yield together
+        together, room = [], PIECE
 
 
 def _pieces(task: IngestTask) -> Iterator[AudioHandle]:

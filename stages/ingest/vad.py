@@ -3,27 +3,31 @@
 Both detectors hear quiet speech brought up (`stages/level.py`); of a stream at a usual level they hear it as it is.
 """
 
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.audio_handle import VAD_WINDOW, Audio
-from ipc.errors import EngineUnavailable
-from stages import offline
-from stages.level import CONTRAST_DB, Heard, Level, factor, follow
-
-CONTEXT = 64
-"""Samples before a window that Silero takes along with it at 16 kHz."""
+from ipc.audio_handle import Audio
+from stages.ingest.silero import CONTEXT, STATE, Silero, recurrent
+from stages.ingest.windows import windows_of
+from stages.level import CONTRAST_DB, Heard, Level, factor, follow, rms_db
 
 SETTLING = 64
 """Windows of a silence that Silero still hears although the gate has decided them (2 s): its memory goes on
 changing that long, and a memory that missed a pause gives other verdicts on the speech after it."""
 
-_ZEROS = bytes(4 * 128)
+_ZEROS = bytes(4 * STATE)
+
+Piece = tuple[Audio, bytes]
+"""The next samples of a stream (shape [n], n > 0), and what the detector remembers of it: b"" at its start."""
+
+Verdict = tuple[list[float], bytes]
+"""One probability for each VAD_WINDOW of a piece, of which the last may be incomplete, and what is remembered after it.
+"""
 
 
 class Vad(Protocol):
@@ -34,12 +38,8 @@ class Vad(Protocol):
     def load(self) -> None:
         """Raises EngineUnavailable."""
 
-    def probabilities(self, samples: Audio, memory: bytes) -> tuple[list[float], bytes]:
-        """One probability for each VAD_WINDOW of `samples` (shape [n], n > 0), of which the last may be incomplete.
-
-        memory: what the call for the samples before returned, b"" at the start of a stream. Both for whole windows
-        are the same however the stream is split over calls.
-        """
+    def probabilities(self, pieces: Sequence[Piece]) -> list[Verdict]:
+        """Of several streams, one piece each. For whole windows the same however a stream is split over calls."""
 
 
 class EnergyVad:
@@ -56,11 +56,16 @@ class EnergyVad:
     def load(self) -> None:
         """There is nothing to load."""
 
-    def probabilities(self, samples: Audio, memory: bytes) -> tuple[list[float], bytes]:
-        heard, level = follow(self._decoder.decode(memory) if memory else None, samples)
+    def probabilities(self, pieces: Sequence[Piece]) -> list[Verdict]:
+        if not pieces:
+            return []
+        levels = [self._decoder.decode(memory) if memory else None for _, memory in pieces]
+        rows, sizes, counts, _ = windows_of([samples for samples, _ in pieces], [b""] * len(pieces))
+        heard, levels_after = follow(levels, rms_db(rows, sizes), counts)
         loud = heard.db >= self._threshold_db
         loud |= _passes(heard, self._threshold_db) & (heard.contrast >= CONTRAST_DB)
-        return loud.astype(np.float64).tolist(), self._encoder.encode(level)
+        memories = map(self._encoder.encode, levels_after)
+        return list(zip(_by_stream(loud.astype(np.float64), counts), memories, strict=True))
 
 
 class SileroMemory(msgspec.Struct, frozen=True, array_like=True):
@@ -75,8 +80,7 @@ class SileroMemory(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SileroVad:
-    """Silero VAD v6 from the ONNX file in faster-whisper's wheel, on one thread, behind the level gate, which windows
-    pass (or don't) once they are brought up.
+    """Silero VAD v6 behind the level gate, which windows pass (or don't) once they are brought up.
 
     A window under the gate has probability 0. The first SETTLING of a run of them are heard by the network all the
     same; in a longer silence it rests, with its memory as it is, until a window passes the gate again.
@@ -88,65 +92,31 @@ class SileroVad:
         self._threshold_db = threshold_db
         self._decoder = msgspec.msgpack.Decoder(SileroMemory)
         self._encoder = msgspec.msgpack.Encoder()
-        self._session: Any = None
+        self._network = Silero()
 
     def load(self) -> None:
-        path = _silero_file()
-        try:
-            self._session = _session(path)
-        except Exception as error:
-            raise _unavailable(f"the package onnxruntime, which fails here ({error})") from error
+        self._network.load()
 
-    def probabilities(self, samples: Audio, memory: bytes) -> tuple[list[float], bytes]:
-        before = self._decoder.decode(memory) if memory else SileroMemory()
-        windows, level = follow(before.level, samples)
+    def probabilities(self, pieces: Sequence[Piece]) -> list[Verdict]:
+        if not pieces:
+            return []
+        before = [self._decoder.decode(memory) if memory else SileroMemory() for _, memory in pieces]
+        rows, sizes, counts, contexts = windows_of([samples for samples, _ in pieces], [one.context for one in before])
+        windows, levels = follow([one.level for one in before], rms_db(rows[:, CONTEXT:], sizes), counts)
         loud = _passes(windows, self._threshold_db)
-        heard, quiet = _heard(loud.tolist(), before.quiet)
-        context = np.frombuffer(before.context, np.float32)
-        rows = _rows(samples, context)
+        heard, heard_counts, quiet = _heard(_by_stream(loud, counts), [one.quiet for one in before])
         if windows.gain.any():
             rows *= factor(windows.gain)[:, None]
-        found, h, c = self._infer(rows[heard], before)
-        probabilities = np.zeros(len(loud), np.float32)
+        h, c = recurrent([one.h for one in before]), recurrent([one.c for one in before])
+        found, h, c = self._network.run(rows[heard], heard_counts, h, c)
+        probabilities = np.zeros(len(loud))
         probabilities[heard] = found
-        last = np.concatenate((context, samples[-CONTEXT:]))[-CONTEXT:]
-        after = SileroMemory(h, c, last.tobytes(), quiet, level)
-        return np.where(loud, probabilities, 0).tolist(), self._encoder.encode(after)
-
-    def _infer(self, rows: Audio, before: SileroMemory) -> tuple[Audio, bytes, bytes]:
-        """rows: float32 [windows, CONTEXT + VAD_WINDOW]. Returns float32 [windows] and the new h and c."""
-        if not len(rows):
-            return np.zeros(0, np.float32), before.h, before.c
-        h, c = (np.frombuffer(state, np.float32).reshape(1, 1, 128) for state in (before.h, before.c))
-        found, h, c = self._session.run(None, {"input": rows, "h": h, "c": c})
-        return found.reshape(-1), h.tobytes(), c.tobytes()
-
-
-def _silero_file() -> Path:
-    """Found without importing faster_whisper, which would load its whole engine."""
-    package = find_spec("faster_whisper")
-    for folder in (package and package.submodule_search_locations) or ():
-        path = Path(folder) / "assets" / "silero_vad_v6.onnx"
-        if path.is_file():
-            return path
-    raise _unavailable("silero_vad_v6.onnx from the package faster-whisper, which is not there")
-
-
-def _session(path: Path) -> Any:
-    offline.enforce()
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _unavailable(needed: str) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"ingest engine 'silero' needs {needed}; "
-        'install this program\'s packages again, or set engine = "energy" in [vad] of config.toml'
-    )
+        after = [
+            SileroMemory(h.tobytes(), c.tobytes(), context, under, level)
+            for h, c, context, under, level in zip(h[0], c[0], contexts, quiet, levels, strict=True)
+        ]
+        verdicts = _by_stream(np.where(loud, probabilities, 0), counts)
+        return list(zip(verdicts, map(self._encoder.encode, after), strict=True))
 
 
 def _passes(windows: Heard, threshold_db: float) -> NDArray[np.bool_]:
@@ -155,23 +125,22 @@ def _passes(windows: Heard, threshold_db: float) -> NDArray[np.bool_]:
     return loud
 
 
-def _heard(loud: list[bool], quiet: int) -> tuple[NDArray[np.intp], int]:
-    """Indices of the windows that Silero hears, and the windows under the gate at the end."""
-    heard: list[int] = []
-    for index, over in enumerate(loud):
-        quiet = 0 if over else min(quiet + 1, SETTLING + 1)
-        if quiet <= SETTLING:
-            heard.append(index)
-    return np.array(heard, np.intp), quiet
+def _by_stream(windows: NDArray[Any], counts: Sequence[int]) -> list[list[Any]]:
+    each = iter(windows.tolist())
+    return [list(islice(each, count)) for count in counts]
 
 
-def _rows(samples: Audio, context: Audio) -> Audio:
-    """Windows with the context before each: float32 [windows, CONTEXT + VAD_WINDOW], the last padded with zeros."""
-    count = -(-len(samples) // VAD_WINDOW)
-    stream = np.zeros(CONTEXT + count * VAD_WINDOW, np.float32)
-    stream[:CONTEXT] = context
-    stream[CONTEXT : CONTEXT + len(samples)] = samples
-    rows = np.empty((count, CONTEXT + VAD_WINDOW), np.float32)
-    rows[:, :CONTEXT] = stream[:-CONTEXT].reshape(-1, VAD_WINDOW)[:, :CONTEXT]
-    rows[:, CONTEXT:] = stream[CONTEXT:].reshape(-1, VAD_WINDOW)
-    return rows
+def _heard(loud: list[list[bool]], quiet: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """Indices of the windows that Silero hears, how many of each stream, and by stream the windows under the gate at
+    the end. loud, quiet: by stream."""
+    heard, counts, after, index = list[int](), list[int](), list[int](), 0
+    for windows, under in zip(loud, quiet, strict=True):
+        before = len(heard)
+        for over in windows:
+            under = 0 if over else min(under + 1, SETTLING + 1)
+            if under <= SETTLING:
+                heard.append(index)
+            index += 1
+        counts.append(len(heard) - before)
+        after.append(under)
+    return heard, counts, after

@@ -18,6 +18,7 @@ from stages.ingest.endpointing import WHISPER_SAMPLES
 from stages.ingest.engine import PIECE, EnergyIngest, SessionState, SileroIngest
 from stages.ingest.vad import SileroMemory, SileroVad
 from stages.process.engine_registry import create
+from tests.detecting import probabilities
 
 MEETINGS = Path(__file__).parents[3] / "shared" / "audio"
 ENERGY = EnergyIngest("ingest", StageSettings())
@@ -235,7 +236,7 @@ def test_silero_memory_travels_from_task_to_task(silero: SileroIngest) -> None:
     audio = noise(40.0)
     detector = SileroVad(-85.0)
     detector.load()
-    straight = recurrent_state(detector.probabilities(audio[: 40 * SAMPLE_RATE // VAD_WINDOW * VAD_WINDOW], b"")[1])
+    straight = recurrent_state(probabilities(detector, audio[: 40 * SAMPLE_RATE // VAD_WINDOW * VAD_WINDOW], b"")[1])
     whole, split = Session(silero), Session(silero)
     whole.send(audio)
     for part in np.array_split(audio, 37):

@@ -14,8 +14,9 @@ from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio
 from ipc.messages import StageName
 from stages import level
 from stages.ingest.vad import EnergyVad, SileroVad, Vad
-from stages.level import TARGET_DB, Level, brought_up, follow, windows_db
+from stages.level import TARGET_DB, Heard, Level, brought_up, windows_db
 from stages.process.worker import reader_for
+from tests.detecting import probabilities
 from wernicke_daemon.formats import audio_files
 
 CLIP = Path(__file__).parents[2] / "wernicke_daemon" / "demo" / "clip.flac"
@@ -45,8 +46,15 @@ def noise(seconds: float, db: float, seed: int = 0) -> Audio:
     return np.random.default_rng(seed).normal(0, 10 ** (db / 20), count).astype(np.float32)
 
 
+def follow(before: Level | None, samples: Audio) -> tuple[Heard, Level]:
+    """The next samples of one stream."""
+    db = windows_db(samples)
+    heard, (after,) = level.follow([before], db, [len(db)])
+    return heard, after
+
+
 def found(detector: Vad, samples: Audio) -> NDArray[np.bool_]:
-    return np.array(detector.probabilities(samples, b"")[0]) >= 0.5
+    return np.array(probabilities(detector, samples, b"")[0]) >= 0.5
 
 
 @pytest.mark.parametrize("db", [0, -40, -60])
@@ -66,9 +74,9 @@ def test_at_usual_levels_nothing_changes(
 ) -> None:
     """From the first word on: the same probabilities to the last bit as without any gain."""
     spoken = quieter(speech, db)[2 * SAMPLE_RATE :]
-    heard, _ = detector.probabilities(spoken, b"")
+    heard, _ = probabilities(detector, spoken, b"")
     monkeypatch.setattr(level, "MOST_DB", 0.0)
-    assert heard == detector.probabilities(spoken, b"")[0]
+    assert heard == probabilities(detector, spoken, b"")[0]
 
 
 @pytest.mark.parametrize("db", [-30, -50, -70, -90, -110])
@@ -127,7 +135,7 @@ def test_a_quiet_stream_is_examined_the_same_in_parts(detector: Vad, speech: Aud
     quiet = quieter(speech[: 600 * VAD_WINDOW], -60)
     whole, parts, memory = found(detector, quiet), list[float](), b""
     for start in range(0, len(quiet), 7 * VAD_WINDOW):
-        some, memory = detector.probabilities(quiet[start : start + 7 * VAD_WINDOW], memory)
+        some, memory = probabilities(detector, quiet[start : start + 7 * VAD_WINDOW], memory)
         parts += some
     np.testing.assert_array_equal(np.array(parts) >= 0.5, whole)
 
