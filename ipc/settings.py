@@ -104,7 +104,7 @@ class CorrectionSettings(Section, frozen=True):
 class LlmSettings(Section, frozen=True):
     """The Ollama server, and how it is asked."""
 
-    host: Annotated[str, Meta(pattern=r"^https?://")] = "http://localhost:11434"  # its address
+    host: Annotated[str, Meta(pattern=r"^https?://")] = "http://127.0.0.1:11434"  # its address
     model: Text = "qwen2.5:14b-instruct-q4_0"  # its name at Ollama
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.1  # of its answers; 0 is always the likeliest word
     timeout_s: Seconds = 60.0  # of one request

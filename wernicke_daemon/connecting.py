@@ -12,7 +12,8 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from ipc.errors import WernickeError
 from wernicke_daemon.wire.audio import AudioFormat
 
-DEFAULT_URL = "ws://localhost:8000/transcribe"
+DEFAULT_URL = "ws://127.0.0.1:8000/transcribe"
+"""Not localhost: Windows tries ::1 first and takes 2 s to find that nobody is there, with each connection."""
 
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _OPEN_TIMEOUT_S = 10.0

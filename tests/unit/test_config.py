@@ -55,7 +55,7 @@ def test_defaults_are_the_original_designs() -> None:
     assert (config.audio.sample_rate, config.audio.channels) == (48_000, 2)
     assert (config.vad.threshold_db, config.vad.silence_s, config.vad.max_utterance_s) == (-85, 2, 30)
     assert (config.asr.model, config.asr.language, config.asr.compute_type) == ("large-v3", "ja", "float16")
-    assert (config.llm.model, config.llm.host) == ("qwen2.5:14b-instruct-q4_0", "http://localhost:11434")
+    assert (config.llm.model, config.llm.host) == ("qwen2.5:14b-instruct-q4_0", "http://127.0.0.1:11434")
     assert (config.llm.timeout_s, config.llm.temperature, config.correction.segments_per_request) == (60, 0.1, 5)
 
 

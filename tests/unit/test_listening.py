@@ -5,9 +5,12 @@ import errno
 import socket
 
 import pytest
+from msgspec.structs import replace
 
 from ipc import event_loop
 from tests import misbehaviour
+from wernicke_daemon.commands import serve
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.gateway.listening import Listener, listeners, trouble, try_to_bind, url_host
 
 
@@ -34,6 +37,17 @@ def test_all_addresses_are_taken_together() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError) as refused:
         try_to_bind("::", other.getsockname()[1])
     assert refused.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize(
+    ("host", "announced"),
+    [("0.0.0.0", "ws://127.0.0.1:8/"), ("::", "ws://[::1]:8/"), ("192.0.2.1", "ws://192.0.2.1:8/")],
+)
+def test_what_is_announced_can_be_connected_to(host: str, announced: str) -> None:
+    said: list[str] = []
+    serve._announce_ready(replace(Config(), host=host), 8, said.append)
+    assert said[-1].startswith(f"Ready: {announced}")
+    assert ("other addresses" in said[-1]) is (host != "192.0.2.1")
 
 
 def test_an_ipv6_address_has_brackets_in_a_url() -> None:

@@ -114,12 +114,14 @@ async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Cal
 
 def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
     from wernicke_daemon.gateway.http_request import SESSIONS
-    from wernicke_daemon.gateway.listening import url_host
+    from wernicke_daemon.gateway.listening import reachable, url_host
 
     if config.runtime.profile == "embedded":
         announce("The embedded engines are in use: English only.")
     scheme = "wss" if config.tls_files else "ws"
-    announce(f"Ready: {scheme}://{url_host(config.host)}:{port}{SESSIONS} (Ctrl-C ends it)")
+    host = reachable(config.host)
+    also = "" if host == config.host else " and at this machine's other addresses"
+    announce(f"Ready: {scheme}://{url_host(host)}:{port}{SESSIONS}{also} (Ctrl-C ends it)")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

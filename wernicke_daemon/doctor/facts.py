@@ -127,8 +127,7 @@ class Unauthorized(msgspec.Struct):
 
 def _answers(config: Config, page: str, kind: type[msgspec.Struct]) -> bool:
     scheme = "https" if config.tls_files else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
-    url = f"{scheme}://{url_host(host)}:{config.port}/{page}"
+    url = f"{scheme}://{url_host(listening.reachable(config.host))}:{config.port}/{page}"
     try:  # the certificate is not checked: nothing secret is sent
         answer = httpx.get(url, timeout=QUICK_S, verify=False, trust_env=False)
         msgspec.json.decode(answer.content, type=kind)

@@ -66,6 +66,11 @@ def try_to_bind(host: str, port: int) -> None:
         each.close()
 
 
+def reachable(host: str) -> str:
+    """Where this machine's own programs find what listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
 def url_host(host: str) -> str:
     """As it stands in an address: an IPv6 one in brackets."""
     return f"[{host}]" if ":" in host else host

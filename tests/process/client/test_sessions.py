@@ -114,7 +114,7 @@ async def test_a_server_that_is_not_there_is_said_with_what_to_do() -> None:
 @pytest.mark.parametrize("url", ["localhost:8000", "http://localhost:8000/", "ws://[::1", "ws://host:port/"])
 async def test_a_bad_address_is_a_usage_error(url: str) -> None:
     """The sentence shows what an address looks like."""
-    with pytest.raises(ClientError, match="ws://localhost:8000/transcribe") as failed:
+    with pytest.raises(ClientError, match=r"ws://127\.0\.0\.1:8000/transcribe") as failed:
         await session(url)
     assert failed.value.exit_code is Exit.USAGE
 
