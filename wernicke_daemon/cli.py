@@ -6,8 +6,11 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from ipc.errors import WernickeError
+from wernicke_daemon import not_started
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import doctor, evaluate, listen, models, security, serve, status, transcribe, transcripts
 from wernicke_daemon.commands.outputs import complain, exit_code
@@ -26,11 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve_main(argv: Sequence[str] | None = None) -> int:
     """`run_daemon.py`: the same as `wernicke serve`. Returns an exit code."""
-    parser = argparse.ArgumentParser(
-        "run_daemon.py", description="Transcription daemon: speech in, who said what back."
-    )
+    parser = _ServeParser("run_daemon.py", description="Transcription daemon: speech in, who said what back.")
     serve.add_options(parser)
     return _run(parser, argv)
+
+
+class _ServeParser(argparse.ArgumentParser):
+    """Says what is wrong with its options where there is no console, too."""
+
+    def error(self, message: str) -> NoReturn:
+        if sys.stderr is None:
+            not_started.leave(WernickeError(message), None, Path.cwd())
+        super().error(message)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -130,6 +130,32 @@ def test_without_a_console_the_log_tells(served: list[Config], monkeypatch: pyte
     assert line["event"] == "not_started" and "no NVIDIA card" in line["reason"]
 
 
+def test_without_a_console_whatever_else_is_wrong_is_told(
+    served: list[Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Settings that can't be read, options that are none, an error that nobody foresaw."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.chdir(tmp_path)
+    beside = tmp_path / "data/logs/not_started.txt"
+    (tmp_path / "config.toml").write_text("port = 'x'", encoding="utf-8")
+    assert cli.serve_main(["--config", "config.toml"]) == 2
+    assert "port" in beside.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        cli.serve_main(["--prot", "1"])
+    assert "--prot" in beside.read_text(encoding="utf-8")
+
+    def run(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
+        raise ImportError("DLL load failed while importing x")
+
+    monkeypatch.setattr(serve, "run_until_signal", run)
+    (tmp_path / "config.toml").write_text("", encoding="utf-8")
+    with pytest.raises(ImportError):
+        cli.serve_main(["--profile", "embedded", "--config", "config.toml"])
+    line = json.loads((tmp_path / "data/logs/wernicke.jsonl").read_text(encoding="utf-8"))
+    assert line["event"] == "not_started" and "DLL load failed" in line["reason"] and "Traceback" in line["exception"]
+
+
 def test_check_config_shows_the_settings_in_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Settings are read, overridden and shown; nothing is started."""
     file = tmp_path / "mine.toml"

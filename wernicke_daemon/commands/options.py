@@ -49,6 +49,12 @@ def settings(args: argparse.Namespace) -> Config:
     return load(args.config or _config_of_checkout())
 
 
+def base(args: argparse.Namespace) -> Path:
+    """The folder that paths in those settings start from, whether they can be read or not. args: of `add_config`."""
+    file = args.config or _config_of_checkout()
+    return Path.cwd() if file is None else Path(file).resolve().parent
+
+
 def profile_settings(args: argparse.Namespace) -> Config:
     """With the profile named, not applied yet. args: of `add_config` and `add_profile`. Raises ConfigError."""
     return overrides(settings(args), profile=args.profile)

@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ipc import event_loop
 from ipc.errors import WernickeError
+from wernicke_daemon import not_started
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
@@ -40,8 +42,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> int:
     if args.demo:
         return _demo(args)
-    config = overrides(options.settings(args), args.host, args.port, args.profile)
-    return _show_settings(config) if args.check_config else _start(config)
+    if args.check_config:
+        return _show_settings(_wanted(args))
+    wanted = None
+    try:
+        wanted = _wanted(args)
+        return _start(wanted)
+    except Exception as error:
+        not_started.leave(error, None if wanted is None else wanted.log_path, options.base(args))
+        if not isinstance(error, WernickeError):
+            raise
+        complain(error)
+        return Exit.USAGE if isinstance(error, ConfigError) else NOT_STARTED
+
+
+def _wanted(args: argparse.Namespace) -> Config:
+    """Without its profile. Raises ConfigError."""
+    return overrides(options.settings(args), args.host, args.port, args.profile)
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -57,34 +74,28 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _start(wanted: Config) -> int:
-    """wanted: without its profile."""
+    """wanted: without its profile. Raises WernickeError where it can't start."""
     from wernicke_daemon.hardware.machine import resolved
     from wernicke_daemon.models import presence
 
-    try:
-        config, choice = resolved(wanted)
-        presence.put_together(config)
-        presence.refuse_without(config)
-        run_until_signal(config, choice, announce=lambda line: print(line, flush=True))
-    except WernickeError as error:
-        complain(error)
-        _leave_in_log(wanted, error)
-        return Exit.USAGE if isinstance(error, ConfigError) else NOT_STARTED
+    config, choice = resolved(wanted)
+    presence.put_together(config)
+    presence.refuse_without(config)
+    with _announcing() as announce:
+        run_until_signal(config, choice, announce=announce)
     return Exit.OK
 
 
-def _leave_in_log(config: Config, error: WernickeError) -> None:
-    """The error goes into the log file, too: without a console (pythonw.exe, a service) nobody sees stderr."""
-    import structlog
-    from msgspec.structs import replace
+@contextlib.contextmanager
+def _announcing() -> Iterator[Callable[[str], None]]:
+    """Says lines on stdout, where there is one, and waits for nobody who does not take them."""
+    from wernicke_daemon.observability.console import ConsoleStream
 
-    from wernicke_daemon.observability import logs
-
-    with contextlib.suppress(OSError):  # the log itself may be what can't be written
-        listener = logs.start(replace(config.logging, console=False), config.log_path)
-        log = structlog.get_logger()
-        log.error("not_started", code=error.code, reason=str(error))
-        listener.stop()
+    if sys.stdout is None:  # pythonw.exe has none
+        yield lambda line: None
+        return
+    with ConsoleStream(sys.stdout) as stdout:
+        yield lambda line: print(line, file=stdout)
 
 
 def run_until_signal(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ In Japanese with the extra `base`; else in English, which the embedded engines k
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from wernicke_daemon.formats.audio_files import Chunk, reading, stream
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.models import bundled, presence
+from wernicke_daemon.observability.console import Aside
 from wernicke_daemon.observability.pages import StageFigures, Stats
 from wernicke_daemon.wire.audio import AudioFormat
 
@@ -81,6 +83,7 @@ def demo() -> int:
     show = JAPANESE if bundled.is_installed() else ENGLISH
     reference = msgspec.json.decode(show.reference.read_bytes(), type=Reference)
     try:
+        console.print(f"Demo: {show.engines}; nothing is downloaded.")
         run, stats = event_loop.run(_demo(show, reference, console))
     except WernickeError as error:
         console.print(f"error: {error}")
@@ -97,7 +100,6 @@ async def _demo(show: Show, reference: Reference, console: Console) -> tuple[Run
     from wernicke_daemon.daemon import running
 
     config = _config(show)
-    console.print(f"Demo: {show.engines}; nothing is downloaded.")
     presence.put_together(config)
     with Display(console) as display:
         async with running(config, display.doing) as daemon:
@@ -180,28 +182,31 @@ class Display:
         )
         self._task = self._bar.add_task("starting", total=None)
         self._told_s = 0.0
+        self._aside = Aside(lambda lines: console.print(f"({lines} lines were left out)"))
 
     def __enter__(self) -> "Display":
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._aside.close()
         self._bar.stop()
 
     def doing(self, what: str) -> None:
         self._bar.update(self._task, description=what)
         if self._plain:
-            self._console.print(what)
+            self.line(what)
 
     def played(self, seconds: float, total: float) -> None:
         told = f"clip {seconds:.0f} of {total:.0f} s"
         self._bar.update(self._task, description=told, completed=seconds, total=total)
         if self._plain and seconds >= self._told_s + _PLAIN_EVERY_S:
             self._told_s = seconds
-            self._console.print(f"... {told}")
+            self.line(f"... {told}")
 
     def line(self, text: str) -> None:
-        self._console.print(text)
+        """From another thread: the daemon is on the event loop, and a console may take nothing."""
+        self._aside.post(partial(self._console.print, text))
 
 
 def unheard(reference: Reference, finals: list[ParsedMessage]) -> list[str]:

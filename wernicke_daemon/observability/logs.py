@@ -1,7 +1,8 @@
 """One log for all processes: JSON lines in a rotating file, and a readable console.
 
-Written by a thread of its own, so that a slow disk never holds up audio. Stages print JSON lines, which come here
-through `StageLines`; whatever else they print is wrapped.
+Written by a thread of its own, so that a slow disk never holds up audio, and on the console by another one, so that it
+never holds up the file. Stages print JSON lines, which come here through `StageLines`; whatever else they print is
+wrapped.
 """
 
 import logging
@@ -20,6 +21,7 @@ from websockets.exceptions import WebSocketException
 from ipc import clock, files
 from ipc.messages import StageName
 from wernicke_daemon.config.schema import LoggingSettings
+from wernicke_daemon.observability.console import ConsoleStream
 
 _ROTATE_AGAIN_S = 10.0
 """Seconds from a failure to begin a new file to the next try: each may hold the log up for a second or two."""
@@ -37,6 +39,15 @@ class _Passing(QueueHandler):
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
+
+
+class _Listener(QueueListener):
+    """Closes what it writes to, too."""
+
+    def stop(self) -> None:
+        super().stop()
+        for handler in self.handlers:
+            handler.close()
 
 
 def start(settings: LoggingSettings, path: Path) -> QueueListener:
@@ -62,7 +73,7 @@ def start(settings: LoggingSettings, path: Path) -> QueueListener:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    listener = QueueListener(records, *handlers)
+    listener = _Listener(records, *handlers)
     listener.start()
     return listener
 
@@ -106,9 +117,15 @@ class _Rotating(RotatingFileHandler):
 
 
 def _console() -> logging.Handler:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Console(ConsoleStream(sys.stderr))
     handler.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
     return handler
+
+
+class _Console(logging.StreamHandler[ConsoleStream]):
+    def close(self) -> None:
+        super().close()
+        self.stream.close()
 
 
 def _formatter(renderer: Processor) -> logging.Formatter:

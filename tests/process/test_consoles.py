@@ -1,0 +1,94 @@
+"""The daemon with a console that takes nothing, and without any."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.conftest import ROOT, command
+from tests.waiting import eventually_sync
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and shells of POSIX")
+
+NO_STREAMS = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+"""As pythonw.exe starts it."""
+
+
+def logged(directory: Path, event: str) -> dict[str, Any] | None:
+    """The last line of that event in the log."""
+    file = directory / "data/logs/wernicke.jsonl"
+    lines = map(json.loads, file.read_text(encoding="utf-8").splitlines()) if file.exists() else ()
+    return next((line for line in reversed(list(lines)) if line["event"] == event), None)
+
+
+def options(directory: Path, port: int = 0, console: bool = True) -> list[str]:
+    file = directory / "config.toml"
+    file.write_text(f"[logging]\nconsole = {str(console).lower()}\n", encoding="utf-8")
+    return command("--config", str(file), "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """To write to; it takes nothing more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    try:
+        yield writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_console_that_takes_nothing_holds_up_nobody(tmp_path: Path) -> None:
+    """Neither the start, nor the log file, nor the stop."""
+    with full_pipe() as console:
+        process = subprocess.Popen(options(tmp_path), stdout=console, stderr=console)
+        try:
+            eventually_sync(lambda: logged(tmp_path, "ready") or process.poll() is not None)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    assert logged(tmp_path, "stopped")
+
+
+def test_without_streams_it_runs(tmp_path: Path) -> None:
+    process = subprocess.Popen([*NO_STREAMS, *options(tmp_path)])
+    try:
+        eventually_sync(lambda: logged(tmp_path, "ready") or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    assert logged(tmp_path, "stopped")
+
+
+def test_without_streams_the_log_says_why_it_does_not_run(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = subprocess.run([*NO_STREAMS, *options(tmp_path, taken.getsockname()[1])], timeout=110)
+    assert done.returncode == 1
+    line = logged(tmp_path, "not_started")
+    assert line is not None and line["code"] == "CAN_NOT_LISTEN"
+
+
+def test_without_streams_a_broken_package_is_told(tmp_path: Path) -> None:
+    """Before anything could be imported that would tell it."""
+    shutil.copy(ROOT / "run_daemon.py", tmp_path)
+    (tmp_path / "msgspec.py").write_text("raise ImportError('DLL load failed')", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    run = [*NO_STREAMS, sys.executable, str(tmp_path / "run_daemon.py")]
+    assert subprocess.run(run, timeout=110, env=environment, cwd=tmp_path).returncode == 1
+    assert "DLL load failed" in (tmp_path / "data/logs/not_started.txt").read_text(encoding="utf-8")
