@@ -77,7 +77,7 @@ NOT_ON_THE_WIRE = {
 }
 """Constants that look like codes of the protocol and reach no client."""
 
-NAMED_ELSEWHERE = {"drained", "stage_output"}
+NAMED_ELSEWHERE = {"drained", "not_started", "stage_output"}
 """Events whose name is not written in the logging call itself."""
 
 LEVELS = {"exception": "error"}
