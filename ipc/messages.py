@@ -15,7 +15,17 @@ from ipc.settings import StageSettings
 Trigger = Literal["silence", "max_duration", "flush", "stop", "disconnect"]
 StageName = Literal["ingest", "asr", "diarization", "correction"]
 JobKind = Literal["firm", "early", "live"]
+LeftOut = Literal["no_speech", "too_fast", "repetition", "improbable", "phantom", "said_before"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
+
+Spans = tuple[tuple[int, int], ...]
+"""Samples [start, end) of a session, in order, apart from each other."""
+
+
+def within(spans: Spans, start: int, end: int) -> Spans:
+    """What of the spans is in [start, end)."""
+    parts = ((max(start, one), min(end, two)) for one, two in spans)
+    return tuple((one, two) for one, two in parts if one < two)
 
 
 class Message(msgspec.Struct, frozen=True, tag=True):
@@ -45,13 +55,15 @@ class IngestWork(Message, frozen=True):
 
 
 class Boundary(Message, frozen=True):
-    """One utterance found: samples [start, end) of the session, rolls included."""
+    """One utterance found: samples [start, end) of the session, rolls included. speech: where in it there is speech; at
+    most some hundred, as short pauses divide none. Empty where that is not known."""
 
     start: int
     end: int
     trigger: Trigger
     speech_samples: int
     last_speech_end: int
+    speech: Spans = ()
 
 
 class OpenSpeech(Message, frozen=True):
@@ -65,6 +77,7 @@ class OpenSpeech(Message, frozen=True):
     paused: bool  # that is long enough to end a phrase
     full_at: int  # where it would be cut for its length
     ends_at: int  # up to which nothing must be said for silence to end it
+    speech: Spans = ()  # as in Boundary, up to here
 
 
 class IngestOutcome(Message, frozen=True):
@@ -99,34 +112,42 @@ class Word(Message, frozen=True):
 
 
 class Segment(Message, frozen=True):
-    """start, end: seconds from the utterance's start."""
+    """start, end: seconds from the utterance's start. log_prob: mean natural logarithm of its tokens' probabilities.
+    no_speech: probability that nobody speaks there. Both 0 where the engine does not say."""
 
     start: float
     end: float
     text: str
     words: tuple[Word, ...]
+    log_prob: float = 0.0
+    no_speech: float = 0.0
 
 
 class AsrWork(Message, frozen=True):
     """language: ISO 639-1 code or "auto". glossary: terms the client expects to hear. context: the end of what was said
     before, "" for none. kind: "firm" for the text that counts; "early" is the same work, done before it is certain that
-    the utterance has ended; "live" is the text alone, as cheaply as the engine can (segments without words)."""
+    the utterance has ended; "live" is the text alone, as cheaply as the engine can (segments without words).
+    speech: where in the audio there is speech, in seconds from its start; empty where that is not known."""
 
     audio: AudioHandle
     language: str
     glossary: tuple[str, ...] = ()
     context: str = ""
     kind: JobKind = "firm"
+    speech: tuple[tuple[float, float], ...] = ()
 
 
 class AsrResult(Message, frozen=True):
-    """alignment: what timed the words. warnings: protocol codes."""
+    """alignment: what timed the words. warnings: protocol codes. left_out: of each segment that is not there because
+    nobody said it, how that was told. without_text_s: seconds of speech that have no text."""
 
     language: str
     language_probability: float
     segments: tuple[Segment, ...]
     alignment: str
     warnings: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    without_text_s: float = 0.0
 
 
 # --- diarization -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ipc.audio_handle import AudioHandle
+from ipc.messages import Spans
 from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.utterance import Utterance
@@ -34,7 +35,7 @@ class OnlyFirmWork:
     def listen(self, piece: Piece, utterance: Utterance, owner: Owner) -> None:
         raise AssertionError("there is no live work")
 
-    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None:
+    def listen_to_more(self, piece: Piece, audio: AudioHandle, speech: Spans) -> None:
         raise AssertionError("there is no live work")
 
     def drop(self, piece: Piece) -> None:

@@ -1,4 +1,5 @@
-"""Recognition whose words are words of the language, and timed by another model where there is one."""
+"""Recognition that is checked against the speech there is, and whose words are words of the language, timed by another
+model where there is one."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,13 +8,15 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from ipc.audio_handle import Audio
+from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import JobCancelled, one_line
 from ipc.messages import AsrResult, AsrWork, GpuMemory, Result, Work
 from ipc.settings import StageSettings
 from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
 from stages.asr.alignment.words import into_words
+from stages.asr.checked import checked
+from stages.asr.phantoms import Phantoms, phrases
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
 from stages.gpu.errors import is_out_of_memory
 
@@ -26,8 +29,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 def with_alignment(engine: Engine, settings: StageSettings) -> Engine:
     """engine: a recogniser."""
-    if engine.name == TIMES_WORDS_ITSELF and settings.alignment.engine != "whisperx":
-        return engine
     return Aligned(engine, settings)
 
 
@@ -44,14 +45,18 @@ class Aligned:
         self.live = isinstance(recogniser, LiveEngine) and recogniser.live  # does live jobs
         self._recogniser = recogniser  # what hears the words
         self._settings = settings  # which aligner is wanted
+        self._phantoms = Phantoms((), settings.asr)  # what nobody said; the phrases are read by `load`
         # None before `load`, and where words keep the times of the recogniser.
         self._aligner: WhisperxAligner | None = None
         self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
 
     def load(self) -> None:
         """Raises EngineUnavailable, also where `alignment.engine` is "whisperx" and that is not to be had."""
+        self._phantoms = Phantoms(phrases(self._settings.asr.phantoms), self._settings.asr)
         self._recogniser.load()
         self.model = self._recogniser.model
+        if self.name == TIMES_WORDS_ITSELF and self._settings.alignment.engine != "whisperx":
+            return
         self._aligner, why = choose(self._settings)
         log.info("alignment_chosen", engine="whisperx" if self._aligner else "whisper", why=why)
 
@@ -102,20 +107,31 @@ class Aligned:
         self._recogniser.close()
 
     def _process(self, recognise: Callable[[Work, ReadAudio], Result], work: Work, read_audio: ReadAudio) -> AsrResult:
-        read_once = cache(read_audio)  # by the time words are aligned it may be gone
-        result = recognise(work, read_once)
-        if not (isinstance(work, AsrWork) and isinstance(result, AsrResult)):
-            raise TypeError(f"a recogniser made {type(result).__name__} of {type(work).__name__}")
+        if not isinstance(work, AsrWork):
+            raise TypeError(f"a recogniser was given {type(work).__name__}")
+        read = read_once(work.audio, read_audio)
+        return checked(work, lambda part: self._heard(recognise, part, read), self._phantoms)
+
+    def _heard(self, recognise: Callable[[Work, ReadAudio], Result], work: AsrWork, read: ReadAudio) -> AsrResult:
+        result = recognise(work, read)
+        if not isinstance(result, AsrResult):
+            raise TypeError(f"a recogniser made {type(result).__name__}")
         if work.kind == "live":
             return result
         if self._unwanted():
             raise JobCancelled("the job is no longer wanted")
-        return self._timed(in_words(result), read_once(work.audio))
+        return self._timed(in_words(result), read(work.audio))
 
     def _timed(self, result: AsrResult, audio: Audio) -> AsrResult:
         if self._aligner is None or not result.segments:
             return result
         return with_times(result, align(self._aligner, result, audio))
+
+
+def read_once(whole: AudioHandle, read_audio: ReadAudio) -> ReadAudio:
+    """Reads that and parts of it: by the time they are wanted the audio may be gone from where it was."""
+    read = cache(lambda: read_audio(whole))
+    return lambda part: read()[part.start - whole.start : part.end - whole.start]
 
 
 def choose(settings: StageSettings) -> tuple[WhisperxAligner | None, str]:

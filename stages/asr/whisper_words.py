@@ -19,11 +19,14 @@ class FoundWord(Protocol):
 
 
 class FoundSegment(Protocol):
-    """A segment as faster-whisper gives it; words is None where the model can't time them."""
+    """A segment as faster-whisper gives it; words is None where the model can't time them. avg_logprob, no_speech_prob:
+    of its window."""
 
     start: float
     end: float
     text: str
+    avg_logprob: float
+    no_speech_prob: float
     words: Sequence[FoundWord] | None
 
 
@@ -37,7 +40,7 @@ def to_segments(found: Iterable[FoundSegment], duration_s: float) -> Iterator[Se
             words = tuple(timed(spelled(segment.words or (), text), earliest, duration_s))
             if words:
                 start, end = words[0].start, words[-1].end
-            yield Segment(start, end, text, words)
+            yield Segment(start, end, text, words, float(segment.avg_logprob), float(segment.no_speech_prob))
             earliest = end
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW
-from ipc.messages import Boundary, OpenSpeech, Trigger
+from ipc.messages import Boundary, OpenSpeech, Spans, Trigger, within
 from ipc.settings import VadSettings
 
 WHISPER_SAMPLES = 480_000
@@ -27,6 +27,10 @@ HYSTERESIS = 0.15
 
 LEAST_SPEECH = 0.01
 """No threshold is below this: a window under the level gate has probability 0 and is never speech."""
+
+BREATH = SAMPLE_RATE // 5
+"""Samples without speech up to which it goes on as one span: closures within words are shorter than 0.2 s. It bounds
+their number, too."""
 
 SIDE = 3
 """Windows on either side of a cut that its score is the mean of: about 0.2 s in all, the length of a syllable."""
@@ -67,6 +71,7 @@ class OpenUtterance(msgspec.Struct, frozen=True, array_like=True):
     recent: tuple[CutCandidate, ...] = ()  # the last 2 * SIDE windows, once it is long enough for a cut to be sought
     cut: CutCandidate | None = None  # the best place to cut so far, None before that
     phrase_start: int = 0  # first sample of its last phrase, with as much of the pre-roll as the phrase before leaves
+    speech: Spans = ()  # as in Boundary
 
 
 class Endpointing(msgspec.Struct, frozen=True, array_like=True):
@@ -129,7 +134,7 @@ def finish(state: Endpointing, rules: Rules, trigger: Trigger) -> tuple[Endpoint
     if open_ is None:
         return state, []
     end = min(open_.last_speech_end + rules.post_roll, state.position)
-    boundary = Boundary(open_.start, end, trigger, open_.speech_samples, open_.last_speech_end)
+    boundary = Boundary(open_.start, end, trigger, open_.speech_samples, open_.last_speech_end, open_.speech)
     return Endpointing(state.position, floor=end), [boundary]
 
 
@@ -151,6 +156,7 @@ def so_far(state: Endpointing, rules: Rules) -> OpenSpeech | None:
         paused=_silence(open_, state.position) >= rules.phrase_pause,
         full_at=open_.start + rules.longest,
         ends_at=_ends_at(open_, state.position, rules),
+        speech=open_.speech,
     )
 
 
@@ -202,7 +208,8 @@ def _take(state: Endpointing, rules: Rules, end: int, probability: float) -> Ope
     speech = probability >= (rules.release if goes_on else rules.onset)
     if before is None:
         start = max(state.position - rules.pre_roll, state.floor)
-        return OpenUtterance(start, end - state.position, end, phrase_start=start) if speech else None
+        heard = _with((), state.position, end)
+        return OpenUtterance(start, end - state.position, end, phrase_start=start, speech=heard) if speech else None
     if speech:
         candidate = CutCandidate(end, probability, before.speech_samples + end - state.position, end)
     else:
@@ -210,9 +217,17 @@ def _take(state: Endpointing, rules: Rules, end: int, probability: float) -> Ope
     recent, cut = _seek_cut(before, rules, candidate)
     idle = 0 if speech else before.idle
     phrase_start = _phrase_start(before, state, rules) if speech else before.phrase_start
+    heard = _with(before.speech, state.position, end) if speech else before.speech
     return OpenUtterance(
-        before.start, candidate.speech_samples, candidate.last_speech_end, idle, recent, cut, phrase_start
+        before.start, candidate.speech_samples, candidate.last_speech_end, idle, recent, cut, phrase_start, heard
     )
+
+
+def _with(spans: Spans, start: int, end: int) -> Spans:
+    """The spans and what follows them, as one with the last of them after a short pause."""
+    if spans and start - spans[-1][1] <= BREATH:
+        return (*spans[:-1], (spans[-1][0], end))
+    return (*spans, (start, end))
 
 
 def _phrase_start(before: OpenUtterance, state: Endpointing, rules: Rules) -> int:
@@ -242,11 +257,12 @@ def _cut(state: Endpointing, full: OpenUtterance) -> tuple[Endpointing, Boundary
     """The rest stays open without pre-roll if it holds speech; its own search for a cut lies wholly ahead."""
     cut = full.cut
     assert cut is not None, "the shortest search (0.5 s) holds more windows than a place to cut needs"
-    boundary = Boundary(full.start, cut.position, "max_duration", cut.speech_samples, cut.last_speech_end)
+    said, heard = within(full.speech, full.start, cut.position), within(full.speech, cut.position, state.position)
+    boundary = Boundary(full.start, cut.position, "max_duration", cut.speech_samples, cut.last_speech_end, said)
     speech = full.speech_samples - cut.speech_samples
     phrase_start = max(cut.position, full.phrase_start)
     rest = (
-        OpenUtterance(cut.position, speech, full.last_speech_end, full.idle, phrase_start=phrase_start)
+        OpenUtterance(cut.position, speech, full.last_speech_end, full.idle, phrase_start=phrase_start, speech=heard)
         if speech
         else None
     )

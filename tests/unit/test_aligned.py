@@ -15,7 +15,6 @@ from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
 from stages.asr.aligned import Aligned, choose, with_times
 from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
-from stages.asr.pocketsphinx import PocketSphinx
 from stages.engine import LiveEngine
 from stages.process import engine_registry
 from tests.tiny_whisper import build_tiny_whisper
@@ -122,10 +121,15 @@ def test_who_takes_live_jobs() -> None:
             assert isinstance(engine, LiveEngine) and engine.live
 
 
-def test_pocketsphinx_times_its_words_itself() -> None:
-    """It is wrapped only where whisperx is asked for by name."""
-    assert isinstance(engine_registry.create("asr", "pocketsphinx", configured("auto", "en")), PocketSphinx)
-    assert not isinstance(engine_registry.create("asr", "pocketsphinx", configured("whisperx", "en")), PocketSphinx)
+def test_pocketsphinx_times_its_words_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An aligner is looked for only where whisperx is asked for by name."""
+    looked: list[str] = []
+    monkeypatch.setattr(
+        "stages.asr.aligned.choose", lambda settings: (looked.append(settings.alignment.engine), (None, ""))[1]
+    )
+    for engine in ("auto", "whisperx"):
+        engine_registry.create("asr", "pocketsphinx", configured(engine, "en")).load()
+    assert looked == ["whisperx"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from stages.ingest.endpointing import (
     hear,
     retain_from,
     rules_from,
+    so_far,
     wait,
 )
 
@@ -65,8 +66,21 @@ def test_received_silence_ends_an_utterance_after_the_post_roll() -> None:
     assert boundaries == []
     state, boundaries = listen([0.0], state=state)
     last = 30 * VAD_WINDOW
-    assert boundaries == [Boundary(20 * VAD_WINDOW - PRE_ROLL, last + POST_ROLL, "silence", 10 * VAD_WINDOW, last)]
+    heard = ((20 * VAD_WINDOW, last),)
+    assert boundaries == [
+        Boundary(20 * VAD_WINDOW - PRE_ROLL, last + POST_ROLL, "silence", 10 * VAD_WINDOW, last, heard)
+    ]
     assert state.utterance is None
+
+
+def test_where_there_is_speech_is_known_but_for_short_pauses() -> None:
+    """0.2 s divide no speech; what is open is known so far."""
+    state, _ = listen([0.0] * 20 + [0.9] * 10 + [0.0] * 6 + [0.9] * 4 + [0.0] * 7 + [0.9] * 2 + [0.0] * 3)
+    heard = ((20 * VAD_WINDOW, 40 * VAD_WINDOW), (47 * VAD_WINDOW, 49 * VAD_WINDOW))
+    open_ = so_far(state, DEFAULT)
+    assert open_ is not None and open_.speech == heard
+    _, boundaries = finish(state, DEFAULT, "flush")
+    assert [boundary.speech for boundary in boundaries] == [heard]
 
 
 def test_time_without_audio_is_silence() -> None:
@@ -102,7 +116,9 @@ def test_idle_time_without_an_utterance_changes_nothing() -> None:
 def test_finish_ends_the_open_utterance_with_its_trigger() -> None:
     """A flush ends what is open now; a second one finds nothing."""
     state, boundaries = finish(listen([0.9] * 10 + [0.0] * 3)[0], DEFAULT, "flush")
-    assert boundaries == [Boundary(0, 13 * VAD_WINDOW, "flush", 10 * VAD_WINDOW, 10 * VAD_WINDOW)]
+    assert boundaries == [
+        Boundary(0, 13 * VAD_WINDOW, "flush", 10 * VAD_WINDOW, 10 * VAD_WINDOW, ((0, 10 * VAD_WINDOW),))
+    ]
     assert finish(state, DEFAULT, "flush") == (state, [])
 
 
@@ -125,7 +141,8 @@ def test_full_utterance_is_cut_in_its_least_speech_like_place() -> None:
     dip = 26 * SECOND
     state, boundaries = listen([0.95] * dip + [0.6] * 6 + [0.95] * (937 - dip - 6))
     cut = (dip + 3) * VAD_WINDOW
-    assert boundaries == [Boundary(0, cut, "max_duration", cut, cut)]
+    assert boundaries == [Boundary(0, cut, "max_duration", cut, cut, ((0, cut),))]
+    assert state.utterance is not None and state.utterance.speech == ((cut, state.position),)
     assert state.utterance is not None
     assert state.utterance.start == cut
     assert state.utterance.speech_samples == 937 * VAD_WINDOW - cut

@@ -100,7 +100,7 @@ def test_two_seconds_without_audio_trigger() -> None:
     session.send(noise(1.01))
     reports = [session.send(silence(0), idle_s=0.25) for _ in range(8)]
     assert [len(report.boundaries) for report in reports] == [0] * 7 + [1]
-    assert session.boundaries == [Boundary(0, 16160, "silence", 16160, 16160)]
+    assert session.boundaries == [Boundary(0, 16160, "silence", 16160, 16160, ((0, 16160),))]
 
 
 def test_an_incomplete_window_waits_for_its_samples() -> None:
@@ -116,7 +116,7 @@ def test_an_end_ends_the_open_utterance_now(end: Trigger) -> None:
     """Flush, stop and disconnect: everything received is examined and the utterance closed with that trigger."""
     session = Session(ENERGY)
     outcome = session.send(noise(1.01), end=end)
-    assert outcome.boundaries == (Boundary(0, 16160, end, 16160, 16160),)
+    assert outcome.boundaries == (Boundary(0, 16160, end, 16160, 16160, ((0, 16160),)),)
     assert outcome.examined_to == 16160
     assert not outcome.speaking
     assert session.send(silence(0), end=end).boundaries == ()

@@ -64,14 +64,16 @@ def _read(file: Path) -> str:
 
 def _with_full_paths(config: Config, base: Path) -> Config:
     """base: the directory that relative paths in config.toml start from. Raises ConfigError."""
-    security, correction = config.security, config.correction
+    security, asr, correction = config.security, config.asr, config.correction
     if security.certificate_file:
         certificate, key = _full(base, security.certificate_file), _full(base, security.key_file)
         security = replace(security, certificate_file=certificate, key_file=key)
+    if asr.phantoms:
+        asr = replace(asr, phantoms=_full(base, asr.phantoms))
     if correction.prompts:
         correction = replace(correction, prompts=_full(base, correction.prompts))
     runtime = replace(config.runtime, data_dir=_full(base, config.runtime.data_dir))
-    return replace(config, runtime=runtime, security=security, correction=correction)
+    return replace(config, runtime=runtime, security=security, asr=asr, correction=correction)
 
 
 def _full(base: Path, path: str) -> str:

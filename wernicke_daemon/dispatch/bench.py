@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ipc.audio_handle import AudioHandle
-from ipc.messages import IngestResult, IngestWork, StageName
+from ipc.messages import IngestResult, IngestWork, Spans, StageName
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.utterances.pieces import Piece
@@ -58,8 +58,8 @@ class Bench:
     def listen(self, piece: Piece, utterance: Utterance, owner: Owner) -> None:
         self._dispatcher.listen(piece, utterance, owner, self._clock())
 
-    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None:
-        self._dispatcher.listen_to_more(piece, audio)
+    def listen_to_more(self, piece: Piece, audio: AudioHandle, speech: Spans) -> None:
+        self._dispatcher.listen_to_more(piece, audio, speech)
 
     def drop(self, piece: Piece) -> None:
         self._dispatcher.drop(piece)

@@ -24,6 +24,7 @@ from ipc.messages import (
     IngestResult,
     IngestWork,
     JobKind,
+    Spans,
     StageName,
 )
 from wernicke_daemon.dispatch.answer_check import fits
@@ -142,9 +143,9 @@ class Dispatcher:
         """A live pass. utterance: says in which language."""
         self._jobs.recognise(piece, utterance, owner, now)
 
-    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None:
+    def listen_to_more(self, piece: Piece, audio: AudioHandle, speech: Spans) -> None:
         """A live pass that has not begun hears this instead."""
-        self._jobs.listen_to_more(piece, audio)
+        self._jobs.listen_to_more(piece, audio, speech)
 
     def drop(self, piece: Piece) -> None:
         """A live pass that nobody wants to hear of any more."""

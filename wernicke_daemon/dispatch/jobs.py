@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from ipc.audio_handle import AudioHandle
-from ipc.messages import AsrWork, Job, JobKind, StageName, Work
+from ipc.messages import AsrWork, Job, JobKind, Spans, StageName, Work
 from wernicke_daemon.dispatch.availability import Availability
 from wernicke_daemon.dispatch.ledger import Ledger
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.requests import Owner, Request
 from wernicke_daemon.dispatch.stage_port import StagePort
-from wernicke_daemon.utterances.pieces import Piece
+from wernicke_daemon.utterances.pieces import Piece, speech_in
 from wernicke_daemon.utterances.utterance import Utterance
 
 
@@ -59,17 +61,17 @@ class Jobs:
         """utterance: says in which language, and what was said before."""
         chars = self._policy.asr_context_chars
         context = utterance.text_before[-chars:] if chars else ""
-        piece.work = AsrWork(piece.audio, utterance.language, utterance.glossary, context, piece.kind)
+        speech = speech_in(piece.audio, piece.speech)
+        piece.work = AsrWork(piece.audio, utterance.language, utterance.glossary, context, piece.kind, speech)
         request = Request(owner, None, piece)
         audio_s = piece.audio.seconds
         piece.job_id = self.add("asr", utterance.session, piece.work, audio_s, piece.kind, request, now)
 
-    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None:
-        """A live pass that has not begun hears this instead."""
-        work = piece.work
-        if piece.job_id is None or work is None:
+    def listen_to_more(self, piece: Piece, audio: AudioHandle, speech: Spans) -> None:
+        """A live pass that has not begun hears this instead. speech: as in Piece."""
+        if piece.job_id is None or piece.work is None:
             return
-        work = AsrWork(audio, work.language, work.glossary, work.context, work.kind)
+        work = replace(piece.work, audio=audio, speech=speech_in(audio, speech))
         if self.ledger.replace(piece.job_id, work, self._limit_s(audio.seconds)):
             piece.audio, piece.work = audio, work
 

@@ -1,5 +1,7 @@
 """The fields of the `utterance` log line, which tuning starts from; docs/logging.md explains each. Pure."""
 
+from collections import Counter
+
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon.utterances import results
@@ -60,6 +62,8 @@ def _result(utterance: Utterance, message: Outcome) -> dict[str, object]:
         "outcome": type(message).__name__.lower(),
         "language": asr.language if asr else None,
         "text_chars": recognised,
+        "left_out": dict(Counter(asr.left_out)) if asr else {},
+        "without_text_s": asr.without_text_s if asr else 0.0,
         "final_chars": len(message.text) if isinstance(message, Final) else 0,
         "segments": len(utterance.lines),
         "corrections_accepted": sum(text is not None for text in correction.texts) if correction else 0,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
-from ipc.messages import Boundary, OpenSpeech
+from ipc.messages import Boundary, OpenSpeech, Spans
 from wernicke_daemon.dispatch.requests import Owner
 from wernicke_daemon.utterances import results, sentences
 from wernicke_daemon.utterances.early import FREEZE_LIVE, EarlyWork, LivePace, LivePasses, Stretch
@@ -51,7 +51,7 @@ class Workbench(Protocol):
 
     def listen(self, piece: Piece, utterance: Utterance, owner: Owner) -> None: ...
 
-    def listen_to_more(self, piece: Piece, audio: AudioHandle) -> None: ...
+    def listen_to_more(self, piece: Piece, audio: AudioHandle, speech: Spans) -> None: ...
 
     def drop(self, piece: Piece) -> None: ...
 
@@ -148,7 +148,7 @@ class Speculation:
         if not self._bench.takes_early_work or (stretch := opened.early.wanted(speech, allowed)) is None:
             return
         del opened.kept[len(opened.early.kept) :]  # a phrase too short to be recognised alone goes with the one before
-        pieces = (*opened.kept, Piece(self._handle(*stretch), "early"))
+        pieces = (*opened.kept, Piece(self._handle(*stretch), "early", speech.speech))
         opened.begun = self._make(_as_boundary(speech), pieces, opened.last_begun or opened.named)
         self._bench.begin_early(opened.begun, self._owner)
 
@@ -157,9 +157,9 @@ class Speculation:
         if stretch is None:
             return
         if opened.live is not None:
-            self._bench.listen_to_more(opened.live, self._handle(*stretch))
+            self._bench.listen_to_more(opened.live, self._handle(*stretch), speech.speech)
         elif self._pace.due(now) and self._bench.takes_live_work:
-            opened.live = Piece(self._handle(*stretch), "live")
+            opened.live = Piece(self._handle(*stretch), "live", speech.speech)
             self._pace.begin(now)
             self._bench.listen(opened.live, opened.named, self._owner)
 
@@ -212,7 +212,8 @@ class Speculation:
         then, else submitted."""
         opened = self.opened
         if opened is None or opened.early.start != boundary.start:
-            return self._make(boundary, (Piece(self._handle(boundary.start, boundary.end), "firm"),), None), False
+            whole = Piece(self._handle(boundary.start, boundary.end), "firm", boundary.speech)
+            return self._make(boundary, (whole,), None), False
         self.opened = None
         self._stop_listening(opened, now)
         begun = opened.begun
@@ -230,7 +231,7 @@ class Speculation:
         rest = opened.early.tail_start if len(kept) == len(opened.kept) else opened.kept[len(kept)].audio.start
         if kept and (boundary.last_speech_end <= kept[-1].audio.end or rest >= boundary.end):
             return tuple(kept)
-        return (*kept, Piece(self._handle(rest, boundary.end), "firm"))
+        return (*kept, Piece(self._handle(rest, boundary.end), "firm", boundary.speech))
 
     def _stop_listening(self, opened: Opened, now: float) -> None:
         """A live pass that is under way would hold up the utterance's own recognition."""
@@ -241,4 +242,4 @@ class Speculation:
 
 def _as_boundary(speech: OpenSpeech) -> Boundary:
     """As it would be if nothing more were said."""
-    return Boundary(speech.start, speech.end, "silence", 0, speech.last_speech_end)
+    return Boundary(speech.start, speech.end, "silence", 0, speech.last_speech_end, speech.speech)

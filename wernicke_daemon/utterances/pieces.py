@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
-from ipc.messages import AsrResult, AsrWork, JobKind, Segment, Word
+from ipc.messages import AsrResult, AsrWork, JobKind, Segment, Spans, within
 
 
 @dataclass
@@ -24,10 +24,17 @@ class Piece:
 
     audio: AudioHandle  # where it is
     kind: JobKind  # how much it matters by now
+    speech: Spans = ()  # where in the session's audio there is speech, as far as it is known; more than its own
     work: AsrWork | None = None  # of the recognition that was asked for last
     job_id: int | None = None  # of that; None before and after
     result: AsrResult | None = None  # None as long as there is none
     timing: StageTiming | None = None  # of the answered job
+
+
+def speech_in(audio: AudioHandle, spans: Spans) -> tuple[tuple[float, float], ...]:
+    """What of the spans is in the audio, in seconds from its start."""
+    inside = within(spans, audio.start, audio.end)
+    return tuple(((start - audio.start) / SAMPLE_RATE, (end - audio.start) / SAMPLE_RATE) for start, end in inside)
 
 
 def joined(pieces: Sequence[Piece]) -> AsrResult:
@@ -46,6 +53,8 @@ def joined(pieces: Sequence[Piece]) -> AsrResult:
             for segment in result.segments
         ),
         warnings=tuple(dict.fromkeys(warning for result in results for warning in result.warnings)),
+        left_out=tuple(why for result in results for why in result.left_out),
+        without_text_s=round(sum(result.without_text_s for result in results), 2),
     )
 
 
@@ -58,5 +67,5 @@ def together(pieces: Sequence[Piece]) -> StageTiming:
 
 
 def _later(segment: Segment, seconds: float) -> Segment:
-    words = tuple(Word(word.start + seconds, word.end + seconds, word.text, word.score) for word in segment.words)
-    return Segment(segment.start + seconds, segment.end + seconds, segment.text, words)
+    words = tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in segment.words)
+    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)

@@ -78,7 +78,7 @@ class Utterance:
         return self.said.text_before(self.sequence)
 
     def __post_init__(self) -> None:
-        self.pieces = self.pieces or (Piece(self.audio, "firm"),)
+        self.pieces = self.pieces or (Piece(self.audio, "firm", self.boundary.speech),)
 
     @property
     def has_text(self) -> bool:

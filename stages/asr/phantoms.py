@@ -1,0 +1,89 @@
+"""Which recognised segments nobody said. Pure but for the file of phrases, which is read once.
+
+A model writes something for noise, breath and what is left of a pause; it is often sure of it. No one sign tells: so
+what is impossible is left out (words where there is no speech, more letters than can be said, one word over and over),
+and what is only typical of such text (the phrases of the file) counts where there is little evidence of speech.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from ipc.errors import EngineUnavailable
+from ipc.messages import LeftOut, Segment
+from ipc.settings import AsrSettings
+from stages.asr.speech import Speech, spoken_s
+
+PACKAGED = Path(__file__).with_name("phantoms.txt")
+UNSURE_S = 0.3
+"""By which a recogniser's times may be wrong where speech begins and ends."""
+LETTERS_PER_S = 20.0
+"""More of them nobody says: fast Japanese is 10 morae a second, written with as many letters or fewer; fast English, at
+300 words a minute, 25 letters with their blanks, of which 20 are letters."""
+FEW_LETTERS = 10
+"""Of so few the rate says nothing, as times are not so exact."""
+REPEATED = re.compile(r"(.{1,12}?)\1{4,}")
+"""One word or syllable five times and more. はいはいはい is said, and so is no, no, no, no."""
+REPEATED_SHARE = 0.6
+"""Of a segment's letters, from which it is nothing but that."""
+LEAST_SPEECH = 0.5
+"""Share of a segment's time that is speech, below which there is little evidence that it was said."""
+BLANKS = re.compile(r"[\W_]+")
+
+
+def letters(text: str) -> str:
+    return BLANKS.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+class Phantoms:
+    """What is left out of recognised text, and why."""
+
+    def __init__(self, known: Iterable[str], settings: AsrSettings) -> None:
+        """known: phrases."""
+        longest_first = sorted(filter(None, map(letters, known)), key=len, reverse=True)
+        self._only_phrases = re.compile(f"(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})+")
+        self._settings = settings
+
+    def why_not(self, segment: Segment, speech: Speech) -> LeftOut | None:
+        """Why nobody said that; None where somebody may have. speech: empty where that is not known."""
+        text = letters(segment.text)
+        length = max(segment.end - segment.start, 1e-3)
+        spoken = spoken_s(segment.start - UNSURE_S, segment.end + UNSURE_S, speech) if speech else length
+        if not spoken:
+            return "no_speech"
+        if len(text) > max(FEW_LETTERS, LETTERS_PER_S * (spoken + UNSURE_S)):
+            return "too_fast"
+        if repeats(text) and self._weak(segment, spoken / length, len(text)):
+            return "repetition"
+        if self._improbable(segment) and (spoken < LEAST_SPEECH * length or self._silent(segment)):
+            return "improbable"
+        if self._only_phrases.fullmatch(text) and self._weak(segment, spoken / length, len(text)):
+            return "phantom"
+        return None
+
+    def _weak(self, segment: Segment, share: float, size: int) -> bool:
+        """There is little evidence of speech."""
+        return share < LEAST_SPEECH or self._improbable(segment) or self._silent(segment)
+
+    def _improbable(self, segment: Segment) -> bool:
+        return segment.log_prob < self._settings.log_prob_threshold
+
+    def _silent(self, segment: Segment) -> bool:
+        return segment.no_speech > self._settings.no_speech_threshold
+
+
+def repeats(text: str) -> bool:
+    """text: letters alone."""
+    return any(len(found[0]) >= REPEATED_SHARE * len(text) for found in REPEATED.finditer(text))
+
+
+def phrases(path: str) -> list[str]:
+    """The phrases of a file, those of the package for "". Raises EngineUnavailable that names the file."""
+    try:
+        lines = (Path(path) if path else PACKAGED).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise EngineUnavailable(
+            f"the file of phrases '{path}' can't be read ({error}): correct asr.phantoms"
+        ) from error
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
