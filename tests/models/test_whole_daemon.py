@@ -114,7 +114,7 @@ async def test_japanese_speech_of_two_comes_back_with_words_speakers_and_correct
         ("Speaker_00", SAID[0], MEANT[0]),
         ("Speaker_01", SAID[1], MEANT[1]),
     ]
-    assert final["text"] == "".join(MEANT)
+    assert final["text"] == "\n".join(MEANT)
     for segment in final["segments"]:
         assert {word["speaker"] for word in segment["words"]} == {segment["speaker"]}
 

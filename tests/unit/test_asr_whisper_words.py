@@ -24,13 +24,15 @@ class Line:
     end: float
     text: str
     words: Sequence[FoundWord] | None
+    avg_logprob: float = -0.4
+    no_speech_prob: float = 0.1
 
 
 def test_half_characters_are_one_with_the_next_word() -> None:
     """No word holds a replacement character; the text decides what is written, the words when."""
     words = [Heard(0, 0.2, "�", 0.9), Heard(0.2, 0.4, "�", 0.3), Heard(0.4, 0.6, "日は"), Heard(0.6, 1, "�")]
     (segment,) = to_segments([Line(0, 1, "今日は�", words)], 2.0)
-    assert segment.text == "今日は"
+    assert (segment.text, segment.log_prob, segment.no_speech) == ("今日は", -0.4, 0.1)
     assert [(w.start, w.end, w.text, w.score) for w in segment.words] == [(0, 1, "今日は", 0.3)]
 
 

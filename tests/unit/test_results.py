@@ -142,10 +142,19 @@ def test_warnings_are_passed_on() -> None:
 
 
 def test_blanks_between_segments_follow_the_script() -> None:
-    """English segments are joined with a blank, Japanese ones with nothing, empty ones not at all."""
+    """English segments are joined with a blank, Japanese ones with nothing after punctuation, empty ones not at all."""
     assert results.joined(["one", "", "two"], "en") == "one two"
-    assert results.joined(["今日は", "", "雨"], "ja") == "今日は雨"
-    assert results.final(utterance(HELLO, BYE, language="ja"), [], True, 100.0).text == "hello therebye"
+    assert results.joined(["今日は雨。", "", "明日は", "晴れ", "です"], "ja") == "今日は雨。明日は 晴れ です"
+
+
+def test_a_new_line_where_the_speaker_changes() -> None:
+    """As far as it is known who speaks; in a partial too, once it is."""
+    made = diarized(utterance(HELLO, BYE, BYE))
+    assert results.final(made, ["S0", "S1"], True, 100.0).text == "hello there\nbye bye"
+    assert results.final(made, [], True, 100.0).text == "hello there bye bye"
+    assert results.improved(made, ["S0", "S1"], True).text == "hello there\nbye bye"
+    assert results.recognised(made, True).text == results.recognised_text(made) == "hello there bye bye"
+    assert results.final(utterance(HELLO, BYE, language="ja"), [], True, 100.0).text == "hello there bye"
 
 
 def test_the_recognised_text_as_a_partial() -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ipc.messages import Word
 from wernicke_daemon.utterances.caption import Shown
-from wernicke_daemon.utterances.joining import joined
+from wernicke_daemon.utterances.joining import in_lines, joined
 from wernicke_daemon.utterances.speaker_assignment import named
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
@@ -66,7 +66,7 @@ def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: f
         buffer_id=utterance.buffer_id,
         sequence=utterance.sequence,
         revision=max(_revision(utterance), utterance.caption.revision + 1),
-        text=joined([segment.text for segment in segments], utterance.asr.language),
+        text=_text(segments, utterance.asr.language),
         segments=segments,
         timestamp_range=_range(utterance),
         wall_start=utc_text(utterance.wall_start),
@@ -96,7 +96,7 @@ def improved(utterance: Utterance, names: Sequence[str | None], words: bool) -> 
 
 def _shown(utterance: Utterance, stage: PartialStage, segments: Sequence[SegmentOut]) -> Shown:
     assert utterance.asr is not None
-    text = joined([segment.text for segment in segments], utterance.asr.language)
+    text = _text(segments, utterance.asr.language)
     return Shown(stage, text, len(text), tuple(segments), utterance.start_s, utterance.end_s)
 
 
@@ -116,6 +116,10 @@ def together(before: SpeakerUpdate, after: SpeakerUpdate) -> SpeakerUpdate:
     """Both of one result as one."""
     segments = {told.index: told for told in (*before.segments, *after.segments)}
     return replace(after, segments=[segments[index] for index in sorted(segments)])
+
+
+def _text(segments: Sequence[SegmentOut], language: str) -> str:
+    return in_lines([(segment.speaker, segment.text) for segment in segments], language)
 
 
 def partial(utterance: Utterance, shown: Shown, latency_s: float) -> Partial:
