@@ -45,14 +45,14 @@ class Aligned:
         self.live = isinstance(recogniser, LiveEngine) and recogniser.live  # does live jobs
         self._recogniser = recogniser  # what hears the words
         self._settings = settings  # which aligner is wanted
-        self._phantoms = Phantoms((), settings.asr)  # what nobody said; the phrases are read by `load`
+        self._phantoms = Phantoms((), settings)  # what nobody said; the phrases are read by `load`
         # None before `load`, and where words keep the times of the recogniser.
         self._aligner: WhisperxAligner | None = None
         self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
 
     def load(self) -> None:
         """Raises EngineUnavailable, also where `alignment.engine` is "whisperx" and that is not to be had."""
-        self._phantoms = Phantoms(phrases(self._settings.asr.phantoms), self._settings.asr)
+        self._phantoms = Phantoms(phrases(self._settings.asr.phantoms), self._settings)
         self._recogniser.load()
         self.model = self._recogniser.model
         if self.name == TIMES_WORDS_ITSELF and self._settings.alignment.engine != "whisperx":

@@ -63,7 +63,7 @@ def _with_more(
         part = part_of(work, stretch, language)
         kept, why = sifted(hear(part).segments, part, phantoms)
         beside = _beside(segments, stretch.after)
-        more = [segment for segment in within_speech(kept, part.speech) if not _says_the_same(segment, beside)]
+        more = [one for one in within_speech(kept, part.speech) if stretch.apart or not _says_the_same(one, beside)]
         left_out += why
         left_out += ["said_before"] * (len(kept) - len(more))
         segments = inserted(segments, stretch.after, [later(segment, stretch.first) for segment in more])

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from ipc.errors import EngineUnavailable
 from ipc.messages import LeftOut, Segment
-from ipc.settings import AsrSettings
+from ipc.settings import StageSettings
 from stages.asr.speech import Speech, spoken_s
 
 PACKAGED = Path(__file__).with_name("phantoms.txt")
 UNSURE_S = 0.3
-"""By which a recogniser's times may be wrong where speech begins and ends."""
+"""By which a recogniser's times are often wrong where speech begins and ends."""
+FARTHEST_S = 1.0
+"""From speech, at which a segment is none of it: a lone うん was timed 0.6 s late."""
 LETTERS_PER_S = 20.0
 """More of them nobody says: fast Japanese is 10 morae a second, written with as many letters or fewer; fast English, at
 300 words a minute, 25 letters with their blanks, of which 20 are letters."""
@@ -39,32 +41,34 @@ def letters(text: str) -> str:
 class Phantoms:
     """What is left out of recognised text, and why."""
 
-    def __init__(self, known: Iterable[str], settings: AsrSettings) -> None:
+    def __init__(self, known: Iterable[str], settings: StageSettings) -> None:
         """known: phrases."""
         longest_first = sorted(filter(None, map(letters, known)), key=len, reverse=True)
         self._only_phrases = re.compile(f"(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})+")
-        self._settings = settings
+        self._by_level = settings.vad.engine == "energy"  # speech is what is loud
+        self._settings = settings.asr
 
     def why_not(self, segment: Segment, speech: Speech) -> LeftOut | None:
         """Why nobody said that; None where somebody may have. speech: empty where that is not known."""
         text = letters(segment.text)
         length = max(segment.end - segment.start, 1e-3)
         spoken = spoken_s(segment.start - UNSURE_S, segment.end + UNSURE_S, speech) if speech else length
-        if not spoken:
+        if speech and not spoken_s(segment.start - FARTHEST_S, segment.end + FARTHEST_S, speech):
             return "no_speech"
         if len(text) > max(FEW_LETTERS, LETTERS_PER_S * (spoken + UNSURE_S)):
             return "too_fast"
-        if repeats(text) and self._weak(segment, spoken / length, len(text)):
+        if repeats(text) and self._weak(segment, spoken / length):
             return "repetition"
         if self._improbable(segment) and (spoken < LEAST_SPEECH * length or self._silent(segment)):
             return "improbable"
-        if self._only_phrases.fullmatch(text) and self._weak(segment, spoken / length, len(text)):
+        if self._only_phrases.fullmatch(text) and self._weak(segment, spoken / length):
             return "phantom"
         return None
 
-    def _weak(self, segment: Segment, share: float, size: int) -> bool:
-        """There is little evidence of speech."""
-        return share < LEAST_SPEECH or self._improbable(segment) or self._silent(segment)
+    def _weak(self, segment: Segment, share: float) -> bool:
+        """There is little evidence of speech. Whisper takes many a real word for silence (お疲れさまでした, heard by
+        itself: 0.7): that counts where nothing but loudness says that it is none."""
+        return share < LEAST_SPEECH or self._improbable(segment) or (self._by_level and self._silent(segment))
 
     def _improbable(self, segment: Segment) -> bool:
         return segment.log_prob < self._settings.log_prob_threshold

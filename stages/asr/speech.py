@@ -23,7 +23,8 @@ AROUND_S = 0.3
 
 class Stretch(NamedTuple):
     """Speech without words, from `start` to `end`, of which `speech_s` is speech; `after` words there are before it.
-    first, last: the audio to be heard again for it, up to the words around it."""
+    first, last: the audio to be heard again for it, up to the words around it. apart: it is whole spans, so that words
+    elsewhere account for the other speech."""
 
     start: float
     end: float
@@ -31,6 +32,7 @@ class Stretch(NamedTuple):
     after: int
     first: float
     last: float
+    apart: bool
 
 
 def within_speech(segments: Sequence[Segment], speech: Speech) -> tuple[Segment, ...]:
@@ -79,7 +81,8 @@ def _stretch(speech: Speech, after: int, start: float, end: float) -> Stretch | 
     if total < REST_S and not set(parts) & set(speech):
         return None
     first, last = parts[0][0], parts[-1][1]
-    return Stretch(first, last, total, after, max(start, first - AROUND_S), min(end, last + AROUND_S))
+    around = max(start, first - AROUND_S), min(end, last + AROUND_S)
+    return Stretch(first, last, total, after, *around, apart=set(parts) <= set(speech))
 
 
 def inserted(segments: Sequence[Segment], after: int, more: Sequence[Segment]) -> tuple[Segment, ...]:

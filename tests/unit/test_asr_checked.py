@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrResult, AsrWork, Segment, Word
-from ipc.settings import AsrSettings
+from ipc.settings import StageSettings
 from stages.asr.checked import SPEECH_WITHOUT_TEXT, checked
 from stages.asr.phantoms import Phantoms, phrases
 
-PHANTOMS = Phantoms(phrases(""), AsrSettings())
+PHANTOMS = Phantoms(phrases(""), StageSettings())
 WORK = AsrWork(
     AudioHandle("a", 0, 1, 16_000, 160_000), "auto", ("Wernicke",), "before", "early", ((0.3, 3.0), (4.0, 9.5))
 )
@@ -65,12 +65,15 @@ def test_a_short_one_is_no_warning() -> None:
 
 
 def test_words_that_are_there_already_are_not_said_twice() -> None:
-    """A word was timed wrongly: heard again, it is itself. But はい is said twice."""
+    """A word was timed wrongly: heard again, it is itself. But はい is said twice, and so is all that has speech of its
+    own."""
+    one_span = replace(WORK, speech=((0.3, 9.5),))
     hear = Recogniser(said("お願いします", 0.0, 3.4), again=lambda part: (said("お願いします。", 0.5, 2.0),))
-    result = checked(WORK, hear, PHANTOMS)
+    result = checked(one_span, hear, PHANTOMS)
     assert texts(result) == ["お願いします"] and result.left_out == ("said_before",)
+    assert texts(checked(WORK, hear, PHANTOMS)) == ["お願いします", "お願いします。"]
     hear = Recogniser(said("はい", 0.0, 3.4), again=lambda part: (said("はい。", 0.5, 2.0),))
-    assert texts(checked(WORK, hear, PHANTOMS)) == ["はい", "はい。"]
+    assert texts(checked(one_span, hear, PHANTOMS)) == ["はい", "はい。"]
 
 
 def test_what_nobody_said_is_left_out_and_its_speech_heard_again() -> None:
