@@ -127,7 +127,8 @@ class AsrWork(Message, frozen=True):
     """language: ISO 639-1 code or "auto". glossary: terms the client expects to hear. context: the end of what was said
     before, "" for none. kind: "firm" for the text that counts; "early" is the same work, done before it is certain that
     the utterance has ended; "live" is the text alone, as cheaply as the engine can (segments without words).
-    speech: where in the audio there is speech, in seconds from its start; empty where that is not known."""
+    speech: where in the audio there is speech, in seconds from its start; empty where that is not known. spoken: the
+    language of what was said before, where it is to be recognised; "" where that is not known."""
 
     audio: AudioHandle
     language: str
@@ -135,6 +136,7 @@ class AsrWork(Message, frozen=True):
     context: str = ""
     kind: JobKind = "firm"
     speech: tuple[tuple[float, float], ...] = ()
+    spoken: str = ""
 
 
 class AsrResult(Message, frozen=True):

@@ -49,6 +49,7 @@ class AsrSettings(Section, frozen=True):
     engine: Literal["auto", "faster_whisper", "pocketsphinx"] = "auto"  # "auto" takes the best that is usable
     model: Text = "large-v3"  # a Whisper size, hub id or local directory
     language: Annotated[str, Meta(pattern=r"^(auto|[a-z]{2,3})\Z")] = "ja"  # ISO 639-1 code or "auto"
+    languages: tuple[Annotated[str, Meta(pattern=r"^[a-z]{2,3}\Z")], ...] = ()  # of "auto"; empty for all there are
     device: Device = "auto"  # where the model runs
     compute_type: Text = "float16"  # of CTranslate2, the best one wanted
     beam_size: Annotated[int, Meta(ge=1, le=20)] = 5  # hypotheses that decoding keeps

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ipc.settings import AsrSettings, StageSettings
 from stages import offline
 from stages.asr import cublas, echoes
 from stages.asr.compute_type import ComputeTypeChoice, choose, gpu_needs
+from stages.asr.languages import pick
 from stages.asr.whisper_files import ELSE, check_mels, model_directory
 from stages.asr.whisper_prompt import NOTHING_TOLD, WhisperPrompt, make_prompt
 from stages.asr.whisper_words import to_segments
@@ -54,11 +56,12 @@ class FasterWhisper:
             cublas.make_findable()
         self._whisper = self._open(directory, self._compute_type(directory))
         check_mels(self._whisper, directory)
-        if not self._knows(self._settings.language):
-            raise EngineUnavailable(
-                f"the Whisper model {self.model} does not know the language {self._settings.language!r} of "
-                "asr.language: set another language, or put a multilingual model in asr.model"
-            )
+        for setting, language in self._wanted_languages():
+            if not self._knows(language):
+                raise EngineUnavailable(
+                    f"the Whisper model {self.model} does not know the language {language!r} of {setting}: set another "
+                    "language, or put a multilingual model in asr.model"
+                )
 
     def warm_up(self) -> None:
         """Raises EngineUnavailable: on a GPU, missing libraries show only when they are first needed."""
@@ -109,6 +112,8 @@ class FasterWhisper:
         if not self._knows(work.language):
             raise EngineFailed(f"the Whisper model {self.model} does not know the language {work.language!r}")
         audio, options = read_audio(work.audio), decoding(self._settings, share, work.kind)
+        speech_s = sum(end - start for start, end in work.speech) or work.audio.seconds
+        self._whisper.pick_language = partial(pick, self._settings.languages, work.spoken, speech_s)
         prompt = make_prompt(work.glossary, work.context, self._encode)
         found = self._transcribe(audio, work.language, prompt, options)
         if prompt == NOTHING_TOLD:
@@ -137,6 +142,11 @@ class FasterWhisper:
 
     def _encode(self, text: str) -> list[int]:
         return list(self._whisper.hf_tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _wanted_languages(self) -> list[tuple[str, str]]:
+        """With the setting that wants it."""
+        more = [("asr.languages", language) for language in self._settings.languages]
+        return [("asr.language", self._settings.language), *more]
 
     def _knows(self, language: str) -> bool:
         return language == "auto" or language in self._whisper.supported_languages

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import JobCancelled
+from stages.asr.languages import Probabilities
 
 FRAMES_PER_SECOND = 100
 """Of the features: a hop of 160 samples at 16 kHz."""
@@ -54,13 +55,14 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
     the same; what never ends, or always repeats itself, is nothing. The log says why something is left out.
     All windows of a job together write no more than can be said in it either, and are no more than it has seconds,
     however little each gets on.
-    margin_s: seconds of padding after the audio. unwanted: whether the job under way was cancelled. progressed: told of
-    each attempt that is over.
+    margin_s: seconds of padding after the audio. pick_language: of languages and their probabilities, likeliest first.
+    unwanted: whether the job under way was cancelled. progressed: told of each attempt that is over.
     """
 
     margin_s: float = MARGIN_S
     unwanted: Callable[[], bool] = staticmethod(lambda: False)
     progressed: Callable[[], None] = staticmethod(lambda: None)
+    pick_language: Callable[[Probabilities], tuple[str, float]] = staticmethod(lambda probabilities: probabilities[0])
     _window: Features
     _tokens_left: int
 
@@ -68,6 +70,11 @@ class ShortContextModel(WhisperModel):  # type: ignore[misc]
         """As faster-whisper's. Decoding is done while its segments are read, and the job before is over by then."""
         self._tokens_left = tokens_within(len(audio) / SAMPLE_RATE)
         return super().transcribe(audio, **options)
+
+    def detect_language(self, *args: Any, **options: Any) -> tuple[str, float, Probabilities]:
+        """As faster-whisper's, which is asked where a job does not name its language."""
+        *_, probabilities = super().detect_language(*args, **options)
+        return *self.pick_language(probabilities), probabilities
 
     def encode(self, features: Features) -> Any:
         """features: padded with frames of zeros to 30 s."""

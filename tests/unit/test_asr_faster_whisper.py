@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ipc.audio_handle import Audio, AudioHandle
-from ipc.errors import EngineFailed
+from ipc.errors import EngineFailed, EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, DiarizationWork
 from stages.asr.faster_whisper import FasterWhisper
 from stages.asr.whisper_prompt import PROMPT_TOKENS
@@ -97,6 +97,17 @@ def test_the_language_is_detected_where_it_is_not_given(engine: FasterWhisper) -
     assert result.language == "ja"
     assert result.language_probability > 0.9
     assert recognised(engine, 2.0, language="ja").language_probability == 1
+
+
+def test_the_language_is_one_of_those_allowed_and_a_short_word_does_not_change_it(model: Path) -> None:
+    """What was spoken before comes with the job; a live text is in that language too."""
+    engine = loaded(model, "auto", languages=("en", "ko"))
+    assert recognised(engine, 4.0, language="auto").language in ("en", "ko")
+    for spoken, kind in (("en", "live"), ("ko", "firm")):
+        assert engine.process(replace(job(1.0, "auto"), spoken=spoken, kind=kind), read).language == spoken
+    assert recognised(engine, 1.0, language="ja").language == "ja"
+    with pytest.raises(EngineUnavailable, match=r"'xx' of asr\.languages"):
+        loaded(model, "auto", languages=("ja", "xx"))
 
 
 @pytest.mark.parametrize("language", ["ja", "auto"])

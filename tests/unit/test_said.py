@@ -7,7 +7,7 @@ def said(*sequences: int, lines: int = 2) -> Said:
     """Those utterances were recognised, in that order; each says its number."""
     made = Said(lines=lines)
     for sequence in sequences:
-        made.add(sequence, f"{sequence}")
+        made.add(sequence, f"{sequence}", f"l{sequence}")
     return made
 
 
@@ -23,7 +23,7 @@ def test_what_is_not_recognised_yet_is_skipped() -> None:
     """And is there when it is."""
     made = said(1, 3)
     assert made.texts_before(4) == ("1", "3")
-    made.add(2, "2")
+    made.add(2, "2", "l2")
     assert made.texts_before(4) == ("2", "3")
 
 
@@ -42,3 +42,15 @@ def test_what_is_kept_is_all_that_may_be_asked_for() -> None:
     again = Said(("2", "3"), next_sequence=4, lines=2)
     assert made.texts_before(4) == again.texts_before(4) == ("2", "3")
     assert made.texts_before(2) == (), "that was asked for long ago"
+
+
+def test_the_language_of_what_was_said_before() -> None:
+    """That of the latest there is, also once others are forgotten, and in a session taken up again."""
+    made = said(4, 2, 1)
+    assert [made.language_before(sequence) for sequence in (1, 2, 4, 5)] == ["", "l1", "l2", "l4"]
+    made.kept(1)
+    made.kept(2)
+    assert [made.language_before(sequence) for sequence in (2, 3, 4, 5)] == ["", "l2", "l2", "l4"]
+    made.kept(3)
+    assert made.language_before(4) == "l2", "the third has no text"
+    assert Said(("2",), 3, 2, "l2").language_before(3) == "l2" and Said().language_before(1) == ""

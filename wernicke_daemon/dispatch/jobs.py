@@ -62,7 +62,8 @@ class Jobs:
         chars = self._policy.asr_context_chars
         context = utterance.text_before[-chars:] if chars else ""
         speech = speech_in(piece.audio, piece.speech)
-        piece.work = AsrWork(piece.audio, utterance.language, utterance.glossary, context, piece.kind, speech)
+        spoken = utterance.language_before if utterance.language == "auto" else ""
+        piece.work = AsrWork(piece.audio, utterance.language, utterance.glossary, context, piece.kind, speech, spoken)
         request = Request(owner, None, piece)
         audio_s = piece.audio.seconds
         piece.job_id = self.add("asr", utterance.session, piece.work, audio_s, piece.kind, request, now)

@@ -354,7 +354,8 @@ class Session:
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         if utterance.certain:
-            self._context.said.add(utterance.sequence, results.recognised_text(utterance))
+            assert utterance.asr is not None
+            self._context.said.add(utterance.sequence, results.recognised_text(utterance), utterance.asr.language)
         if not shed:
             self._caption(utterance, results.recognised(utterance, self.options.words))
 

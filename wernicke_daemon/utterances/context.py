@@ -13,10 +13,11 @@ from wernicke_daemon.wire.protocol import Final, SpeakerUpdate
 
 class Remembered(msgspec.Struct, frozen=True):
     """What survives the daemon, in the journal. heard: of the voices so far. said: the latest recognised texts, in
-    order, as context for what follows."""
+    order, as context for what follows. language: of the last of them, "" for none."""
 
     heard: Known = NOTHING
     said: tuple[str, ...] = ()
+    language: str = ""
 
 
 class Context:
@@ -27,7 +28,7 @@ class Context:
         """next_sequence: of the session's next utterance. lines: how many texts before it an utterance is given.
         voices: shared with a session that it goes on for; None for those remembered."""
         self.remembered = remembered
-        self.said = Said(remembered.said, next_sequence, lines)
+        self.said = Said(remembered.said, next_sequence, lines, remembered.language)
         self.voices = voices or Voices(remembered.heard)
         self._revisions = Revisions()  # of results that were told
         self._rows: dict[int, list[int | None]] = {}  # of voices, by sequence: of those that are being told
@@ -64,7 +65,8 @@ class Context:
 
     def kept(self, sequence: int) -> None:
         """That utterance has its result: what is known by it is remembered, and what nobody will ask for forgotten."""
-        self.remembered = Remembered(self.voices.known(), self.said.kept(sequence))
+        said, language = self.said.kept(sequence), self.said.language_before(sequence + 1)
+        self.remembered = Remembered(self.voices.known(), said, language)
 
 
 def _model(utterance: Utterance) -> str:

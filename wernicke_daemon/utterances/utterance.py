@@ -77,6 +77,11 @@ class Utterance:
         """The last of it, "" for none: the context of its recognition."""
         return self.said.text_before(self.sequence)
 
+    @property
+    def language_before(self) -> str:
+        """Of the last of it, "" for none: what a short word is taken to be in."""
+        return self.said.language_before(self.sequence)
+
     def __post_init__(self) -> None:
         self.pieces = self.pieces or (Piece(self.audio, "firm", self.boundary.speech),)
 

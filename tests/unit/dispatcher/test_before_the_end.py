@@ -176,9 +176,9 @@ def test_a_live_pass_that_waits_hears_the_newest_audio(world: World) -> None:
     piece = Piece(AudioHandle("arena", 0, 1, 0, 16_000), "live")
     world.dispatcher.listen(piece, utterance(2), world.client, world.now)
     longer = AudioHandle("arena", 0, 1, 0, 24_000)
-    world.dispatcher.listen_to_more(piece, longer, ())
+    world.dispatcher.listen_to_more(piece, longer, ((8_000, 48_000),))
     world.answer("asr", HELLO)
-    assert world.work("asr") == [AsrWork(longer, "en", ("Broca",), "", "live")]
+    assert world.work("asr") == [AsrWork(longer, "en", ("Broca",), "", "live", ((0.5, 1.5),))]
     world.dispatcher.listen_to_more(piece, AudioHandle("arena", 0, 1, 0, 32_000), ())
     assert piece.audio == longer
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ipc.audio_handle import AudioHandle
 from ipc.messages import (
     AsrResult,
     AsrWork,
@@ -12,8 +13,8 @@ from ipc.messages import (
     Segment,
     StageName,
 )
-from tests.unit.dispatcher.world import HELLO, INGEST, POLICY, SILENCE, TURNS, World
-from wernicke_daemon.utterances.pieces import StageTiming
+from tests.unit.dispatcher.world import HELLO, INGEST, POLICY, SILENCE, TURNS, World, utterance
+from wernicke_daemon.utterances.pieces import Piece, StageTiming
 
 
 def test_asr_and_diarization_side_by_side(world: World) -> None:
@@ -22,6 +23,16 @@ def test_asr_and_diarization_side_by_side(world: World) -> None:
     assert world.work("asr") == [AsrWork(submitted.audio, "en", ("Broca",))]
     assert world.work("diarization") == [DiarizationWork(submitted.audio)]
     assert world.work("correction") == []
+
+
+def test_recognition_knows_where_there_is_speech_and_what_was_spoken_before(world: World) -> None:
+    """Of its piece alone; the language only where it is to be recognised."""
+    pieces = [Piece(AudioHandle("a", 0, 1, start, 16_000), "firm", ((8_000, 40_000),)) for start in (0, 32_000)]
+    said = utterance(3, pieces=tuple(pieces))
+    said.language = "auto"
+    said.said.add(1, "bonjour", "fr")
+    world.dispatcher.submit(said, world.client, world.now)
+    assert [(work.speech, work.spoken) for work in world.work("asr")] == [(((0.5, 1.0),), "fr"), (((0.0, 0.5),), "fr")]
 
 
 def test_a_job_may_take_longer_the_more_audio_it_has(world: World) -> None:
