@@ -4,6 +4,7 @@ Fit for clear speech near the microphone, not for meetings. The same job gives t
 before it: the decoder's running estimates (cepstral mean, noise) are thrown away before each job.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -18,6 +19,10 @@ from ipc.errors import EngineFailed, EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, Segment, StageName, Word, Work
 from ipc.settings import StageSettings
 from stages.engine import ReadAudio
+
+MODEL = "en-us"
+FILES = {"hmm": "en-us", "lm": "en-us.lm.bin", "dict": "cmudict-en-us.dict"}
+"""The model's folder in the package, and what is in it, by the decoder's settings."""
 
 FRAMES_PER_SECOND = 100
 """The decoder's frame rate (its setting `frate`), by which it times words."""
@@ -57,12 +62,16 @@ class PocketSphinx:
                 'install a Whisper model and set asr.engine = "faster_whisper", or set asr.language = "en"'
             )
         try:
-            from pocketsphinx import Config, Decoder
+            import pocketsphinx
         except ImportError as error:
             raise EngineUnavailable(
                 f"the asr engine 'pocketsphinx' needs the package {error.name!r}; install it"
             ) from error
-        self._decoder = Decoder(Config(loglevel="FATAL", cmn="batch", maxhmmpf=MAX_ACTIVE_STATES))
+        # Its C code opens files by the bytes of their names in UTF-8, which on Windows are taken for another encoding.
+        # Relative to their folder they have plain names, wherever Python is installed (C:\Users\José\...).
+        with contextlib.chdir(pocketsphinx.get_model_path(MODEL)):
+            config = pocketsphinx.Config(**FILES, loglevel="FATAL", cmn="batch", maxhmmpf=MAX_ACTIVE_STATES)
+            self._decoder = pocketsphinx.Decoder(config)
 
     def warm_up(self) -> None:
         noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)

@@ -1,10 +1,12 @@
 """The embedded recogniser: words and times on clear speech, independence of jobs, and honest refusals."""
 
 import json
+import shutil
 from pathlib import Path
 
 import av
 import numpy as np
+import pocketsphinx
 import pytest
 from jiwer import wer
 
@@ -53,6 +55,19 @@ def recognised(engine: PocketSphinx, audio: Audio, language: str = "en") -> AsrR
 
 def text(result: AsrResult) -> str:
     return " ".join(segment.text for segment in result.segments)
+
+
+def test_below_a_path_that_no_code_page_spells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, utterances: list[tuple[Audio, str]]
+) -> None:
+    """As of a user whose name is Chinese, or of two words; where the process stands is as before."""
+    model = tmp_path / "田中 é" / "en-us"
+    shutil.copytree(pocketsphinx.get_model_path("en-us"), model)
+    monkeypatch.setattr(pocketsphinx, "get_model_path", lambda name: str(model.parent / name))
+    before = Path.cwd()
+    audio, said = utterances[0]
+    assert text(recognised(loaded(), audio)) == said
+    assert Path.cwd() == before
 
 
 def test_clear_speech_comes_back_word_for_word(engine: PocketSphinx, utterances: list[tuple[Audio, str]]) -> None:
