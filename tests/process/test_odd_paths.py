@@ -1,4 +1,4 @@
-"""Everything of ours below a folder that no code page spells, with a blank in it: config, data, audio and transcripts."""
+"""All files of ours below a folder that no code page spells, with a blank in it: config, data, audio, transcripts."""
 
 import json
 import shutil
