@@ -155,6 +155,7 @@ class StageSettings(msgspec.Struct, frozen=True):
     llm: LlmSettings = LlmSettings()  # the one that corrects
     release_after_utterance: bool = True  # whether cached GPU memory is given back after each job
     scratch: str = ""  # directory for what libraries write; empty leaves it to them
+    readings: dict[str, str] = {}  # in kana, by term of the glossary
     # by stage that is to run the engine `sleep` instead of the configured one: how long that takes
     sleep_ms: dict[str, float] = {}
     sleep_ms_per_audio_s: dict[str, float] = {}  # what each second of audio adds to that

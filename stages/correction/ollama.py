@@ -57,7 +57,7 @@ class OllamaCorrection:
         """Read prompts and dictionary, check that the server answers and has the model. Raises EngineUnavailable."""
         self._prompts = prompt_files.load(self._settings.correction.prompts)
         self._check_context(self._settings.asr.language)
-        self._read_japanese = Reader()
+        self._read_japanese = Reader(self._settings.readings)
         self._server = ModelServer(self._settings.llm)
         self._server.connect(WAIT_FOR_SERVER_S if self._settings.correction.engine == "ollama" else 0.0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ipc.settings import Text
-from wernicke_daemon.config import orders, typed_toml
+from wernicke_daemon.config import glossary, orders, typed_toml
 from wernicke_daemon.config.schema import Config, Port, Profile, SecuritySettings
 from wernicke_daemon.config.typed_toml import ConfigError
 
@@ -23,7 +23,7 @@ def load(path: Path | None) -> Config:
     """
     file = path or DEFAULT_FILE
     config = Config() if path is None and not file.exists() else parse(_read(file), file.name)
-    return _with_full_paths(config, file.resolve().parent)
+    return _with_glossary_file(_with_full_paths(config, file.resolve().parent))
 
 
 def parse(text: str, name: str = DEFAULT_FILE.name) -> Config:
@@ -70,10 +70,25 @@ def _with_full_paths(config: Config, base: Path) -> Config:
         security = replace(security, certificate_file=certificate, key_file=key)
     if asr.phantoms:
         asr = replace(asr, phantoms=_full(base, asr.phantoms))
+    if config.glossary_file:
+        config = replace(config, glossary_file=_full(base, config.glossary_file))
     if correction.prompts:
         correction = replace(correction, prompts=_full(base, correction.prompts))
     runtime = replace(config.runtime, data_dir=_full(base, config.runtime.data_dir))
     return replace(config, runtime=runtime, security=security, asr=asr, correction=correction)
+
+
+def _with_glossary_file(config: Config) -> Config:
+    """Its lines go behind those of config.toml. Raises ConfigError."""
+    if not config.glossary_file:
+        return config
+    terms, rules = glossary.lines(_read(Path(config.glossary_file)))
+    config = replace(config, glossary=(*config.glossary, *terms), replacements=(*config.replacements, *rules))
+    try:
+        glossary.parsed(config.glossary, config.replacements)
+    except ConfigError as error:
+        raise ConfigError(f"{config.glossary_file}: {error}") from None
+    return config
 
 
 def _full(base: Path, path: str) -> str:
@@ -90,7 +105,16 @@ def _full(base: Path, path: str) -> str:
 def _check_together(config: Config) -> None:
     """Raises ConfigError where each value is allowed, but not beside another one."""
     orders.check(config)
+    _check_glossary(config)
     _check_certificate(config.security)
+
+
+def _check_glossary(config: Config) -> None:
+    for setting, terms, rules in (("glossary", config.glossary, ()), ("replacements", (), config.replacements)):
+        try:
+            glossary.parsed(terms, rules)
+        except ConfigError as error:
+            raise ConfigError(f"{setting}: {error}") from None
 
 
 def _check_certificate(security: SecuritySettings) -> None:

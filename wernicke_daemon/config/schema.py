@@ -20,6 +20,8 @@ from ipc.settings import (
     Text,
     VadSettings,
 )
+from wernicke_daemon.config import glossary
+from wernicke_daemon.config.glossary import Glossary
 from wernicke_daemon.wire.audio import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioFormat, Encoding
 
 Profile = Literal["auto", "rtx3090", "small-gpu", "cpu", "embedded"]
@@ -131,6 +133,9 @@ class Config(Section, frozen=True):
     # seconds without a sign of life after which a connection is closed
     timeout: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
     cors_origins: tuple[str, ...] = ()  # web pages that may read the HTTP answers
+    glossary: tuple[str, ...] = ()  # terms that will be heard, in every session
+    replacements: tuple[str, ...] = ()  # what is written for what is heard
+    glossary_file: str = ""  # more of both; `load` has read it
     audio: AudioSettings = AudioSettings()  # [audio]: what clients send, and how much is kept
     vad: VadSettings = VadSettings()  # [vad]: where utterances end
     asr: AsrSettings = AsrSettings()  # [asr]: recognition
@@ -143,6 +148,11 @@ class Config(Section, frozen=True):
     store: StoreSettings = StoreSettings()  # [store]: transcripts on disk
     journal: JournalSettings = JournalSettings()  # [journal]: audio on disk until it is final
     security: SecuritySettings = SecuritySettings()  # [security]: who may connect, and encryption
+
+    @property
+    def known_terms(self) -> Glossary:
+        """What `glossary`, `replacements` and `glossary_file` amount to. `load` has checked it."""
+        return glossary.parsed(self.glossary, self.replacements)
 
     @property
     def rings(self) -> int:
@@ -177,4 +187,5 @@ def stage_settings(config: Config) -> StageSettings:
         llm=config.llm,
         release_after_utterance=config.runtime.release_after_utterance,
         scratch=str(config.data_path / "scratch"),
+        readings=dict(config.known_terms.readings),
     )

@@ -38,6 +38,7 @@ from wernicke_daemon.dispatch.requests import Owner, Request
 from wernicke_daemon.dispatch.service_clock import ServiceClock
 from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED, StagePort
 from wernicke_daemon.utterances.pieces import Piece, StageTiming
+from wernicke_daemon.utterances.replacing import replaced
 from wernicke_daemon.utterances.utterance import Utterance
 
 _log = structlog.get_logger()
@@ -344,7 +345,7 @@ class Dispatcher:
             self._progress.fail(utterance, owner, why, now)
 
     def _recognised(self, piece: Piece, result: AsrResult, owner: Owner, now: float) -> None:
-        piece.job_id, piece.result = None, result
+        piece.job_id, piece.result = None, replaced(result, self._policy.replacements)
         utterance, _ = self._jobs.waiting.pop(piece, (None, owner))
         if piece.kind == "live":
             owner.heard(piece)

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from wernicke_daemon.config.schema import Config
+from wernicke_daemon.utterances.replacing import Rules
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     job_per_audio_s: float  # ... and how much longer for each second of its audio
     credit: int  # jobs that a stage is sent before it has answered the first
     max_attempts: int  # how often a job is begun before it is given up
+    replacements: Rules = ()  # what is written for what is heard
     asr_context_chars: int = 0  # how much of the text before the recogniser is given
     early: bool = True  # whether work begins before an utterance's end
     live: bool = True  # whether there are live passes
@@ -38,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             job_s=runtime.job_timeout_s,
             job_per_audio_s=runtime.job_timeout_per_audio_s,
             credit=runtime.credit,
+            replacements=config.known_terms.rules,
             max_attempts=runtime.max_attempts,
             asr_context_chars=config.asr.context_chars,
             early=config.asr.early,

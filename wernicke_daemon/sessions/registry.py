@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import structlog
+from msgspec.structs import replace
 
 from ipc.arena import Arena
+from wernicke_daemon.config import glossary
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.records.earlier import EarlierSession, resume_key
 from wernicke_daemon.records.journal_files import Leftover
@@ -75,7 +77,8 @@ class SessionRegistry:
     def new(self, options: Options, peer: str, earlier: EarlierSession | None = None) -> Session | None:
         """For a client. None if all rings are taken; also ends the longest-waiting detached session of the busiest
         address. earlier: what it goes on for."""
-        session = self._make(secrets.token_hex(8), options, None, earlier)
+        terms = glossary.together(options.glossary, self._config.known_terms.terms)
+        session = self._make(secrets.token_hex(8), replace(options, glossary=terms), None, earlier)
         if session is not None:
             self._recorder.began(session, peer)
         else:
