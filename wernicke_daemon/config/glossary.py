@@ -1,4 +1,4 @@
-"""Terms that will be heard, and what to write for what is heard, as config.toml and glossary files say them. Pure.
+"""Terms that will be heard, and what to write for what is heard, by config.toml and glossary files. Pure.
 
 A term is "高梨", or with its reading "高梨=たかなし". A rule is "heard -> written".
 """
