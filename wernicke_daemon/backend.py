@@ -16,6 +16,7 @@ from wernicke_daemon.config.schema import Config, RuntimeSettings
 from wernicke_daemon.dispatch.bench import Bench
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
+from wernicke_daemon.dispatch.stage_port import StageListener
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -46,18 +47,8 @@ class Pipeline:
         self.arena = Arena(config.rings, config.audio.ring_samples)  # sessions' audio, which stages read
         # what goes to which stage when
         self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, clock.monotonic(), on_shed, on_slow)
-        setup = StageSetup(self.arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
         # starts and watches their processes
-        self.supervisor = Supervisor(
-            setup,
-            lambda: _restarts(runtime),
-            self.dispatcher,
-            on_line,
-            self.arena.take_mark,
-            names,
-            runtime.standby,
-            self.arena.progress,
-        )
+        self.supervisor = supervisor_of(runtime, settings, self.arena, self.dispatcher, on_line, names, runtime.standby)
         self.ports = self.supervisor.ports  # its stages
         self.dispatcher.connect(self.ports)
         self.bench = Bench(self.dispatcher, clock.monotonic, self.models)  # where sessions bring their work
@@ -85,6 +76,22 @@ class Pipeline:
             self._deadlines.cancel()
         await self.supervisor.stop()
         self.arena.close()
+
+
+def supervisor_of(
+    runtime: RuntimeSettings,
+    settings: StageSettings,
+    arena: Arena,
+    listener: StageListener,
+    on_line: Callable[[StageName, bytes], None],
+    names: tuple[StageName, ...],
+    standby: tuple[StageName, ...] = (),
+) -> Supervisor:
+    """Of stages that read that arena."""
+    setup = StageSetup(arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
+    return Supervisor(
+        setup, lambda: _restarts(runtime), listener, on_line, arena.take_mark, names, standby, arena.progress
+    )
 
 
 def _limits(runtime: RuntimeSettings) -> Limits:

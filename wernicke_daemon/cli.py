@@ -12,10 +12,21 @@ from typing import NoReturn
 from ipc.errors import WernickeError
 from wernicke_daemon import not_started
 from wernicke_daemon.client import Exit
-from wernicke_daemon.commands import doctor, evaluate, listen, models, security, serve, status, transcribe, transcripts
+from wernicke_daemon.commands import (
+    doctor,
+    evaluate,
+    listen,
+    models,
+    security,
+    serve,
+    status,
+    transcribe,
+    transcripts,
+    voices,
+)
 from wernicke_daemon.commands.outputs import complain, exit_code
 
-_IN_ORDER = (serve, transcribe, listen, transcripts, status, security, models, doctor, evaluate)
+_IN_ORDER = (serve, transcribe, listen, transcripts, voices, status, security, models, doctor, evaluate)
 """As --help lists them."""
 
 _INTERRUPTED = 130

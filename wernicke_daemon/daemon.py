@@ -31,10 +31,13 @@ from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.processes import process_tree, start_order
 from wernicke_daemon.processes.start_order import Loaded, load_in_order
 from wernicke_daemon.processes.supervisor import Supervisor
+from wernicke_daemon.records import voices_file
 from wernicke_daemon.records.opening import OnDisk, open_on_disk
 from wernicke_daemon.records.recovery import finish_leftovers
+from wernicke_daemon.records.voices_file import VoicesFile
 from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.late_work import LateWork
+from wernicke_daemon.sessions.people import People
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.status import Status
@@ -65,7 +68,9 @@ class Daemon:
         self._hardware = HardwareWatch()  # of the card and of Ollama
         self._on_disk = on_disk  # store and journal, closed by `stop`
         self.store, self._journal = on_disk  # results; received audio, None where it is not kept
-        recorder = Recorder(figures, self.store, self._journal, config.logging.log_text)
+        # who is known by voice; closed by `stop`
+        self._people = People(VoicesFile(config.data_path / voices_file.FILE_NAME), config.voices.remember)
+        recorder = Recorder(figures, self.store, self._journal, config.logging.log_text, people=self._people)
         # Each part knows those before it; the status is connected with those that need it to be made.
         self.status = Status(figures, self.store, self._journal, self._hardware)
         self.pipeline = self._pipeline(figures, settings or stage_settings(config))  # stages, and their work
@@ -213,7 +218,8 @@ class Daemon:
             task.cancel()
         # Nothing is under way any more. Side by side, or the time limit of one would add to those of another: clients
         # get the last results and are told goodbye; stages end, then shared memory goes; what is on disk is closed.
-        await asyncio.gather(self.gateway.close(), self.pipeline.stop(), self._on_disk.close())
+        people = asyncio.to_thread(self._people.close)
+        await asyncio.gather(self.gateway.close(), self.pipeline.stop(), self._on_disk.close(), people)
         _log.info("stopped")
 
 

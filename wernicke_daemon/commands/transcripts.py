@@ -1,4 +1,4 @@
-"""`wernicke sessions` and `wernicke export`: what the daemon has kept in its transcript file, whether it runs or not.
+"""`wernicke sessions`, `export` and `name`: what the daemon has kept in its transcript file, whether it runs or not.
 
 The file itself is that of `records/transcript_file.py`. No daemon is asked: these "sessions" are past ones, or present
 ones as far as they are on disk.
@@ -33,6 +33,12 @@ def add_commands(commands: Subparsers) -> None:
     export.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"file ({ENDINGS}); without it text is shown")
     options.add_config(export)
     export.set_defaults(command=_export)
+    name = commands.add_parser("name", help="say in one of them who a speaker is")
+    name.add_argument("session", metavar="SESSION", help="its id, the beginning of it, or last")
+    name.add_argument("speaker", metavar="SPEAKER", help="as the transcript has it, such as Speaker_01")
+    name.add_argument("name", metavar="NAME")
+    options.add_config(name)
+    name.set_defaults(command=_name)
 
 
 def _sessions(args: argparse.Namespace) -> int:
@@ -72,6 +78,20 @@ def _export(args: argparse.Namespace) -> int:
         outputs.write(args.output, finals)
     else:
         print(to_txt(finals), end="")
+    return Exit.OK
+
+
+def _name(args: argparse.Namespace) -> int:
+    """Rename a speaker of one session, and of those that it goes on for and that go on for it. Raises NoTranscript,
+    BadName."""
+    from wernicke_daemon.records import renaming, transcript_file
+    from wernicke_daemon.utterances.titles import checked
+
+    name, file = checked(args.name), _file(args)
+    with transcript_file.reading(file) as database:
+        parts = [part for part, _ in transcript_file.meeting(database, transcript_file.find(database, args.session))]
+    results = renaming.rename(file, parts, args.speaker, name)
+    print(f"{args.speaker} is {name} now, in {results} {'result' if results == 1 else 'results'}.")
     return Exit.OK
 
 

@@ -107,6 +107,12 @@ class JournalSettings(Section, frozen=True):
     max_mib: Count = 1024
 
 
+class VoicesSettings(Section, frozen=True):
+    """remember: whether voices that clients name are known in later sessions. A voiceprint is personal data."""
+
+    remember: bool = False
+
+
 class SecuritySettings(Section, frozen=True):
     """clients: hashes ("sha256:" and 64 hex digits) of the tokens that are let in; empty lets everybody in.
     in_query: whether a token may stand in the address. origins: web pages that may connect.
@@ -147,6 +153,7 @@ class Config(Section, frozen=True):
     runtime: RuntimeSettings = RuntimeSettings()  # [runtime]: processes and limits
     store: StoreSettings = StoreSettings()  # [store]: transcripts on disk
     journal: JournalSettings = JournalSettings()  # [journal]: audio on disk until it is final
+    voices: VoicesSettings = VoicesSettings()  # [voices]: people that are known by their voice
     security: SecuritySettings = SecuritySettings()  # [security]: who may connect, and encryption
 
     @property

@@ -21,7 +21,7 @@ from wernicke_daemon.sessions.history import HISTORY
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.wire import protocol
-from wernicke_daemon.wire.protocol import Flush, Keepalive, ServerMessage, Start, Stop
+from wernicke_daemon.wire.protocol import Flush, Keepalive, Name, ServerMessage, Start, Stop
 
 _log = structlog.get_logger()
 
@@ -199,6 +199,8 @@ class Connection:
                 await session.end_utterance("flush")
             case Stop():
                 await session.end_utterance("stop")
+            case Name(speaker, name):
+                session.call(speaker, name)
             case Keepalive():
                 pass
 

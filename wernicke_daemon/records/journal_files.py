@@ -211,8 +211,10 @@ class SessionFiles:
 
     def settle(self) -> None:
         """Keep what was noted. A floor that only rose a little, in silence, is not worth a write."""
-        floor, next_sequence, _ = self._released
-        other = next_sequence != self._state.meta.next_sequence or tuple(self._late.values()) != self._state.late
+        floor, next_sequence, remembered = self._released
+        known = self._state.meta
+        other = next_sequence != known.next_sequence or tuple(self._late.values()) != self._state.late
+        other = other or remembered.heard.given != known.remembered.heard.given
         if other or floor >= self._state.floor + FILE_SAMPLES:
             self._save()
         self._delete_final()

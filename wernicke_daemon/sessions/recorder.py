@@ -4,6 +4,7 @@ line for each utterance in the log, and the figures.
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,11 +19,13 @@ from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
+from wernicke_daemon.sessions.people import People
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances.context import Context
 from wernicke_daemon.utterances.late import Late
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.voiceprints import Voiceprint
 from wernicke_daemon.utterances.voices import Known
 from wernicke_daemon.wire.audio import Audio
 from wernicke_daemon.wire.protocol import Error, Final, SpeakerUpdate, Suppressed
@@ -49,13 +52,20 @@ class Recorder:
     """A session's Records."""
 
     def __init__(
-        self, stats: Figures, store: ResultStore, journal: Journal | None, log_text: bool, clock: Clock = SYSTEM_CLOCK
+        self,
+        stats: Figures,
+        store: ResultStore,
+        journal: Journal | None,
+        log_text: bool,
+        clock: Clock = SYSTEM_CLOCK,
+        people: People | None = None,
     ) -> None:
         self._stats = stats  # what is counted
         self._store = store  # results on disk
         self._journal = journal  # received audio on disk; None where it is not kept
         self._log_text = log_text  # whether the log may say what was said
         self._clock = clock  # tells when things happened
+        self._people = people  # who is known by voice; None where nobody is
         # Ids of sessions:
         self._peers: dict[str, str] = {}  # that brought no audio yet, with the address of their client
         self._journalled: set[str] = set()  # whose audio the journal takes
@@ -73,6 +83,8 @@ class Recorder:
     def began(self, session: Session, peer: str) -> None:
         """A new one."""
         self._peers[session.id] = peer
+        if self._people is not None:
+            self._people.look()
         if self._repeats.add("session_started"):
             self._tell_start(session)
         else:
@@ -133,6 +145,8 @@ class Recorder:
             self._end_stored(self._journal)
         self._recovered.discard(session.id)
         self._heard.pop(session.id, None)
+        if self._people is not None:
+            self._people.over(session.id, session.people)
 
     def _end_stored(self, journal: Journal) -> None:
         done = {session_id for session_id in self._not_ended if not self.waits_for_recogniser(session_id)}
@@ -208,6 +222,12 @@ class Recorder:
             self._heard[session.id] = session.voices
             self._store.remember(session.id, session.voices)
 
+    def named(self, session: Session, before: Collection[str]) -> None:
+        """It is in the journal with the next `final_before`."""
+        self._remember(session)
+        if self._people is not None:
+            self._people.named(session.id, before, session.people)
+
     def revised(self, session: Session, update: SpeakerUpdate) -> None:
         self._remember(session)
         self._store.revise(session.id, update, partial(session.told, update))
@@ -221,6 +241,10 @@ class Recorder:
     def earlier(self, session_id: str) -> EarlierSession | None:
         """What is known of one that is over; None without a store."""
         return self._store.earlier(session_id)
+
+    def known(self) -> Sequence[Voiceprint]:
+        """Of all who are known by voice."""
+        return self._people.prints if self._people is not None else ()
 
     def dropped(self, seconds: float) -> None:
         self._stats.dropped_s += seconds

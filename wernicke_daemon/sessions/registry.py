@@ -127,6 +127,7 @@ class SessionRegistry:
             min_silence_s=self._config.vad.min_silence_s,
             hurry=self._ingest.hurry,
             voices=voices,
+            known=self._recorder.known,
             continues=earlier.id if earlier else None,
             revise_s=self._config.diarization.revise_s,
         )

@@ -10,7 +10,7 @@ they depend on (`utterances/context.py`), what its client is sent (`delivery.py`
 import asyncio
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -35,6 +35,7 @@ from wernicke_daemon.utterances.ordering import InOrder
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.voiceprints import Voiceprint
 from wernicke_daemon.utterances.voices import Known, Voices
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
@@ -63,6 +64,9 @@ class Records(Protocol):
         """Who said what of an earlier result, as it is known by now. Calls `session.told` with it once it may be
         sent."""
 
+    def named(self, session: "Session", before: Collection[str]) -> None:
+        """Its client has said who voices are. before: all whom it had named until then."""
+
     def dropped(self, seconds: float) -> None:
         """Speech too short to be an utterance."""
 
@@ -84,13 +88,14 @@ class Session:
         min_silence_s: float = 0.0,
         hurry: Callable[[], None] = lambda: None,
         voices: Voices | None = None,
+        known: Callable[[], Iterable[Voiceprint]] = tuple,
         continues: str | None = None,
         revise_s: float = math.inf,
     ) -> None:
         """bench: who works on its utterances. start: what it goes on from, None for a new session. min_silence_s: see
         `vad.min_silence_s`. hurry: has its news taken at once. voices: shared with other sessions, None for
-        those of `start`. continues: id of the session whose client it goes on for. revise_s: see
-        `diarization.revise_s`."""
+        those of `start`. known: of people from before. continues: id of the session whose client it goes on for.
+        revise_s: see `diarization.revise_s`."""
         start = start or StartingPoint()
         self.id = session_id  # told to its client; names it in the store and the log
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
@@ -109,7 +114,7 @@ class Session:
         # Audio on its way in.
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), self._warn, clock)
         # Voices, and what was said before.
-        self._context = Context(start.remembered, start.sequence, context_lines, voices)
+        self._context = Context(start.remembered, start.sequence, context_lines, voices, known)
         self._context.voices.count = options.speakers
         self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
         self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
@@ -177,6 +182,11 @@ class Session:
     def voices(self) -> Known:
         """What was heard of them, as of now; the same object as long as nothing changes."""
         return self._context.voices.known()
+
+    @property
+    def people(self) -> list[Voiceprint]:
+        """What those sound like whom its client has named."""
+        return self._context.voices.prints()
 
     @property
     def abandoned(self) -> bool:
@@ -257,6 +267,14 @@ class Session:
         self._context.voices.count = options.speakers
         self._delivery.events = options.events
         self._intake.configure(options.audio)
+
+    def call(self, speaker: str, name: str) -> None:
+        """Its client says who a voice is, of earlier results, too. Raises BadName."""
+        before = self._context.voices.titles.named
+        updates = self._context.call(speaker, name)
+        self._records.named(self, before)
+        self._revise(updates)
+        self._free()  # into the journal with it
 
     def take_news(self, now: float) -> IngestTask | None:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`.

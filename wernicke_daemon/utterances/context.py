@@ -1,12 +1,15 @@
 """What a session's next utterances depend on besides their audio: its voices, and what was said just before. Pure."""
 
 import math
+from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from wernicke_daemon.utterances.revisions import Revisions
 from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.voiceprints import Voiceprint
 from wernicke_daemon.utterances.voices import NOTHING, Known, Voices
 from wernicke_daemon.wire.protocol import Final, SpeakerUpdate
 
@@ -24,12 +27,20 @@ class Context:
     """remembered: as of the last result that was kept. voices: as of now. said: what was said, carried by
     each utterance."""
 
-    def __init__(self, remembered: Remembered, next_sequence: int, lines: int, voices: Voices | None = None) -> None:
+    def __init__(
+        self,
+        remembered: Remembered,
+        next_sequence: int,
+        lines: int,
+        voices: Voices | None = None,
+        known: Callable[[], Iterable[Voiceprint]] = tuple,
+    ) -> None:
         """next_sequence: of the session's next utterance. lines: how many texts before it an utterance is given.
-        voices: shared with a session that it goes on for; None for those remembered."""
+        voices: shared with a session that it goes on for; None for those remembered. known: of people from before."""
         self.remembered = remembered
         self.said = Said(remembered.said, next_sequence, lines, remembered.language)
         self.voices = voices or Voices(remembered.heard)
+        self._people = known  # voiceprints from before
         self._revisions = Revisions()  # of results that were told
         self._rows: dict[int, list[int | None]] = {}  # of voices, by sequence: of those that are being told
 
@@ -40,6 +51,7 @@ class Context:
         if found is None or utterance.failure is not None or not utterance.lines:
             return []
         self._rows[utterance.sequence] = self.voices.hear(found.pieces, found.same_voice, _model(utterance))
+        self.voices.recognise(self._people())
         return self.voices.names(self._rows[utterance.sequence])
 
     def preview_names(self, utterance: Utterance) -> list[str | None]:
@@ -49,6 +61,13 @@ class Context:
             return []
         voices = self.voices.copy()
         return voices.names(voices.hear(found.pieces, found.same_voice, _model(utterance)))
+
+    def call(self, speaker: str, name: str) -> list[SpeakerUpdate]:
+        """Somebody says who a voice is. What that changes in results, however old they are. Raises BadName."""
+        self.voices.call(speaker, name)
+        titles = {**self.voices.titles.given}
+        self.remembered = replace(self.remembered, heard=replace(self.remembered.heard, given=titles))
+        return self.revisions(-math.inf)
 
     def told(self, utterance: Utterance, final: Final) -> None:
         """Its result, with the names as `names` gave them: they may be revised later."""

@@ -10,7 +10,7 @@ Policy:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipc.messages import Piece
+from wernicke_daemon.utterances.titles import Titles, label_of
+from wernicke_daemon.utterances.voiceprints import Heard, Voiceprint, recognised
 from wernicke_daemon.utterances.voices_clustering import (
     NEVER,
     Count,
@@ -44,12 +46,14 @@ spoken: before, one is not made two so that there are as many as that."""
 
 class Known(msgspec.Struct, frozen=True):
     """What is known of a session's voices. next_voice: number of the next new one. model: that their embeddings are
-    of."""
+    of. given, recognised: see `Titles`."""
 
     next_voice: int = 0
     model: str = ""
     rows: tuple[SavedRow, ...] = ()
     pairs: Pairs = Pairs()
+    given: dict[str, str] = {}
+    recognised: dict[str, str] = {}
 
 
 NOTHING, ANY = Known(), Count()
@@ -62,6 +66,7 @@ class Voices:
         """known: of the same session, as `known` gave it."""
         self.count = count  # how many there are, as far as the client knows
         self._known: Known | None = known  # as it is now; None where it has to be made anew
+        self.titles = Titles(known.given, known.recognised)  # what they are called
         self._next = known.next_voice  # number of the next new voice
         self._model = known.model  # whose embeddings the rows are
         self._rows = Rows.loaded(known.rows)  # all that was heard
@@ -71,13 +76,15 @@ class Voices:
     def known(self) -> Known:
         """All that was heard so far; the same object as long as nothing changes."""
         if self._known is None:
-            self._known = Known(self._next, self._model, self._rows.saved(), self._pairs)
+            titles = self.titles
+            rows = self._rows.saved()
+            self._known = Known(self._next, self._model, rows, self._pairs, {**titles.given}, {**titles.recognised})
         return self._known
 
     def copy(self) -> "Voices":
         """To try out what the next utterance would bring."""
         copy = Voices(Known(self._next, self._model, (), self._pairs), self.count)
-        copy._rows = self._rows.copy()
+        copy._rows, copy.titles = self._rows.copy(), self.titles
         return copy
 
     def hear(self, pieces: Sequence[Piece], same_voice: float, model: str = "") -> list[int | None]:
@@ -106,7 +113,42 @@ class Voices:
     def names(self, rows: Sequence[int | None]) -> list[str | None]:
         """Of the voices that they belong to now."""
         voice_of = self._rows.lookup()
-        return [_name(voice_of(row)) for row in rows]
+        return [self._called(voice_of(row)) for row in rows]
+
+    def _called(self, voice: int) -> str | None:
+        return None if voice == NOBODY else self.titles.of(label_of(voice))
+
+    # --- who they are ---
+
+    def call(self, speaker: str, name: str) -> None:
+        """Somebody says who a voice is. speaker: as results have it. Raises BadName."""
+        self.titles.give(speaker, name, [label_of(voice) for voice in range(self._next)])
+        self._known = None
+
+    def recognise(self, known: Iterable[Voiceprint]) -> None:
+        """Those of them who are known from before, and whom nobody has named."""
+        unnamed = {each: heard for each, heard in self.heard().items() if not self.titles.knows(each)}
+        strangers = [person for person in known if person.name not in self.titles.people]
+        if unnamed and strangers:
+            expected = likeness(self._pairs, self._fitted)
+            found = recognised(unnamed, strangers, self._model, expected.same - expected.tolerance)
+            self.titles.recognised |= found
+            self._known = None if found else self._known
+
+    def heard(self) -> dict[str, Heard]:
+        """What each sounds like, by label."""
+        voices, rows = self._rows.voices, self._rows
+        return {label_of(voice): rows.heard(voices == voice) for voice in sorted(set(voices.tolist()) - {NOBODY})}
+
+    def prints(self) -> list[Voiceprint]:
+        """Of all whom somebody named here."""
+        rows, voices = self._rows, self._rows.voices
+        numbers = {
+            name: [voice for voice in range(self._next) if self.titles.given.get(label_of(voice)) == name]
+            for name in self.titles.named
+        }
+        own = {name: np.isin(voices, those) for name, those in numbers.items()}
+        return [Voiceprint.of(name, self._model, *rows.heard(those)) for name, those in own.items() if those.any()]
 
     # --- what is heard ---
 
@@ -194,7 +236,3 @@ def _vector(piece: Piece) -> Vector | None:
 
 def _distance(piece: Piece, other: Piece) -> float:
     return max(other.start - piece.end, piece.start - other.end)
-
-
-def _name(voice: int) -> str | None:
-    return None if voice == NOBODY else f"Speaker_{voice:02d}"

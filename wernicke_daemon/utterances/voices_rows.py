@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from wernicke_daemon.utterances.voiceprints import Heard
 from wernicke_daemon.utterances.voices_clustering import NEVER, Mask, Matrix
 
 MOST = 160
@@ -91,6 +92,11 @@ class Rows:
         means, seconds, squares = self.means.copy(), self.seconds.copy(), self.squares.copy()
         apart, voices = self.apart.copy(), self.voices.copy()
         return Rows(means, seconds, squares, apart, voices, [*self.ids], self.next_id)
+
+    def heard(self, own: Mask) -> Heard:
+        """What some of them sound like together. own: [n], which ones; one at least."""
+        seconds = self.seconds[own]
+        return Heard(np.average(self.means[own], axis=0, weights=seconds).astype(np.float32), float(seconds.sum()))
 
     # --- what becomes of them ---
 

@@ -75,7 +75,14 @@ class Keepalive(msgspec.Struct, frozen=True, tag="keepalive"):
     pass
 
 
-ClientMessage = Start | Flush | Stop | Keepalive
+class Name(msgspec.Struct, frozen=True, tag="name"):
+    """Who a voice of the session is."""
+
+    speaker: str  # as results have it
+    name: str
+
+
+ClientMessage = Start | Flush | Stop | Keepalive | Name
 
 _client: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage, strict=False)
 """As the query is read: 16000.0 and "16000" are 16000, too. JSON has one kind of number; some write it with a point."""
@@ -87,7 +94,7 @@ def parse(text: str) -> ClientMessage:
         return _client.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidMessage(
-            f"Not understood: {error}. Text frames are JSON with a type of start, flush, stop or keepalive."
+            f"Not understood: {error}. Text frames are JSON with a type of start, flush, stop, keepalive or name."
         ) from None
 
 

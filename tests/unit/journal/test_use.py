@@ -9,6 +9,8 @@ from tests.unit.journal.recordings import META, NOTHING, left_in, ramp, segments
 from tests.waiting import eventually_sync
 from wernicke_daemon.records import journal_files
 from wernicke_daemon.records.journal import Journal
+from wernicke_daemon.utterances.context import Remembered
+from wernicke_daemon.utterances.voices import Known
 
 
 def test_sessions_that_were_not_begun_are_nobodys_business(tmp_path: Path) -> None:
@@ -58,3 +60,15 @@ def test_what_has_its_result_is_noted_before_audio_that_comes_with_it(
     journal.close()
     [left] = left_in(tmp_path)
     assert (left.start, left.meta.next_sequence) == (60, 2)
+
+
+def test_a_name_is_noted_without_any_result(tmp_path: Path) -> None:
+    """A client has said who somebody is, and nothing has become final since."""
+    journal = Journal(tmp_path, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, 100))
+    journal.release("s", 0, 1, NOTHING)
+    journal.release("s", 0, 1, Remembered(Known(given={"Speaker_00": "田中"})))
+    journal.close()
+    [left] = left_in(tmp_path)
+    assert left.meta.remembered.heard.given == {"Speaker_00": "田中"}

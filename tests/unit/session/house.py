@@ -1,6 +1,6 @@
 """A session on a real ring, with a client, an ingest stage and a dispatcher that only note what they get."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ class Notebook:
         self.floors: list[tuple[int, int]] = []
         self.outcomes: list[int] = []
         self.dropped_s = 0.0
+        self.named_before: list[set[str]] = []
         self.on_disk = True
         self.waiting: list[tuple[Session, Utterance | None, Outcome | SpeakerUpdate]] = []
 
@@ -63,6 +64,9 @@ class Notebook:
         else:
             assert utterance is not None
             session.kept(utterance, message)
+
+    def named(self, session: Session, before: Collection[str]) -> None:
+        self.named_before.append(set(before))
 
     def dropped(self, seconds: float) -> None:
         self.dropped_s += seconds
