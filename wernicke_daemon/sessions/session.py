@@ -377,6 +377,9 @@ class Session:
         if not shed:
             self._caption(utterance, results.recognised(utterance, self.options.words))
 
+    def voices_of(self, utterance: Utterance) -> Sequence[int]:
+        return self._context.preview_voices(utterance)
+
     def improved(self, utterance: Utterance, shed: bool) -> None:
         if not shed:
             in_turn = self._finals.next == utterance.sequence  # else voices before it have no names yet

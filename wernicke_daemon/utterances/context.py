@@ -62,6 +62,16 @@ class Context:
         voices = self.voices.copy()
         return voices.names(voices.hear(found.pieces, found.same_voice, _model(utterance)))
 
+    def preview_voices(self, utterance: Utterance) -> list[int]:
+        """Which of the pieces that diarization found are one voice by that: each has its voice's number. Of whom nobody
+        can say who that is, the engine's own voices are told apart."""
+        pieces = utterance.diarization.pieces if utterance.diarization is not None else ()
+        names = self.preview_names(utterance)
+        whose = [
+            (name, 0) if name is not None else ("", piece.speaker) for name, piece in zip(names, pieces, strict=True)
+        ]
+        return [whose.index(each) for each in whose]
+
     def call(self, speaker: str, name: str) -> list[SpeakerUpdate]:
         """Somebody says who a voice is. What that changes in results, however old they are. Raises BadName."""
         self.voices.call(speaker, name)

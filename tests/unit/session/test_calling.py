@@ -2,6 +2,7 @@
 
 import pytest
 
+from ipc.messages import DiarizationResult, Piece, Turn
 from tests.unit.session.house import REVISE_S, Open
 from tests.unit.session.test_names import at, hear, names
 from wernicke_daemon.utterances.titles import BadName
@@ -54,3 +55,19 @@ async def test_a_name_that_can_not_be_changes_nothing(open_house: Open) -> None:
         with pytest.raises(BadName):
             house.session.call(speaker, name)
     assert house.of(SpeakerUpdate) == [] and house.records.named_before == []
+
+
+async def test_lines_are_cut_by_the_voices_of_the_session(open_house: Open) -> None:
+    """What the engine took for one voice, and the session knows as two, is two; of whom nobody knows anything, the
+    engine's word counts."""
+    house = open_house()
+    await hear(house, SHE, HE)
+    await house.say(1)
+    utterance = house.submitted[3]
+    pieces = [(SHE, 0), (HE, 0), (SHE, 0), ((), 1), ((), 2)]
+    utterance.diarization = DiarizationResult(
+        tuple(Turn(float(at), at + 1.0, at) for at in range(5)),
+        tuple(Piece(float(at), at + 1.0, who, 1.0, voice) for at, (voice, who) in enumerate(pieces)),
+        0.7,
+    )
+    assert house.session.voices_of(utterance) == [0, 1, 0, 3, 4]
