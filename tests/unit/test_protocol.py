@@ -54,7 +54,7 @@ def test_the_type_may_stand_anywhere_and_unknown_fields_are_left_alone() -> None
 )
 def test_what_is_refused(text: str) -> None:
     """Anything else is an InvalidMessage that says what is understood."""
-    with pytest.raises(InvalidMessage, match="start, flush, stop or keepalive"):
+    with pytest.raises(InvalidMessage, match="start, flush, stop, keepalive or name"):
         protocol.parse(text)
 
 

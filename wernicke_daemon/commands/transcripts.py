@@ -84,13 +84,13 @@ def _export(args: argparse.Namespace) -> int:
 def _name(args: argparse.Namespace) -> int:
     """Rename a speaker of one session, and of those that it goes on for and that go on for it. Raises NoTranscript,
     BadName."""
-    from wernicke_daemon.records import renaming, transcript_file
+    from wernicke_daemon.records import stored_speakers, transcript_file
     from wernicke_daemon.utterances.titles import checked
 
     name, file = checked(args.name), _file(args)
     with transcript_file.reading(file) as database:
         parts = [part for part, _ in transcript_file.meeting(database, transcript_file.find(database, args.session))]
-    results = renaming.rename(file, parts, args.speaker, name)
+    results = stored_speakers.rename(file, parts, args.speaker, name)
     print(f"{args.speaker} is {name} now, in {results} {'result' if results == 1 else 'results'}.")
     return Exit.OK
 

@@ -110,8 +110,17 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _delete(args: argparse.Namespace) -> int:
-    """Raises NoVoice, VoicesUnusable."""
-    _file(options.settings(args)).delete(args.name)
+    """Raises NoVoice, NoTranscript, VoicesUnusable."""
+    from wernicke_daemon.records import stored_speakers, transcript_file
+    from wernicke_daemon.records.voices_file import NoVoice
+
+    config = options.settings(args)
+    forgotten = stored_speakers.forget(config.data_path / transcript_file.FILE_NAME, args.name)
+    try:
+        _file(config).delete(args.name)
+    except NoVoice:
+        if not forgotten:
+            raise
     print(f"The voice of {args.name} is deleted.")
     return Exit.OK
 

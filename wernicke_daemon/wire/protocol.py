@@ -78,8 +78,8 @@ class Keepalive(msgspec.Struct, frozen=True, tag="keepalive"):
 class Name(msgspec.Struct, frozen=True, tag="name"):
     """Who a voice of the session is."""
 
-    speaker: str  # as results have it
-    name: str
+    speaker: Annotated[str, Meta(max_length=1000)]  # as results have it
+    name: Annotated[str, Meta(max_length=1000)]  # see `utterances.titles.checked`
 
 
 ClientMessage = Start | Flush | Stop | Keepalive | Name

@@ -1,4 +1,4 @@
-"""`wernicke name`: who spoke, put right in transcripts on disk."""
+"""Who spoke, in transcripts on disk: put right by `wernicke name`, forgotten by `wernicke voices delete`."""
 
 import sqlite3
 from pathlib import Path
@@ -100,3 +100,25 @@ def test_what_can_not_be(
     assert cli.main(["name", *asked, *settings]) != 0
     assert word in capsys.readouterr().err
     assert speakers(tmp_path) == before
+
+
+def test_who_is_forgotten_has_left_no_print(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In sessions that are over; what is going on goes on, others' sessions and texts stay."""
+    path = tmp_path / "there" / FILE_NAME
+    daemon = sqlite3.connect(path)
+    known = {"given": {"Speaker_00": "田中"}, "recognised": {"Speaker_01": "佐藤"}, "rows": ["of the voices"]}
+    with daemon:
+        for session, ended in (("aa01", 5.0), ("bb02", None), ("cc03", 5.0)):
+            voices = msgspec.json.encode(known if session != "cc03" else known | {"given": {}}).decode()
+            daemon.execute("UPDATE session SET voices = ?, ended = ? WHERE id = ?", (voices, ended, session))
+    assert cli.main(["voices", "delete", "田中", *settings]) == 0
+    left = "SELECT id FROM session WHERE voices IS NOT NULL ORDER BY id"
+    assert daemon.execute(left).fetchall() == [("bb02",), ("cc03",)]
+    assert cli.main(["voices", "delete", "佐藤", *settings]) == 0
+    assert daemon.execute(left).fetchall() == [("bb02",)]
+    assert cli.main(["voices", "delete", "佐藤", *settings]) != 0
+    assert "There is no voice" in capsys.readouterr().err
+    assert speakers(tmp_path)["cc03"] == ["Speaker_00"]
+    daemon.close()

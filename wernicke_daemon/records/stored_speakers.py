@@ -1,8 +1,8 @@
-"""Who spoke, put right in transcripts that are on disk already."""
+"""Who spoke in transcripts that are on disk already: put right, or forgotten."""
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,38 @@ _Message = dict[str, Any]
 def rename(path: Path, sessions: Sequence[str], speaker: str, name: str) -> int:
     """Call a speaker of these sessions by another name, in their segments and words, all or none. path: of the file.
     Returns in how many results. Raises NoTranscript where there is no such speaker, or the file can't be written."""
+    with _changing(path) as database:
+        return _rename(database, sessions, speaker, name)
+
+
+def forget(path: Path, name: str) -> int:
+    """What a person sounded like in sessions that are over, and with it what is known of other voices there: who goes
+    on for one begins anew with them. Texts stay. Returns in how many. Raises NoTranscript where the file can't be
+    written."""
+    if not path.exists():
+        return 0
+    with _changing(path) as database:
+        return database.execute(_FORGET, (name,)).rowcount
+
+
+_FORGET = """
+    UPDATE session SET voices = NULL WHERE ended IS NOT NULL AND voices IS NOT NULL AND ?1 IN (
+        SELECT value FROM json_each(voices, '$.given') UNION SELECT value FROM json_each(voices, '$.recognised')
+    )
+"""
+
+
+@contextlib.contextmanager
+def _changing(path: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction, of which nothing old is left on disk."""
     try:
         address = f"{path.resolve().as_uri()}?mode=rw"
-        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as database, database:
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as database:
             database.execute("PRAGMA secure_delete = ON")
-            database.execute("BEGIN IMMEDIATE")
-            return _rename(database, sessions, speaker, name)
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                yield database
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise NoTranscript(f"The transcripts at {path} can't be changed ({error}).") from None
 
