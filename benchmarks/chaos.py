@@ -4,7 +4,7 @@
 
 Clients stream speech to the whole daemon over WebSockets: the utterances of the bundled clip, and excerpts of recorded
 meetings where ../shared/audio is there, each followed by a `flush`. Voice activity detection (Silero), diarization
-(spectral) and correction (Ollama's API, spoken by a local server) are the daemon's own; recognition takes a fixed
+(onnx) and correction (Ollama's API, spoken by a local server) are the daemon's own; recognition takes a fixed
 time, and its text is where in the session the utterance lay, so that a wrong range shows.
 
 A *round* is one session per client, always with the same audio and the same flushes. The first is undisturbed; then

@@ -2,7 +2,7 @@
 
     python benchmarks/latency.py --model DIR --audio FILE --truth FILE.json [--seconds 120]
 
-The recording is streamed in real time to a daemon with Whisper on the CPU, Silero, spectral diarization and no
+The recording is streamed in real time to a daemon with Whisper on the CPU, Silero, light diarization and no
 correction; twice, one after the other as they would slow each other down: with live and early work, and without either.
 
 The truth is `{"language": …, "turns": [{"start", "end", "text", "speech": [[start, end], …]}, …]}`, in seconds. The
@@ -84,7 +84,7 @@ def planned(way: str, model: Path, language: str) -> Plan:
     asr = AsrSettings(engine="faster_whisper", model=str(model.absolute()), language=language, device="cpu")
     config = Config(
         asr=replace(asr, compute_type="int8", **WAYS[way]),
-        diarization=DiarizationSettings(engine="spectral"),
+        diarization=DiarizationSettings(engine="onnx"),
         correction=CorrectionSettings(engine="none"),
     )
     config = replace(config, alignment=replace(config.alignment, engine="whisper"))

@@ -55,7 +55,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
     found: list[tuple[str, StageName, str, StageSettings]] = [
         ("silero", "ingest", "silero", plain),
         ("pocketsphinx", "asr", "pocketsphinx", replace(plain, asr=english)),
-        ("spectral", "diarization", "spectral", plain),
+        ("onnx", "diarization", "onnx", plain),
     ]
     if args.whisper:
         whisper = replace(plain, asr=replace(english, model=str(args.whisper)), alignment=own_times)

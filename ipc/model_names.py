@@ -30,6 +30,14 @@ ALIGNMENT_MODELS = {
 PyTorch's server instead, which no hub cache can hold, so those are from the hub here too."""
 
 
+ONNX_SPEAKERS = {
+    "segmentation": ("onnx-community/pyannote-segmentation-3.0", "onnx/model.onnx"),
+    "encoder": ("Wespeaker/wespeaker-voxceleb-resnet34-LM", "voxceleb_resnet34_LM.onnx"),
+}
+"""Repository and file of the larger models that tell speakers apart without PyTorch; no licence has to be accepted for
+either (MIT; CC BY 4.0)."""
+
+
 def whisper_repository(model: str) -> str:
     """model: a size or a hub id."""
     return WHISPER_REPOSITORIES.get(model, model)

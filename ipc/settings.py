@@ -80,9 +80,10 @@ class AlignmentSettings(Section, frozen=True):
 class DiarizationSettings(Section, frozen=True):
     """Who speaks when."""
 
-    engine: Literal["auto", "pyannote", "spectral", "none"] = "auto"  # "auto" takes the best that is usable
+    engine: Literal["auto", "pyannote", "onnx", "spectral", "none"] = "auto"  # "auto" takes the best that is usable
     model: Text = "pyannote/speaker-diarization-community-1"  # of pyannote, a hub id or directory
-    device: Device = "auto"  # where the model runs
+    onnx_model: Text = "small"  # of onnx: "small" is in the package, "large" from the hub; or a directory
+    device: Device = "auto"  # where pyannote's model runs
     min_speakers: Annotated[int, Meta(ge=1, le=50)] = 1  # in a session, at least
     max_speakers: Annotated[int, Meta(ge=1, le=50)] = 20  # in a session, at most
     embedding_batch_size: Annotated[int, Meta(ge=1, le=64)] = 8  # of pyannote, what memory depends on

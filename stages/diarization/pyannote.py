@@ -44,7 +44,7 @@ class Pyannote:
         except Exception as error:
             raise EngineUnavailable(
                 f"the pyannote model {self.model} does not run here ({one_line(error)}): free GPU memory or set "
-                'diarization.device = "cpu", or diarization.engine = "spectral"'
+                'diarization.device = "cpu", or diarization.engine = "onnx"'
             ) from error
 
     def process(self, work: Work, read_audio: ReadAudio) -> DiarizationResult:

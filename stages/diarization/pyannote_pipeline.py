@@ -48,7 +48,7 @@ def import_packages() -> None:
     except (ImportError, OSError) as error:
         raise EngineUnavailable(
             f"the diarization engine pyannote can't be imported ({one_line(error)}): run "
-            '`uv pip install --torch-backend=auto ".[gpu]"`, or set diarization.engine = "spectral"'
+            '`uv pip install --torch-backend=auto ".[gpu]"`, or set diarization.engine = "onnx"'
         ) from error
 
 

@@ -20,7 +20,7 @@ ENGINES: dict[StageName, dict[str, str]] = {
     },
     "diarization": {
         "pyannote": "stages.diarization.pyannote:Pyannote",
-        "spectral": "stages.diarization.spectral:Spectral",
+        "onnx": "stages.diarization.onnx:OnnxDiarization",
         "none": "stages.diarization.none:NoDiarization",
     },
     "correction": {
@@ -29,6 +29,9 @@ ENGINES: dict[StageName, dict[str, str]] = {
     },
 }
 """Best first: the order in which `auto` tries them."""
+
+RENAMED = {"spectral": "onnx"}
+"""Engines by the name that a config.toml of earlier days may have."""
 
 
 def wanted(stage: StageName, settings: StageSettings) -> list[str]:
@@ -41,7 +44,7 @@ def wanted(stage: StageName, settings: StageSettings) -> list[str]:
         "diarization": settings.diarization.engine,
         "correction": settings.correction.engine,
     }[stage]
-    return list(ENGINES[stage]) if name == "auto" else [name]
+    return list(ENGINES[stage]) if name == "auto" else [RENAMED.get(name, name)]
 
 
 def create(stage: StageName, name: str, settings: StageSettings) -> Engine:

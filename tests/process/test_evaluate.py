@@ -49,7 +49,7 @@ async def test_two_settings_on_the_demo_clip(tmp_path: Path) -> None:
     (recordings / "clip.json").write_text(json.dumps({"turns": turns}))
     for name in ("clip.flac", "other.flac"):
         (recordings / name).write_bytes(flac(sound))
-    ours, theirs = settings(tmp_path, "ours.toml", "spectral"), settings(tmp_path, "theirs.toml", "none")
+    ours, theirs = settings(tmp_path, "ours.toml", "onnx"), settings(tmp_path, "theirs.toml", "none")
     page = tmp_path / "page.html"
     options = ("--json", "--html", str(page))
     ended = evaluated(tmp_path, str(recordings), "--config", str(ours), "--against", str(theirs), *options)

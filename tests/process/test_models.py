@@ -144,7 +144,7 @@ def test_pull_brings_what_is_needed_and_nothing_else(accepted: Machine, hub: Hub
 
 def test_weights_in_the_older_format(machine: Machine, hub: HubServer) -> None:
     """Fetched where the repository has no other."""
-    machine.configure(speakers="spectral")
+    machine.configure(speakers="onnx")
     del hub.repositories[ALIGNMENT].files["model.safetensors"]
     assert machine.run("pull") == 0
     assert "pytorch_model.bin" in hub.paths()
@@ -193,7 +193,7 @@ def test_what_is_here_needs_no_hub(accepted: Machine) -> None:
 @pytest.mark.parametrize("by_option", [True, False])
 def test_offline(by_option: bool, machine: Machine, hub: HubServer) -> None:
     """Asks for nothing, and fails only while something is missing."""
-    machine.configure(speakers="spectral")
+    machine.configure(speakers="onnx")
     option = ["--offline"] if by_option else []
     offline = {} if by_option else {"HF_HUB_OFFLINE": "1"}
     online = dict(machine.environment)
@@ -209,7 +209,7 @@ def test_offline(by_option: bool, machine: Machine, hub: HubServer) -> None:
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(machine: Machine, hub: HubServer) -> None:
     """The second request asks for the rest only. (The client writes pieces of 10 MiB.)"""
-    machine.configure(speakers="spectral")
+    machine.configure(speakers="onnx")
     whisper = hub.repositories[WHISPER]
     whisper.files["model.bin"] = os.urandom(1024) * 24 * 1024
     whisper.cut["model.bin"] = 1
@@ -221,7 +221,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(machine: Machine, hub: 
 
 def test_a_repository_of_another_kind(machine: Machine, hub: HubServer) -> None:
     """Such as a Whisper model that is not for CTranslate2."""
-    machine.configure(speakers="spectral", more='[asr]\nmodel = "other/whisper"\n')
+    machine.configure(speakers="onnx", more='[asr]\nmodel = "other/whisper"\n')
     hub.repositories["other/whisper"] = Repository({"config.json": b"{}", "model.safetensors": b"?"})
     assert machine.run("pull") == 1
     assert "the repository has no model.bin" in machine.output
@@ -229,14 +229,14 @@ def test_a_repository_of_another_kind(machine: Machine, hub: HubServer) -> None:
 
 def test_a_name_that_the_hub_does_not_know(machine: Machine) -> None:
     """Such as one that is misspelt."""
-    machine.configure(speakers="spectral", more='[asr]\nmodel = "nobody/nothing"\n')
+    machine.configure(speakers="onnx", more='[asr]\nmodel = "nobody/nothing"\n')
     assert machine.run("pull") == 1
     assert "no such repository" in machine.output and "nobody/nothing" in machine.output
 
 
 def test_content_that_is_not_what_the_hub_announced(machine: Machine, hub: HubServer) -> None:
     """`verify` finds it by the hash, and says what to do; after that all is well."""
-    machine.configure(speakers="spectral")
+    machine.configure(speakers="onnx")
     hub.repositories[WHISPER].damaged.add("model.bin")
     assert machine.run("pull") == 0
     assert machine.run("verify") == 1
@@ -248,7 +248,7 @@ def test_content_that_is_not_what_the_hub_announced(machine: Machine, hub: HubSe
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_cache_without_links(damaged: bool, machine: Machine, hub: HubServer) -> None:
     """As on Windows: the hub is asked for the hashes; where it can't be, that they were not compared is said."""
-    machine.configure(speakers="spectral")
+    machine.configure(speakers="onnx")
     assert machine.run("pull") == 0
     for path in [path for folder in machine.folders() for path in folder.iterdir()]:
         content = path.read_bytes()
@@ -266,7 +266,7 @@ def test_whisper_in_a_directory_of_ones_own(machine: Machine, hub: HubServer) ->
     own.mkdir()
     for path, content in hub.repositories[WHISPER].files.items():
         (own / path).write_bytes(content)
-    machine.configure(speakers="spectral", more=f"[asr]\nmodel = '{own}'\n")
+    machine.configure(speakers="onnx", more=f"[asr]\nmodel = '{own}'\n")
     assert machine.run("pull") == 0
     assert WHISPER not in {one.repository for one in hub.fetched}
     assert machine.folders()[0] == own
@@ -276,15 +276,15 @@ def test_whisper_in_a_directory_of_ones_own(machine: Machine, hub: HubServer) ->
 
 def test_the_language_model(machine: Machine) -> None:
     """Ollama pulls it; its library may not have it; it may not run at all."""
-    machine.configure(correction="ollama", speakers="spectral")
+    machine.configure(correction="ollama", speakers="onnx")
     with OllamaServer(models=()) as ollama:
-        machine.configure("ollama", "spectral", f'[llm]\nhost = "{ollama.url}"\n')
+        machine.configure("ollama", "onnx", f'[llm]\nhost = "{ollama.url}"\n')
         assert not machine.is_there(MODEL)
         assert machine.run("pull") == 0, machine.output
         assert ollama.models == [MODEL] and machine.is_there(MODEL)
-        machine.configure("ollama", "spectral", f'[llm]\nhost = "{ollama.url}"\nmodel = "nonsense:1b"\n')
+        machine.configure("ollama", "onnx", f'[llm]\nhost = "{ollama.url}"\nmodel = "nonsense:1b"\n')
         assert machine.run("pull") == 1
         assert "no model nonsense:1b" in machine.output
-    machine.configure("ollama", "spectral", f'[llm]\nhost = "{ollama.url}"\n')
+    machine.configure("ollama", "onnx", f'[llm]\nhost = "{ollama.url}"\n')
     assert machine.run("pull") == 1
     assert "no Ollama server answers" in machine.output and "start it" in machine.output

@@ -53,7 +53,7 @@ def play_the_demo(work: Path) -> None:
 
 
 def test_nothing_leaves_in_a_demo(runs: dict[Use, Future[Findings]]) -> None:
-    """Silero, pocketsphinx, spectral: nearly a minute."""
+    """Silero, pocketsphinx, onnx: nearly a minute."""
     assert runs[play_the_demo].result() == ([], [])
 
 
@@ -62,11 +62,11 @@ def transcribe_with_whisper(work: Path) -> None:
         text = f"""
         asr = {{ engine = "faster_whisper", model = "{(work.parent / "whisper").as_posix()}", language = "ja" }}
         alignment = {{ engine = "whisper" }}
-        diarization = {{ engine = "spectral" }}
+        diarization = {{ engine = "onnx" }}
         correction = {{ engine = "ollama" }}
         llm = {{ host = "{ollama.url}" }}
         """
-        engines = {"asr": "faster_whisper", "diarization": "spectral", "correction": "ollama"}
+        engines = {"asr": "faster_whisper", "diarization": "onnx", "correction": "ollama"}
         use_everything(work, text, wire.CLIP, engines, ollama)
 
 

@@ -125,7 +125,7 @@ def test_a_model_whose_size_is_not_known_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("instead", "ok"),
-    [("spectral", True), ("", False)],
+    [("onnx", True), ("", False)],
 )
 def test_a_missing_model(instead: str, ok: bool) -> None:
     """It is a fault only where nothing runs instead; how to get it is said in any case."""

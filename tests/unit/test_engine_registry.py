@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 
 from ipc.messages import StageName
-from ipc.settings import AsrSettings, CorrectionSettings, DiarizationSettings, Section, VadSettings
-from stages.process.engine_registry import ENGINES
+from ipc.settings import AsrSettings, CorrectionSettings, DiarizationSettings, Section, StageSettings, VadSettings
+from stages.process.engine_registry import ENGINES, RENAMED, wanted
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,9 @@ from stages.process.engine_registry import ENGINES
 )
 def test_an_engine_has_one_name(stage: StageName, section: type[Section]) -> None:
     """What may be configured can be made, and what can be made may be configured."""
-    assert {*ENGINES[stage]} == {*get_args(section.__annotations__["engine"])} - {"auto"}
+    assert {*ENGINES[stage]} == {*get_args(section.__annotations__["engine"])} - {"auto", *RENAMED}
+
+
+def test_an_engine_of_earlier_days_is_its_successor() -> None:
+    """A config.toml that names it goes on working."""
+    assert wanted("diarization", StageSettings(diarization=DiarizationSettings(engine="spectral"))) == ["onnx"]

@@ -112,7 +112,7 @@ def test_what_keeps_the_daemon_from_starting(tmp_path: Path) -> None:
     config = replace(
         config,
         alignment=replace(config.alignment, engine="whisper"),
-        diarization=replace(config.diarization, engine="spectral"),
+        diarization=replace(config.diarization, engine="onnx"),
     )
     [missing] = presence.missing(config)
     assert (missing.model.purpose, missing.model.instead) == ("recognition", "") and "lacks model.bin" in missing.how

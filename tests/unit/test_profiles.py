@@ -149,7 +149,7 @@ def test_embedded_forces() -> None:
         parse('[asr]\nengine = "faster_whisper"\nlanguage = "ja"\n[diarization]\nmax_speakers = 3\n'), "embedded"
     )
     assert (config.asr.engine, config.asr.language, config.correction.engine) == ("pocketsphinx", "en", "none")
-    assert (config.diarization.engine, config.diarization.max_speakers) == ("spectral", 3)
+    assert (config.diarization.engine, config.diarization.max_speakers) == ("onnx", 3)
 
 
 def test_profiles_name_settings_that_exist() -> None:

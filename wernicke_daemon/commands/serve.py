@@ -108,6 +108,8 @@ async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Cal
     from wernicke_daemon.daemon import running
 
     announce(f"Profile {choice.profile}: {choice.why}")
+    if config.diarization.engine == "spectral":
+        announce('diarization.engine = "spectral" is no more, "onnx" is taken for it: write that')
     stop = asyncio.Event()
     _stop_on_signals(stop)
     stopped = asyncio.create_task(stop.wait())

@@ -38,13 +38,13 @@ PROFILES: dict[Profile, Settings] = {
     "cpu": {
         "asr": {"model": "small", "device": "cpu", "compute_type": "int8"},
         "alignment": {"engine": "whisper"},
-        "diarization": {"engine": "spectral"},
+        "diarization": {"engine": "onnx"},
         "llm": {"model": "qwen2.5:3b-instruct-q4_0"},
     },
     "embedded": {
         "asr": {"engine": "pocketsphinx", "language": "en"},
         "alignment": {"engine": "whisper"},
-        "diarization": {"engine": "spectral"},
+        "diarization": {"engine": "onnx"},
         "correction": {"engine": "none"},
     },
 }

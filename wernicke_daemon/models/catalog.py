@@ -6,8 +6,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ipc.model_names import alignment_model, whisper_repository
-from ipc.settings import AsrSettings
+from ipc.model_names import ONNX_SPEAKERS, alignment_model, whisper_repository
+from ipc.settings import AsrSettings, DiarizationSettings
 from wernicke_daemon.config.schema import Config
 
 Keeper = Literal["hub", "ollama"]
@@ -125,13 +125,22 @@ def _alignment(config: Config) -> Iterator[Model]:
 
 def _speakers(config: Config) -> Iterator[Model]:
     diarization = config.diarization
+    if diarization.engine in ("onnx", "spectral", "auto"):
+        yield from _onnx_speakers(diarization)
     if diarization.engine not in ("pyannote", "auto"):
         return
-    instead = "spectral" if diarization.engine == "auto" else ""
+    instead = "onnx" if diarization.engine == "auto" else ""
     parts: Mapping[str, Any] = SPEAKERS.get(diarization.model, {diarization.model: (("config.yaml",),)})
     extras = () if diarization.model in SPEAKERS else SPEAKERS_EXTRAS
     for name, files in parts.items():
         yield Model("speakers", name, files=files, extras=extras, gated=name.startswith("pyannote/"), instead=instead)
+
+
+def _onnx_speakers(diarization: DiarizationSettings) -> Iterator[Model]:
+    if diarization.onnx_model == "large":
+        instead = "nobody is told apart" if diarization.engine == "auto" else ""
+        for repository, file in ONNX_SPEAKERS.values():
+            yield Model("speakers", repository, files=((file,),), instead=instead)
 
 
 def _correction(config: Config) -> Iterator[Model]:

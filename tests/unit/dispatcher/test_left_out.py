@@ -30,7 +30,7 @@ def test_an_engine_that_is_found_at_a_restart_is_used(world: World) -> None:
     """`auto` may choose `none` once and something better the next time."""
     world.up("diarization", "none")
     world.down("diarization")
-    world.up("diarization", "spectral")
+    world.up("diarization", "onnx")
     world.submit()
     assert len(world.work("diarization")) == 1
 
