@@ -60,6 +60,9 @@ class AsrSettings(Section, frozen=True):
     log_prob_threshold: Annotated[float, Meta(le=0)] = -1.0
     compression_ratio_threshold: Annotated[float, Meta(gt=1)] = 2.4  # of gzip, above which a text repeats itself
     phantoms: str = ""  # file with phrases of your own that count where there is little speech, "" for the package's
+    punctuation: bool = True  # whether Japanese is given 。 and 、 where the model leaves them out
+    # Japanese numbers as people write them in minutes, or as the model does
+    numbers: Literal["digits", "keep"] = "digits"
     context_chars: Annotated[int, Meta(ge=0, le=200)] = 0  # how much of the text before the model is given; 0 is none
     cpu_threads: Annotated[int, Meta(ge=0)] = 0  # 0 lets the engine choose
     live: bool = True  # whether the open phrase is recognised while it is said

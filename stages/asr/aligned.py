@@ -1,7 +1,7 @@
 """Recognition that is checked against the speech there is, and whose words are words of the language, timed by another
 model where there is one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
 
@@ -17,6 +17,7 @@ from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
 from stages.asr.alignment.words import into_words
 from stages.asr.checked import checked
 from stages.asr.phantoms import Phantoms, phrases
+from stages.asr.written import written
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
 from stages.gpu.errors import is_out_of_memory
 
@@ -110,7 +111,13 @@ class Aligned:
         if not isinstance(work, AsrWork):
             raise TypeError(f"a recogniser was given {type(work).__name__}")
         read = read_once(work.audio, read_audio)
-        return checked(work, lambda part: self._heard(recognise, part, read), self._phantoms)
+        result = checked(work, lambda part: self._heard(recognise, part, read), self._phantoms)
+        return result if work.kind == "live" else self._written(result, work.glossary)
+
+    def _written(self, result: AsrResult, glossary: Sequence[str]) -> AsrResult:
+        asr = self._settings.asr
+        segments = (written(segment, result.language, glossary, asr) for segment in result.segments)
+        return replace(result, segments=tuple(segments))
 
     def _heard(self, recognise: Callable[[Work, ReadAudio], Result], work: AsrWork, read: ReadAudio) -> AsrResult:
         result = recognise(work, read)

@@ -114,7 +114,8 @@ def test_from_whisper_to_words_with_times(japanese: Path, tmp_path: Path) -> Non
     """Through the registry: what Whisper says is timed by the tones; audio is read from memory once."""
     model = str(build_tiny_whisper(tmp_path / "tiny", TEXT))
     settings = StageSettings(
-        asr=AsrSettings(model=model), alignment=AlignmentSettings(engine="whisperx", model=str(japanese))
+        asr=AsrSettings(model=model, punctuation=False),
+        alignment=AlignmentSettings(engine="whisperx", model=str(japanese)),
     )
     engine = engine_registry.create("asr", "faster_whisper", settings)
     engine.load()

@@ -57,7 +57,12 @@ def full(directory: Path, ollama: str) -> Config:
     config = overrides(Config(), host="127.0.0.1", port=0)
     return replace(
         config,
-        asr=replace(config.asr, engine="faster_whisper", model=str(build_tiny_whisper(directory / "whisper", HEARD))),
+        asr=replace(
+            config.asr,
+            engine="faster_whisper",
+            model=str(build_tiny_whisper(directory / "whisper", HEARD)),
+            punctuation=False,
+        ),
         alignment=replace(
             config.alignment,
             engine="whisperx",

@@ -23,7 +23,7 @@ async def test_japanese_speech_comes_back_corrected(tmp_path: Path, language: st
         config = replace(
             config,
             runtime=replace(config.runtime, profile="auto"),
-            asr=replace(config.asr, engine="auto", model=str(model), language=language),
+            asr=replace(config.asr, engine="auto", model=str(model), language=language, punctuation=False),
             correction=replace(config.correction, engine="auto"),
             llm=replace(config.llm, host=server.url),
         )

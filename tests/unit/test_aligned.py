@@ -73,7 +73,7 @@ def test_whispers_own_pieces_are_joined_to_words(tmp_path: Path, engine: str, wh
         "がくしゅう",
         "に",
         "ついて",
-        "はなします",
+        "はなします。",
     ]
     assert (segment.words[0].start, segment.words[-1].end) == (segment.start, segment.end)
     assert (aligned.name, aligned.model, result.alignment, result.warnings) == ("faster_whisper", "tiny", "whisper", ())

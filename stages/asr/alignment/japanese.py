@@ -20,7 +20,7 @@ CONJUNCTIVE = "接続助詞"
 
 def units(text: str) -> list[Unit]:
     """Morphemes, in order; joined they are the text."""
-    morphemes = list(_tokenizer().tokenize(text))
+    morphemes = list(tokenizer().tokenize(text))
     starts = [morpheme.begin() for morpheme in morphemes]
     texts = [text[start:end] for start, end in pairwise([*starts, len(text)])]
     return [
@@ -34,8 +34,8 @@ def is_ending(part_of_speech: tuple[str, ...], surface: str) -> bool:
 
 
 @cache
-def _tokenizer() -> Any:
-    """Half a second the first time: the dictionary is read."""
+def tokenizer() -> Any:
+    """SudachiPy's. Half a second the first time: the dictionary is read."""
     from sudachipy import Dictionary, SplitMode
 
     return Dictionary(dict="small").tokenizer(mode=SplitMode.C)
