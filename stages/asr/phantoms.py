@@ -59,7 +59,8 @@ class Phantoms:
             return "too_fast"
         if repeats(text) and self._weak(segment, spoken / length):
             return "repetition"
-        if self._improbable(segment) and (spoken < LEAST_SPEECH * length or self._silent(segment)):
+        doubted = self._by_level or spoken < LEAST_SPEECH * length or self._silent(segment)
+        if self._improbable(segment) and doubted:
             return "improbable"
         if self._only_phrases.fullmatch(text) and self._weak(segment, spoken / length):
             return "phantom"

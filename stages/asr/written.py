@@ -23,6 +23,7 @@ PAUSE_S = 0.3
 POLITE = {"です", "ます"}
 PAST_OR_NOT = {"た", "ぬ", "ず", "ん"}
 FINAL_FORMS = ("終止形", "連体形", "意志推量形")
+PREFIX = "接頭辞"
 ENDING = "終助詞"
 NUMERALS = {character: value for value, character in enumerate("〇一二三四五六七八九")} | {"零": 0}
 TENS = {"十": 10, "百": 100, "千": 1000}
@@ -85,7 +86,8 @@ def _mark(morphemes: Sequence[Morpheme], index: int, word: Word, following: Word
         return ""
     if ends or following is None or not rest:
         return "。" if ends else ""
-    return "、" if following.start - word.end >= PAUSE_S or following.text[:1].isspace() else ""
+    paused = following.start - word.end >= PAUSE_S or following.text[:1].isspace()
+    return "、" if paused and not _goes_on(morphemes[index - 1], rest[0]) else ""
 
 
 def _is_bare(text: str) -> bool:
@@ -103,6 +105,11 @@ def ends_sentence(morphemes: Sequence[Morpheme]) -> bool:
     if last.lemma in POLITE or (last.lemma in PAST_OR_NOT and before in POLITE):
         return last.form.startswith(FINAL_FORMS)
     return last.surface in ("ください", "下さい")
+
+
+def _goes_on(one: Morpheme, two: Morpheme) -> bool:
+    """No comma stands after お, or within a number."""
+    return one.kind[0] == PREFIX or (one.surface[-1:].isdigit() and two.surface[:1].isdigit())
 
 
 def _begins_anew(morpheme: Morpheme) -> bool:

@@ -11,6 +11,7 @@ from stages.asr.phantoms import Phantoms, phrases, repeats
 from stages.asr.speech import Speech
 
 PACKAGED = Phantoms(phrases(""), StageSettings())
+BY_LEVEL = Phantoms(phrases(""), StageSettings(vad=VadSettings(engine="energy")))
 SPOKEN: Speech = ((0.3, 2.1),)
 A_COUGH: Speech = ((0.3, 0.6),)
 
@@ -45,8 +46,7 @@ def test_whether_whisper_takes_a_typical_phrase_for_silence_counts_where_speech_
     """Of real words it says so too, and Silero knows better."""
     silent = segment("お疲れさまでした。", no_speech=0.8)
     assert PACKAGED.why_not(silent, SPOKEN) is None
-    by_level = StageSettings(vad=VadSettings(engine="energy"))
-    assert Phantoms(phrases(""), by_level).why_not(silent, SPOKEN) == "phantom"
+    assert BY_LEVEL.why_not(silent, SPOKEN) == "phantom"
 
 
 def test_a_typical_phrase_over_a_cough_is_none() -> None:
@@ -59,6 +59,11 @@ def test_other_text_counts_however_unsure_it_is() -> None:
     assert PACKAGED.why_not(segment("会議を始めます", log_prob=-1.4), SPOKEN) is None
     assert PACKAGED.why_not(segment("ありがとうございました 会議を始めます", log_prob=-1.4), SPOKEN) is None
     assert PACKAGED.why_not(segment("会議を始めます", log_prob=-1.4, no_speech=0.9), SPOKEN) == "improbable"
+
+
+def test_an_improbable_text_is_none_where_only_loudness_speaks_for_it() -> None:
+    assert BY_LEVEL.why_not(segment("スーパー", log_prob=-1.4), SPOKEN) == "improbable"
+    assert BY_LEVEL.why_not(segment("スーパー"), SPOKEN) is None
 
 
 def test_words_where_nobody_speaks_are_none() -> None:

@@ -51,6 +51,7 @@ def test_a_sentence_ends_with_a_polite_predicate_that_no_particle_follows(heard:
 def test_where_somebody_pauses_there_is_a_comma() -> None:
     """Not before a particle, and not where there is punctuation."""
     assert text(punctuated(paused("えーと", 0.3, "本日", 0.5, "の", "議題", 0.2, "を"))) == "えーと、本日の議題を"
+    assert text(punctuated(paused("ついて", "お", 0.3, "客様", "は", "0", " 8", "%"))) == "ついてお客様は0 8%"
     assert text(punctuated(paused("はい。", 0.5, "機械", " 導入", "『", 0.5, "本", "』"))) == "はい。機械、導入『本』"
 
 
