@@ -1,6 +1,7 @@
 """Whisper base from the extra `base`: put together once, whatever happens, and used where nothing better is."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / name / "data" / f"model.bin.part{number}").write_bytes(part)
     for name in bundled.BESIDE:
         (root / names[0] / "data" / name).write_text(name)
-    monkeypatch.syspath_prepend(str(root))
+    monkeypatch.setattr(sys, "path", [str(root), *sys.path])
     monkeypatch.setattr(bundled, "PACKAGES", names)
     monkeypatch.setattr(bundled, "SHA256", hashlib.sha256(WHOLE).hexdigest())
     monkeypatch.setattr(bundled, "SIZE", len(WHOLE))

@@ -22,7 +22,7 @@ SPEECH = (Stretch(10.5, 12.0, "Ann"), Stretch(12.0, 13.5, "Bob"))
 
 def of(tmp_path: Path, **files: str) -> Reference:
     for ending, content in files.items():
-        (tmp_path / f"a.{ending}").write_text(content, encoding="utf-8")
+        (tmp_path / f"a.{ending}").write_bytes(content.encode())
     return read(tmp_path / f"a.{ending}" for ending in files)
 
 
