@@ -53,6 +53,14 @@ def test_a_recording_of_which_all_is_known() -> None:
     assert found["word_times"]["last_word_s"]["median"] == pytest.approx(0.0, abs=0.11)
 
 
+def test_speakers_at_first_and_at_the_end() -> None:
+    """Those that were named anew since count as they are known by now."""
+    named = [FINALS[0], final(7.5, 10.0, segment(0.5, 2.1, "S0", "以上です。"))]
+    found = figures(count(REFERENCE, Heard(named, [], 30.0, at_first=FINALS[:2]), "character"))
+    assert (found["speakers_right"], found["label_flips"]) == (1.0, 0)
+    assert found["speakers_right_at_first"] == pytest.approx(9 / 13, abs=1e-4)
+
+
 def test_what_a_reference_does_not_say_is_not_measured() -> None:
     """Text alone: no speakers, no times, no quiet."""
     found = figures(count(Reference((Turn(None, "始めます、はいどうぞ以上です"),), None), HEARD, "character"))

@@ -24,6 +24,7 @@ from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, JAPANESE_CLIP, JAPANESE_REFERENCE, REFERENCE
 from wernicke_daemon.evaluation.scoring import Score, Spoken, Unit, score, unit_of
 from wernicke_daemon.formats.audio_files import Chunk, reading, stream
+from wernicke_daemon.formats.finals import Finals
 from wernicke_daemon.formats.subtitles import cues
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.models import bundled, presence
@@ -68,8 +69,9 @@ class Reference(msgspec.Struct, frozen=True):
 
 @dataclass
 class Run:
-    """What came of the clip. sent: clock reading at which each chunk of _CHUNK_S was handed to the socket.
-    arrived: clock reading of each final. Clock readings are of clock.monotonic(), in seconds."""
+    """What came of the clip. finals: with the speakers as they are known at its end. arrived: clock reading of each.
+    sent: clock reading at which each chunk of _CHUNK_S was handed to the socket. Clock readings are of
+    `clock.monotonic()`, in seconds."""
 
     sent: list[float] = field(default_factory=list)
     finals: list[ParsedMessage] = field(default_factory=list)
@@ -122,9 +124,10 @@ def _config(show: Show) -> Config:
 async def _play(show: Show, reference: Reference, config: Config, port: int, display: "Display") -> Run:
     from wernicke_daemon.gateway.http_request import SESSIONS
 
-    run = Run()
+    run, named = Run(), Finals()
 
     def receive(message: ParsedMessage) -> None:
+        named.take(message)
         if message.get("type") == "final":
             run.finals.append(message)
             run.arrived.append(clock.monotonic())
@@ -134,10 +137,11 @@ async def _play(show: Show, reference: Reference, config: Config, port: int, dis
             run.problems.append(sentence)
 
     url = f"ws://127.0.0.1:{port}{SESSIONS}"
-    async with Client(url, language=show.language, audio=_MAC) as client:
+    async with Client(url, language=show.language, audio=_MAC, events=("speaker",)) as client:
         await exchange(
             client, _sent(_clip(show.clip, reference, config.vad.silence_s), run, display, reference), receive
         )
+    run.finals = named.all
     return run
 
 

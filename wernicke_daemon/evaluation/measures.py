@@ -30,13 +30,15 @@ class HeardWord(NamedTuple):
 
 @dataclass(frozen=True)
 class Heard:
-    """What the daemon made of a recording. arrived: of each final, seconds after the first sample was sent; empty where
+    """What the daemon made of a recording. finals: with the speakers as they are known at its end; at_first: as they
+    came, () where nobody was named anew. arrived: of each final, seconds after the first sample was sent; empty where
     it was not sent in real time. refused: corrections that were turned down, by the log."""
 
     finals: Sequence[ParsedMessage]
     arrived: Sequence[float]
     audio_s: float
     refused: int = 0
+    at_first: Sequence[ParsedMessage] = ()
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Counts:
     word_errors: int = 0
     compared: int = 0  # recognised units of which the speaker is known
     speaker_right: int = 0
+    speaker_right_at_first: int = 0  # as told with the final
     flips: int = 0  # turns whose label is not that of the speaker's turn before
     turns_labelled: int = 0
     quiet_s: float = 0.0  # nobody speaks
@@ -116,6 +119,8 @@ def _texts(counts: Counts, reference: Reference, heard: Heard, unit: Unit) -> No
         counts.words, counts.word_errors = by_unit.units, by_unit.errors
     if all(turn.speaker for turn in reference.turns):
         counts.compared, counts.speaker_right = by_unit.compared, by_unit.compared - by_unit.speaker_errors
+        first = score(said, _spoken(heard.at_first or heard.finals), unit)
+        counts.speaker_right_at_first = first.compared - first.speaker_errors
     counts.corrected = sum(bool(one.get("original_text")) for final in heard.finals for one in final["segments"])
 
 
@@ -235,6 +240,7 @@ def figures(counts: Counts) -> dict[str, Any]:
         "cer": after,
         "wer": _share(counts.word_errors, counts.words),
         "speakers_right": _share(counts.speaker_right, counts.compared),
+        "speakers_right_at_first": _share(counts.speaker_right_at_first, counts.compared),
         "label_flips": counts.flips if counts.turns_labelled else None,
         "der": counts.strict.rate,
         "confusion": counts.strict.confusion_rate,

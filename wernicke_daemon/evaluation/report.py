@@ -17,6 +17,7 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("invented characters", "invented_chars", ""),
     ("  per minute of silence", "invented_chars_per_minute", ""),
     ("right speaker", "speakers_right", "%"),
+    ("  as told at first", "speakers_right_at_first", "%"),
     ("label changes", "label_flips", ""),
     ("diarization error rate", "der", "%"),
     ("  confusion alone", "confusion", "%"),

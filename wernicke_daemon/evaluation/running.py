@@ -16,6 +16,7 @@ from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.evaluation.measures import Heard
 from wernicke_daemon.formats.audio_files import reading, stream
+from wernicke_daemon.formats.finals import Finals
 
 CHUNK_S = 0.1
 PATIENT_S = 3600.0
@@ -91,7 +92,7 @@ async def _play(port: int, recording: Path, realtime: bool, language: str | None
     """The session's id, and what came."""
     from wernicke_daemon.gateway.http_request import SESSIONS
 
-    finals: list[ParsedMessage] = []
+    finals, named = list[ParsedMessage](), Finals()
     arrived: list[float] = []
     lost: list[str] = []
     sending = _Sending()
@@ -99,6 +100,7 @@ async def _play(port: int, recording: Path, realtime: bool, language: str | None
 
     def receive(message: ParsedMessage) -> None:
         nonlocal session
+        named.take(message)
         if message.get("type") == "connection_established":
             session = message["session_id"]
         elif message.get("type") == "final":
@@ -108,13 +110,16 @@ async def _play(port: int, recording: Path, realtime: bool, language: str | None
             lost.append(sentence)
 
     url = f"ws://127.0.0.1:{port}{SESSIONS}"
-    async with reading(recording, MONO_16K.sample_rate) as audio, Client(url, language=language) as client:
+    async with (
+        reading(recording, MONO_16K.sample_rate) as audio,
+        Client(url, language=language, events=("speaker",)) as client,
+    ):
         chunks = stream(audio.chunks(CHUNK_S), MONO_16K.sample_rate, realtime=realtime)
         await exchange(client, sending.counted(chunks), receive)
     if lost:
         raise NotHeard(f"{recording}: {lost[0]}")
     came = [at - sending.begun for at in arrived] if realtime else []
-    return session, Heard(finals, came, sending.samples / MONO_16K.sample_rate)
+    return session, Heard(named.all, came, sending.samples / MONO_16K.sample_rate, at_first=finals)
 
 
 def _refused(log: Path) -> Counter[str]:
