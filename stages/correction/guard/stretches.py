@@ -66,12 +66,15 @@ def _standing_part(change: Change, stands: Callable[[Change], bool]) -> Change |
 
 
 def _ends(change: Change) -> Iterator[Change]:
-    """Beginnings, then ends; of both the longest first."""
+    """Beginnings, then ends; of both the longest first. None only takes away what another part puts something else for:
+    where えっと became はい, えっと stays."""
     cuts = sorted(((i, k) for i in _cuts(change.before) for k in _cuts(change.after)), key=sum)[1:-1]
     for i, k in reversed(cuts):
-        yield Change(change.first, change.before[:i], change.after[:k])
+        if k or i < len(change.before):
+            yield Change(change.first, change.before[:i], change.after[:k])
     for i, k in cuts:
-        yield Change(change.first + i, change.before[i:], change.after[k:])
+        if i or k < len(change.after):
+            yield Change(change.first + i, change.before[i:], change.after[k:])
 
 
 def _cuts(tokens: tuple[str, ...]) -> list[int]:
