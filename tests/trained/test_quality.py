@@ -58,7 +58,7 @@ def measured(config: Config, recording: Path, reference: Reference, folder: Path
 def test_the_conversation_of_the_demo(config: Config, tmp_path: Path, realtime: bool) -> None:
     """Two voices, within utterances too. As it is said, with live passes and work at each pause."""
     found = measured(config, JAPANESE_CLIP, read([JAPANESE_REFERENCE]), tmp_path, realtime=realtime)
-    assert found.char_errors / found.chars <= 0.08
+    assert found.char_errors / found.chars <= 0.10
     assert found.speaker_right / found.compared >= 0.95
     assert (found.flips, found.invented) == (0, 0)
 
