@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, Audio
 from wernicke_daemon.client import Client, ParsedMessage, exchange
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.formats.audio_files import Chunk
@@ -41,16 +41,21 @@ class Talk:
         return len(self.samples) / SAMPLE_RATE
 
 
-def generated(seed: int, seconds: float, decisive_s: Sequence[float]) -> Talk:
-    """About so long. decisive_s: pauses at which the daemon does something."""
+def generated(seed: int, seconds: float, decisive_s: Sequence[float], voice: Audio | None = None) -> Talk:
+    """About so long. decisive_s: pauses at which the daemon does something. voice: speech without pauses, 16 kHz, that
+    phrases are made of; without it they are noise."""
     chance = random.Random(seed)
     at, phrases = LEAD_S, []
     while at < seconds - TAIL_S:
         end = at + chance.uniform(*PHRASE_S)
         phrases.append((at, end))
         at = end + _pause(chance, decisive_s)
-    noise = np.random.default_rng(seed).uniform(-LOUD, LOUD, round((phrases[-1][1] + TAIL_S) * SAMPLE_RATE))
-    return Talk((noise * _spoken(phrases, len(noise))).astype(np.float32), tuple(phrases))
+    count = round((phrases[-1][1] + TAIL_S) * SAMPLE_RATE)
+    if voice is None:
+        sound = np.random.default_rng(seed).uniform(-LOUD, LOUD, count)
+    else:
+        sound = np.resize(np.roll(voice, seed * SAMPLE_RATE), count)
+    return Talk((sound * _spoken(phrases, count)).astype(np.float32), tuple(phrases))
 
 
 def _pause(chance: random.Random, decisive_s: Sequence[float]) -> float:

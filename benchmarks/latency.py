@@ -1,7 +1,7 @@
 """Text while one speaks, and the final at the moment the silence is long enough: how soon, and at which price?
 
     python benchmarks/latency.py [--quick] [--seconds 70] [--conversations 2] [--sessions 5] [--json FILE]
-    python benchmarks/latency.py --load [--streams 1 5 20 50 100] [--json FILE]
+    python benchmarks/latency.py --load [--streams 1 5 20 50 100] [--vad silero] [--json FILE]
     python benchmarks/latency.py --model DIR --audio FILE --truth FILE.json [--seconds 120] [--json FILE]
 
 **With engines that only take time** (`stages.testing.sleep`; as long as on an RTX 3090, and a faster set), over
@@ -18,7 +18,8 @@ The trigger is when `vad.silence_s` have passed since the last speech by the cli
 frames that wait for their end, ticks and voice detection count as lateness. `after_boundary_ms` is what the daemon says
 itself, from the end of the utterance being found. `never_later`: no final came more than TOLERANCE_S later than
 without, which is what two daemons on a busy machine differ by at the same work.
-`work_ratio`: all recognition that was done, live, early, firm and for nothing, over that of deciding once.
+`work_ratio`: all recognition that was done, live, early, firm and for nothing, over that of deciding once;
+`work_ratio_firm_early`: the same without live passes and what was done for nothing.
 
 How much a busy machine blurs: `machine.load` in the JSON, and `late_ms`, how far a client fell behind real time.
 `--load` and `--model` are explained in `latency_load.py` and `latency_model.py`.
@@ -78,6 +79,11 @@ class Found:
     @property
     def all_recognised_ms(self) -> float:
         return sum(self.recognised_ms.values())
+
+    @property
+    def firm_and_early_ms(self) -> float:
+        """Without live passes, and without what was done for nothing."""
+        return sum(self.recognised_ms.get(kind, 0.0) for kind in ("firm", "early"))
 
     @property
     def all(self) -> list[Timed]:
@@ -180,6 +186,7 @@ def of_phrases(ways: Mapping[str, Found], times: Times) -> dict[str, Any]:
     mine, without = ways["phrases"], ways["without"]
     return {
         "work_ratio": round(mine.all_recognised_ms / without.all_recognised_ms, 3),
+        "work_ratio_firm_early": round(mine.firm_and_early_ms / without.all_recognised_ms, 3),
         "phrases_work": work(mine, without),
         "phrases_final_after_trigger_ms": percentiles([each.after_trigger_s for each in mine.by_silence], 1000),
         "phrases_latest_ms": round(max(lateness(mine.all, without.all)) * 1000, 1),

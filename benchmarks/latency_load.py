@@ -1,8 +1,9 @@
 """How many conversations at a time, in real time, until finals come late: `latency.py --load`.
 
 Streams of 48 kHz stereo, as microphones give it, of generated conversations, to one whole daemon, for each number of
-them; CPU time of its front and of voice detection (by energy) is taken while they stream. Twice: with engines that take
-no time, so that front and ingest alone are what limits, and with those of `latency.py`, of which there is one of each.
+them; CPU time of its front and of voice detection is taken while they stream. That is by energy; with `--vad silero` by
+Silero, and phrases are speech of the bundled clip instead of noise. Twice: with engines that take no time, so that
+front and ingest alone are what limits, and with those of `latency.py`, of which there is one each.
 
 Lateness is counted from when the frame (of CHUNK_S) is complete with which the silence is long enough.
 Finals that have not come WAIT_S after the last audio count as late as they are by then. The knee is the largest number
@@ -22,10 +23,13 @@ from benchmarks.engine_times import Times
 from benchmarks.report import Figure
 from benchmarks.served import Served
 from benchmarks.timeliness import percentiles, phrases, timed
-from ipc.audio_handle import SAMPLE_RATE
+from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio
 from ipc.settings import VadSettings
 from stages.ingest.endpointing import rules_from
+from stages.level import windows_db
 from wernicke_daemon.config.schema import AudioSettings, Config, RuntimeSettings
+from wernicke_daemon.demo import CLIP
+from wernicke_daemon.formats import audio_files
 from wernicke_daemon.wire.audio import AudioFormat
 
 MAC = AudioFormat(48_000, channels=2, encoding="f32le")
@@ -35,6 +39,9 @@ RING_S = 72.0
 """Just above the least that the settings allow: rings for a hundred sessions."""
 
 SECONDS = 30.0
+SPOKEN_DB = -40.0
+"""dBFS of a window from which it is speech: that of the clip is at -16, the noise between at -70."""
+
 MARGIN_S = 2.0
 """Streaming before and after the window in which CPU time is taken."""
 
@@ -46,11 +53,13 @@ MOST_LAG_S = 0.1
 def add_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--load", action="store_true", help="numbers of real-time streams, until finals come late")
     options.add_argument("--streams", type=int, nargs="+", default=[1, 5, 20, 50, 100], help="how many at a time")
+    options.add_argument("--vad", choices=("energy", "silero"), default="energy", help="what detects speech")
 
 
 def run(args: argparse.Namespace, vad: VadSettings, directory: Path) -> dict[str, Any]:
     """Shows the tables; returns the figures by the keys of the JSON file."""
     seconds = args.seconds or SECONDS
+    vad = VadSettings() if args.vad == "silero" else vad
     kinds = {"no_work": NO_WORK, "engines": engine_times.chosen(args)}
     found = {
         name: {str(count): asyncio.run(_measured(count, seconds, times, vad, directory)) for count in args.streams}
@@ -71,7 +80,8 @@ async def _measured(count: int, seconds: float, times: Times, vad: VadSettings, 
         audio=AudioSettings(ring_seconds=RING_S),
         runtime=RuntimeSettings(drain_timeout_s=0.1),
     )
-    talks = [generated(number, seconds, (vad.phrase_pause_s, vad.silence_s)) for number in range(count)]
+    voice = speech() if vad.engine == VadSettings().engine else None
+    talks = [generated(number, seconds, (vad.phrase_pause_s, vad.silence_s), voice) for number in range(count)]
     async with served.serving([engine_times.plan_of(config, times)], directory) as [daemon]:
         listeners = [Listener(talk, MAC, CHUNK_S) for talk in talks]
         cores = asyncio.create_task(_cores(daemon, seconds - 2 * MARGIN_S))
@@ -91,6 +101,14 @@ async def _measured(count: int, seconds: float, times: Times, vad: VadSettings, 
         "expected": len(late),
         "late_ms": round(max(listener.late_s for listener in listeners) * 1000, 1),
     }
+
+
+def speech() -> Audio:
+    """The bundled clip without its pauses."""
+    clip = audio_files.samples(CLIP, SAMPLE_RATE)
+    windows = clip[: len(clip) // VAD_WINDOW * VAD_WINDOW].reshape(-1, VAD_WINDOW)
+    voiced: Audio = windows[windows_db(clip)[: len(windows)] > SPOKEN_DB].reshape(-1)
+    return voiced
 
 
 async def _cores(daemon: Served, seconds: float) -> list[float]:
