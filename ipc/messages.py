@@ -15,6 +15,7 @@ from ipc.settings import StageSettings
 Trigger = Literal["silence", "max_duration", "flush", "stop", "disconnect"]
 StageName = Literal["ingest", "asr", "diarization", "correction"]
 JobKind = Literal["firm", "early", "live"]
+About = Literal["number", "negation"]
 LeftOut = Literal["no_speech", "too_fast", "repetition", "improbable", "phantom", "said_before"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
@@ -139,6 +140,17 @@ class AsrWork(Message, frozen=True):
     spoken: str = ""
 
 
+class Doubt(Message, frozen=True):
+    """Two recognitions of a stretch (seconds from the utterance's start) that differ. text: what stands, at first.
+    other: what the second look says."""
+
+    start: float
+    end: float
+    about: About
+    text: str
+    other: str
+
+
 class AsrResult(Message, frozen=True):
     """alignment: what timed the words. warnings: protocol codes. left_out: of each segment that is not there because
     nobody said it, how that was told. without_text_s: seconds of speech that have no text."""
@@ -150,6 +162,7 @@ class AsrResult(Message, frozen=True):
     warnings: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     without_text_s: float = 0.0
+    doubtful: tuple[Doubt, ...] = ()
 
 
 # --- diarization -----------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class AsrSettings(Section, frozen=True):
     log_prob_threshold: Annotated[float, Meta(le=0)] = -1.0
     compression_ratio_threshold: Annotated[float, Meta(gt=1)] = 2.4  # of gzip, above which a text repeats itself
     phantoms: str = ""  # file with phrases of your own that count where there is little speech, "" for the package's
+    second_look: bool = False  # whether segments with numbers or negations are recognised once more, by themselves
     punctuation: bool = True  # whether Japanese is given 。 and 、 where the model leaves them out
     # Japanese numbers as people write them in minutes, or as the model does
     numbers: Literal["digits", "keep"] = "digits"

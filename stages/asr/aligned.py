@@ -16,6 +16,7 @@ from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
 from stages.asr.alignment.words import into_words
 from stages.asr.checked import checked
+from stages.asr.doubts import with_doubts
 from stages.asr.phantoms import Phantoms, phrases
 from stages.asr.written import written
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
@@ -111,8 +112,18 @@ class Aligned:
         if not isinstance(work, AsrWork):
             raise TypeError(f"a recogniser was given {type(work).__name__}")
         read = read_once(work.audio, read_audio)
-        result = checked(work, lambda part: self._heard(recognise, part, read), self._phantoms)
-        return result if work.kind == "live" else self._written(result, work.glossary)
+
+        def hear(part: AsrWork) -> AsrResult:
+            return self._heard(recognise, part, read)
+
+        def hear_and_write(part: AsrWork) -> AsrResult:
+            return self._written(hear(part), work.glossary)
+
+        result = checked(work, hear, self._phantoms)
+        if work.kind == "live":
+            return result
+        result = self._written(result, work.glossary)
+        return with_doubts(work, result, hear_and_write) if self._settings.asr.second_look else result
 
     def _written(self, result: AsrResult, glossary: Sequence[str]) -> AsrResult:
         asr = self._settings.asr

@@ -8,10 +8,9 @@ import structlog
 from msgspec.structs import replace
 from rapidfuzz.fuzz import ratio
 
-from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import AsrResult, AsrWork, LeftOut, Segment
 from stages.asr.phantoms import Phantoms, letters
-from stages.asr.speech import Stretch, inserted, later, within_speech, without_words
+from stages.asr.speech import inserted, later, part_of, within_speech, without_words
 
 SPEECH_WITHOUT_TEXT = "SPEECH_WITHOUT_TEXT"
 NOTEWORTHY_S = 1.0
@@ -60,7 +59,7 @@ def _with_more(
     longest = sorted(lacking, key=lambda stretch: -stretch.speech_s)[:AGAIN_AT_MOST]
     left_out: list[LeftOut] = []
     for stretch in sorted(longest, key=lambda stretch: -stretch.start):
-        part = part_of(work, stretch, language)
+        part = part_of(work, stretch.first, stretch.last, language)
         kept, why = sifted(hear(part).segments, part, phantoms)
         beside = _beside(segments, stretch.after)
         more = [one for one in within_speech(kept, part.speech) if stretch.apart or not _says_the_same(one, beside)]
@@ -68,15 +67,6 @@ def _with_more(
         left_out += ["said_before"] * (len(kept) - len(more))
         segments = inserted(segments, stretch.after, [later(segment, stretch.first) for segment in more])
     return segments, left_out
-
-
-def part_of(work: AsrWork, stretch: Stretch, language: str) -> AsrWork:
-    """The same of a part of its audio. language: that of the whole."""
-    start, end = round(stretch.first * SAMPLE_RATE), round(stretch.last * SAMPLE_RATE)
-    audio = replace(work.audio, start=work.audio.start + start, count=end - start)
-    inside = [(max(one, stretch.start), min(two, stretch.end)) for one, two in work.speech]
-    speech = tuple((one - stretch.first, two - stretch.first) for one, two in inside if one < two)
-    return replace(work, audio=audio, language=language, context="", speech=speech)
 
 
 def _beside(segments: Sequence[Segment], after: int) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ipc.messages import Segment, Word
+from ipc.audio_handle import SAMPLE_RATE
+from ipc.messages import AsrWork, Segment, Word
 
 Speech = tuple[tuple[float, float], ...]
 
@@ -104,6 +105,15 @@ def _of(segment: Segment, words: tuple[Word, ...]) -> Segment:
     text = "".join(word.text for word in words).strip()
     first = replace(words[0], text=words[0].text.lstrip())
     return replace(segment, start=first.start, end=words[-1].end, text=text, words=(first, *words[1:]))
+
+
+def part_of(work: AsrWork, first: float, last: float, language: str) -> AsrWork:
+    """The same of a part of its audio, with the speech in that. language: that of the whole."""
+    start, end = round(first * SAMPLE_RATE), round(last * SAMPLE_RATE)
+    audio = replace(work.audio, start=work.audio.start + start, count=end - start)
+    inside = [(max(one, first), min(two, last)) for one, two in work.speech]
+    speech = tuple((one - first, two - first) for one, two in inside if one < two)
+    return replace(work, audio=audio, language=language, context="", speech=speech)
 
 
 def later(segment: Segment, seconds: float) -> Segment:

@@ -131,6 +131,13 @@ def in_digits(words: Sequence[Word], glossary: Sequence[str] = ()) -> tuple[Word
     return tuple(changed)
 
 
+def digits(text: str) -> str:
+    """A text with its numbers in digits."""
+    for start, end, number in reversed(numbers(text)):
+        text = text[:start] + number + text[end:]
+    return text
+
+
 def numbers(text: str) -> list[tuple[int, int, str]]:
     """Where in the text there are numbers not in digits, and the digits."""
     found = [(*wide.span(), unicodedata.normalize("NFKC", wide[0])) for wide in WIDE.finditer(text)]

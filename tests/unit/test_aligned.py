@@ -1,6 +1,7 @@
 """Which times a recogniser's words have, where no alignment model is needed to see it."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ipc.settings import AlignmentSettings, AsrSettings, StageSettings
 from stages.asr.aligned import Aligned, choose, with_times
 from stages.asr.alignment import model_files
 from stages.asr.alignment.whisperx import Alignment, WhisperxAligner
-from stages.engine import LiveEngine
+from stages.engine import Engine, LiveEngine, ReadAudio
 from stages.process import engine_registry
 from tests.tiny_whisper import build_tiny_whisper
 
@@ -182,3 +183,30 @@ def test_segments_that_could_not_be_aligned_keep_their_words() -> None:
     warnings = ("OTHER", "ALIGNMENT_UNAVAILABLE")
     assert with_times(result, Alignment("m", (NEW, None))) == AsrResult("ja", 1.0, (NEW, OLD[1]), "m", warnings)
     assert with_times(result, Alignment("", (None, None))) == AsrResult("ja", 1.0, OLD, "whisper", warnings)
+
+
+class Notary:
+    """A recogniser: in the whole it hears 120, in a part of it 100."""
+
+    name, model = "notary", "n"
+
+    def load(self) -> None: ...
+
+    def process(self, work: AsrWork, read_audio: ReadAudio) -> AsrResult:
+        assert len(read_audio(work.audio)) == work.audio.count
+        if work.audio.count < WORK.audio.count:
+            return AsrResult("ja", 1.0, (Segment(0.0, 1.0, "百名", (Word(0.0, 1.0, "百名", 1.0),)),), "n")
+        said = [Segment(n, n + 1.0, text, (Word(n, n + 1.0, text, 1.0),)) for n, text in enumerate(("定員は", "120名"))]
+        return AsrResult("ja", 1.0, tuple(said), "n")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_second_look_on_request(wanted: bool) -> None:
+    """Its text is written as the first one is; live text is not looked at."""
+    asr = AsrSettings(language="ja", second_look=wanted)
+    engine = Aligned(cast(Engine, Notary()), StageSettings(asr=asr, alignment=AlignmentSettings(engine="whisper")))
+    engine.load()
+    result = engine.process(WORK, hear)
+    assert [(doubt.text, doubt.other) for doubt in result.doubtful] == [("120名", "100名")] * wanted
+    assert [segment.text for segment in result.segments] == ["定員は", "120名"]
+    assert engine.process(replace(WORK, kind="live"), hear).doubtful == ()

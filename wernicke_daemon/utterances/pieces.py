@@ -54,6 +54,12 @@ def joined(pieces: Sequence[Piece]) -> AsrResult:
         ),
         warnings=tuple(dict.fromkeys(warning for result in results for warning in result.warnings)),
         left_out=tuple(why for result in results for why in result.left_out),
+        doubtful=tuple(
+            replace(doubt, start=doubt.start + later, end=doubt.end + later)
+            for piece, result in zip(pieces, results, strict=True)
+            for later in [(piece.audio.start - begin) / SAMPLE_RATE]
+            for doubt in result.doubtful
+        ),
         without_text_s=round(sum(result.without_text_s for result in results), 2),
     )
 

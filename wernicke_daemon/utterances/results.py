@@ -12,6 +12,7 @@ from wernicke_daemon.utterances.speaker_assignment import named
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import (
+    Doubtful,
     Error,
     Final,
     Partial,
@@ -77,6 +78,10 @@ def final(utterance: Utterance, names: Sequence[str | None], words: bool, now: f
         trigger=utterance.boundary.trigger,
         models_used=models_used(utterance),
         warnings=list(utterance.warnings),
+        doubtful=[
+            Doubtful(round(doubt.start, 3), round(doubt.end, 3), doubt.about, doubt.text, doubt.other)
+            for doubt in utterance.asr.doubtful
+        ],
     )
 
 

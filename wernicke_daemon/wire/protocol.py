@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ipc.errors import WernickeError
-from ipc.messages import Trigger
+from ipc.messages import About, Trigger
 from wernicke_daemon.wire.redaction import public
 
 PROTOCOL_VERSION = 1
@@ -199,6 +199,16 @@ class Partial(ServerMessage, frozen=True, tag="partial"):
     latency_ms: int  # from the end of that audio having been received
 
 
+class Doubtful(msgspec.Struct, frozen=True):
+    """Speech that was recognised twice, with another number or negation."""
+
+    start: float  # seconds from the utterance's start
+    end: float
+    about: About  # what differs
+    text: str  # as it was recognised at first
+    other: str  # as it was recognised by itself
+
+
 class Final(ServerMessage, frozen=True, tag="final"):
     """The result of one utterance."""
 
@@ -217,6 +227,7 @@ class Final(ServerMessage, frozen=True, tag="final"):
     trigger: Trigger  # what ended it
     models_used: dict[str, str | None]  # by stage; None where it had no part in it
     warnings: list[str]  # codes for what is missing
+    doubtful: list[Doubtful] = []  # where a second look says something else
 
 
 class SegmentSpeaker(msgspec.Struct, frozen=True):
