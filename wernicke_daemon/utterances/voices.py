@@ -6,7 +6,7 @@ Policy:
 - A cluster has the name that most of its speech had before (`voices_naming`); one without is a new voice, if there is
   NEW_VOICE_S of it. A name that lost its cluster is not given again.
 - Less than LEAST_S of clean speech neither founds a voice nor moves one: it goes with the same local speaker's nearest
-  stretch, else with the voice that it is most like.
+  stretch, else with the voice that it is most like, unless it is more likely another's.
 """
 
 import math
@@ -96,11 +96,11 @@ class Voices:
         usable = [_vector(piece) for piece in pieces]
         self._begin(next((len(vector) for vector in usable if vector is not None), None), model)
         own = self._add(pieces, usable)
+        self._fitted = same_voice
         if own:
             self._pairs = heard(self._pairs, [pieces[at] for at in own], self._rows.means[-len(own) :])
-            self._fitted = same_voice
             self._cluster(sure=False)
-        followed = [own.get(at, self._followed(at, pieces, usable, own)) for at in range(len(pieces))]
+        followed = self._follow(pieces, usable, own)
         self._rows.bound()
         return followed
 
@@ -112,8 +112,12 @@ class Voices:
 
     def names(self, rows: Sequence[int | None]) -> list[str | None]:
         """Of the voices that they belong to now."""
+        return [self._called(number) for number in self.numbers(rows)]
+
+    def numbers(self, rows: Sequence[int | None]) -> list[int]:
+        """Of the same voices; NOBODY for none."""
         voice_of = self._rows.lookup()
-        return [self._called(voice_of(row)) for row in rows]
+        return [voice_of(row) for row in rows]
 
     def _called(self, voice: int) -> str | None:
         return None if voice == NOBODY else self.titles.of(label_of(voice))
@@ -196,20 +200,31 @@ class Voices:
         self._next += 1
         return self._next - 1
 
-    def _followed(
-        self, at: int, pieces: Sequence[Piece], usable: Sequence[Vector | None], own: dict[int, int]
-    ) -> int | None:
-        """The row that a piece goes with that is too little to count."""
-        piece, vector = pieces[at], usable[at]
-        same = [other for other in own if pieces[other].speaker == piece.speaker]
-        if same:
-            return own[min(same, key=lambda other: _distance(piece, pieces[other]))]
-        if vector is None or not len(self._rows.ids):
+    def _follow(
+        self, pieces: Sequence[Piece], usable: Sequence[Vector | None], own: dict[int, int]
+    ) -> list[int | None]:
+        """The row of each piece: its own, or that which it goes with as it is too little to count."""
+        followed: list[int | None] = [own.get(at) for at in range(len(pieces))]
+        for at, piece in enumerate(pieces):
+            if followed[at] is None:
+                others = [n for n, row in enumerate(followed) if row is not None]
+                same = [n for n in others if pieces[n].speaker == piece.speaker]
+                if same:
+                    followed[at] = followed[min(same, key=lambda n: _distance(piece, pieces[n]))]
+                else:
+                    followed[at] = self._nearest(usable[at], [followed[n] for n in others])
+        return followed
+
+    def _nearest(self, vector: Vector | None, others: Sequence[int | None]) -> int | None:
+        """The row of the voice that is most like it, but for those of its utterance's other speakers; None where all
+        are more likely another voice."""
+        rows = self._rows
+        if vector is None or not rows.ids:
             return None
-        others = np.isin(self._rows.ids, list(own.values()))  # of this utterance: another voice
-        taken = np.isin(self._rows.voices, self._rows.voices[others])
-        alike = np.where(taken | (self._rows.voices == NOBODY), NEVER, self._rows.means @ vector)
-        return self._rows.ids[int(alike.argmax())] if alike.max() > NEVER else None
+        taken = np.isin(rows.voices, [NOBODY, *self.numbers(others)])
+        alike = np.where(taken, NEVER, rows.means @ vector)
+        nearest = int(alike.argmax())
+        return rows.ids[nearest] if alike[nearest] >= likeness(self._pairs, self._fitted).doubtful else None
 
 
 def with_small(labels: Labels, rows: Rows, expected: Likeness, least_s: float) -> Labels:
@@ -222,8 +237,9 @@ def with_small(labels: Labels, rows: Rows, expected: Likeness, least_s: float) -
         own = labels == label
         mean = np.average(rows.means[own], axis=0, weights=rows.seconds[own])
         alike = np.bincount(labels, rows.seconds * (rows.means @ mean)) / sums
-        alike[small | (np.bincount(labels, rows.apart[own].any(axis=0)) > 0)] = NEVER
-        if alike.max() >= expected.same - 2 * expected.tolerance:
+        apart = np.bincount(joined, rows.apart[own].any(axis=0), len(sums)) > 0
+        alike[small | apart] = NEVER
+        if alike.max() >= expected.doubtful:
             joined[own] = int(alike.argmax())
     return in_order_of_appearance(joined)
 

@@ -48,6 +48,11 @@ class Likeness:
     same: float
     tolerance: float
 
+    @property
+    def doubtful(self) -> float:
+        """From which little speech, whose embedding is scattered, is more likely of one voice than of another."""
+        return self.same - 2 * self.tolerance
+
 
 def clustered(pairs: Matrix, seconds: Column, squares: Column, apart: Mask, likeness: Likeness, count: Count) -> Labels:
     """[n]: the cluster of each row, numbered in order of first appearance.

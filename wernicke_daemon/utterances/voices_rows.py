@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wernicke_daemon.utterances.voiceprints import Heard
 from wernicke_daemon.utterances.voices_clustering import NEVER, Mask, Matrix
 
-MOST = 160
-"""Rows: some ten minutes of lively talk one by one; clustering them takes about 5 ms."""
+MOST = 100
+"""Rows: some minutes of lively talk one by one; clustering them takes about 3 ms."""
 
 NOBODY = -1
 """The voice of a row whose cluster is too little to be one."""
@@ -42,6 +42,7 @@ class Rows:
     means: Matrix  # [n, d]
     seconds: Seconds  # [n], of clean speech
     squares: Seconds  # [n], sum of the squared seconds of what was made one
+    alike: Matrix  # [n, n], products of the means
     apart: Mask  # [n, n], symmetric: not one voice, as they were told apart within an utterance
     voices: Numbers  # [n], numbers of voices, NOBODY for none
     ids: list[int]  # [n], by which a row is found again
@@ -50,22 +51,16 @@ class Rows:
 
     @classmethod
     def none(cls, dimensions: int, next_id: int = 0) -> "Rows":
-        nothing = np.zeros(0)
-        empty = np.zeros((0, dimensions), np.float32)
-        return cls(
-            empty,
-            nothing.astype(np.float32),
-            nothing.astype(np.float32),
-            np.zeros((0, 0), bool),
-            nothing.astype(np.intp),
-            [],
-            next_id,
-        )
+        column, square = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+        means = np.zeros((0, dimensions), np.float32)
+        return cls(means, column, column, square, square.astype(bool), column.astype(np.intp), [], next_id)
 
     @classmethod
     def loaded(cls, saved: Sequence[SavedRow]) -> "Rows":
         """Rows of one length, as `saved` gave them."""
         size = len(saved)
+        if not saved:
+            return cls.none(0)
         means = np.array([np.frombuffer(row.mean, np.float16) for row in saved], np.float32)
         apart = np.zeros((size, size), bool)
         for at, row in enumerate(saved):
@@ -73,7 +68,7 @@ class Rows:
         seconds = np.array([row.seconds for row in saved], np.float32)
         voices = np.array([row.voice for row in saved], np.intp)
         squares = np.array([row.squares for row in saved], np.float32)
-        return cls(means.reshape(size, -1 if size else 0), seconds, squares, apart, voices, list(range(size)), size)
+        return cls(means, seconds, squares, means @ means.T, apart, voices, list(range(size)), size)
 
     def saved(self) -> tuple[SavedRow, ...]:
         return tuple(
@@ -90,8 +85,8 @@ class Rows:
     def copy(self) -> "Rows":
         """For another course of things; rows that are gone are not known to it."""
         means, seconds, squares = self.means.copy(), self.seconds.copy(), self.squares.copy()
-        apart, voices = self.apart.copy(), self.voices.copy()
-        return Rows(means, seconds, squares, apart, voices, [*self.ids], self.next_id)
+        alike, apart, voices = self.alike.copy(), self.apart.copy(), self.voices.copy()
+        return Rows(means, seconds, squares, alike, apart, voices, [*self.ids], self.next_id)
 
     def heard(self, own: Mask) -> Heard:
         """What some of them sound like together. own: [n], which ones; one at least."""
@@ -107,9 +102,11 @@ class Rows:
         self.seconds = np.concatenate([self.seconds, seconds])
         self.squares = np.concatenate([self.squares, seconds * seconds])
         self.voices = np.concatenate([self.voices, np.full(new, NOBODY, np.intp)])
-        whole = np.zeros((old + new, old + new), bool)
-        whole[:old, :old], whole[old:, old:] = self.apart, apart
-        self.apart = whole
+        self.apart = np.pad(self.apart, (0, new))
+        self.apart[old:, old:] = apart
+        self.alike = np.pad(self.alike, (0, new))
+        self.alike[old:] = means @ self.means.T
+        self.alike[:, old:] = self.alike[old:].T
         ids = list(range(self.next_id, self.next_id + new))
         self.ids += ids
         self.next_id += new
@@ -120,7 +117,7 @@ class Rows:
         knows whose, the one with the least speech goes."""
         while len(self.ids) > most:
             one_voice = (self.voices[:, None] == self.voices) & (self.voices != NOBODY)
-            alike = np.where(one_voice & ~self.apart, self.means @ self.means.T, NEVER)
+            alike = np.where(one_voice & ~self.apart, self.alike, NEVER)
             alike[np.tril_indices(len(alike))] = NEVER
             first, second = divmod(int(alike.argmax()), len(alike))
             if alike[first, second] == NEVER:
@@ -130,8 +127,12 @@ class Rows:
 
     def _merge(self, first: int, second: int) -> None:
         together = self.seconds[first] + self.seconds[second]
-        mean = self.seconds[first] * self.means[first] + self.seconds[second] * self.means[second]
-        self.means[first], self.seconds[first] = mean / together, together
+        share = self.seconds[first] / together
+        self.means[first] = share * self.means[first] + (1 - share) * self.means[second]
+        self.alike[first] = share * self.alike[first] + (1 - share) * self.alike[second]
+        self.alike[:, first] = self.alike[first]
+        self.alike[first, first] = self.means[first] @ self.means[first]
+        self.seconds[first] = together
         self.squares[first] += self.squares[second]
         self.apart[first] |= self.apart[second]
         self.apart[:, first] = self.apart[first]
@@ -145,11 +146,11 @@ class Rows:
         kept = np.arange(len(self.seconds)) != at
         self.means, self.seconds, self.squares = self.means[kept], self.seconds[kept], self.squares[kept]
         self.voices = self.voices[kept]
-        self.apart = self.apart[np.ix_(kept, kept)]
+        self.alike, self.apart = self.alike[np.ix_(kept, kept)], self.apart[np.ix_(kept, kept)]
 
     def pairs(self) -> Matrix:
         """[n, n]: sums of the cosines between the pieces of each two rows, weighted by their seconds."""
-        sums: Matrix = np.outer(self.seconds, self.seconds) * (self.means @ self.means.T)
+        sums: Matrix = np.outer(self.seconds, self.seconds) * self.alike
         return sums
 
     def lookup(self) -> Callable[[int | None], int]:
