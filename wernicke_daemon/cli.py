@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from ipc import dll
 from ipc.errors import WernickeError
 from wernicke_daemon import not_started
 from wernicke_daemon.client import Exit
@@ -75,6 +76,11 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         return exit_code(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except ImportError as error:
+        if (why := dll.why(error)) is None:
+            raise
+        complain(WernickeError(f"{why[0].upper()}{why[1:]}."))
+        return Exit.USAGE
     except OSError as error:
         if not _reader_has_gone(error):
             raise

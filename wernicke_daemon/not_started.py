@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ipc import dll
 from ipc.errors import WernickeError
 
 NAME = "not_started.txt"
@@ -45,7 +46,7 @@ def _line(error: BaseException) -> str:
     expected = isinstance(error, WernickeError)
     fields = {
         "code": error.code if isinstance(error, WernickeError) else "INTERNAL_ERROR",
-        "reason": str(error) if expected else f"{type(error).__name__}: {error}",
+        "reason": str(error) if expected else dll.why(error) or f"{type(error).__name__}: {error}",
         **({} if expected else {"exception": "".join(traceback.format_exception(error))}),
         "event": "not_started",
         "level": "error",
@@ -56,6 +57,8 @@ def _line(error: BaseException) -> str:
 
 def _text(error: BaseException) -> str:
     said = f"{error}\n" if isinstance(error, WernickeError) else "".join(traceback.format_exception(error))
+    if (why := dll.why(error)) is not None:
+        said += f"{why}\n"
     return f"{_now()} The daemon did not start:\n{said}\n"
 
 

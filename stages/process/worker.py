@@ -19,7 +19,7 @@ import numpy as np
 import structlog
 import zmq
 
-from ipc import channels, clock, codec
+from ipc import channels, clock, codec, dll
 from ipc.arena import NO_JOB, ArenaReader
 from ipc.audio_handle import VAD_WINDOW, Audio, AudioHandle
 from ipc.channels import Boot, Socket
@@ -108,6 +108,16 @@ def start_engine(stage: StageName, init: Init, control: Control, faults: Faults)
 
 def load(stage: StageName, name: str, init: Init, faults: Faults) -> Engine:
     """Loaded and warmed up. Raises EngineUnavailable, whatever went wrong."""
+    try:
+        return _load(stage, name, init, faults)
+    except EngineUnavailable as error:
+        if (reason := dll.why(error)) is not None:
+            raise EngineUnavailable(f"{stage} engine {name!r}: {reason}") from error
+        raise
+
+
+def _load(stage: StageName, name: str, init: Init, faults: Faults) -> Engine:
+    """Raises EngineUnavailable."""
     engine = engine_registry.create(stage, name, init.settings)
     try:
         faults.at_load()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ipc import arena
+from ipc import arena, dll
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.gateway.listening import Trouble
 from wernicke_daemon.hardware import budget, profiles
@@ -48,6 +48,16 @@ def packages(problems: Sequence[str], checked: int, gpu: bool) -> Check:
     if not problems:
         return Check("packages", True, f"{checked} packages fit together")
     return Check("packages", False, "; ".join(problems), GPU_PACKAGES if gpu else "pip install .")
+
+
+def vc_runtime(version: tuple[int, int] | None) -> Check:
+    """version: of the MSVCP140.dll that libraries get; None where there is none."""
+    name, oldest = "Visual C++ runtime", dll.OLDEST_VC_RUNTIME
+    if version is None:
+        return Check(name, False, "MSVCP140.dll is not there", dll.INSTALL)
+    ok = version >= oldest
+    finding = f"{version[0]}.{version[1]}" + ("" if ok else f", {oldest[0]}.{oldest[1]} or newer needed")
+    return Check(name, ok, finding, "" if ok else dll.INSTALL)
 
 
 # --- the graphics card -----------------------------------------------------------------------------

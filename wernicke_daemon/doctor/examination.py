@@ -3,6 +3,7 @@
 A check that can't be made is reported as failed, and the next one is made.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -95,6 +96,11 @@ def _packages(seen: Seen) -> Iterator[Check]:
     yield checks.packages(facts.package_problems(needed), len(needed), gpu)
 
 
+def _runtime(seen: Seen) -> Iterator[Check]:
+    if os.name == "nt":
+        yield checks.vc_runtime(facts.vc_runtime())
+
+
 def _graphics(seen: Seen) -> Iterator[Check]:
     config, card = seen.config, seen.card
     if not seen.probe:
@@ -145,6 +151,7 @@ def _settings(seen: Seen) -> Iterator[Check]:
 CHECKS: dict[str, Callable[[Seen], Iterator[Check]]] = {
     "Python": _python,
     "packages": _packages,
+    "Visual C++ runtime": _runtime,
     "graphics card": _graphics,
     "models": _models,
     "Ollama": _ollama,
