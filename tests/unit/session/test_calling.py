@@ -58,16 +58,17 @@ async def test_a_name_that_can_not_be_changes_nothing(open_house: Open) -> None:
 
 
 async def test_lines_are_cut_by_the_voices_of_the_session(open_house: Open) -> None:
-    """What the engine took for one voice, and the session knows as two, is two; of whom nobody knows anything, the
-    engine's word counts."""
+    """What the engine took for one voice, and the session knew as two, is two. Who is new, or too little to say, does
+    not part what one voice of the engine says."""
     house = open_house()
     await hear(house, SHE, HE)
     await house.say(1)
     utterance = house.submitted[3]
-    pieces = [(SHE, 0), (HE, 0), (SHE, 0), ((), 1), ((), 2)]
+    new = (-1.0, -1.0)
+    said = [(SHE, 0), (HE, 0), (new, 0), (SHE, 0), ((), 1), (new, 2), ((), 2)]
     utterance.diarization = DiarizationResult(
-        tuple(Turn(float(at), at + 1.0, at) for at in range(5)),
-        tuple(Piece(float(at), at + 1.0, who, 1.0, voice) for at, (voice, who) in enumerate(pieces)),
+        tuple(Turn(float(at), at + 1.0, at) for at in range(7)),
+        tuple(Piece(float(at), at + 1.0, who, 2.0, voice) for at, (voice, who) in enumerate(said)),
         0.7,
     )
-    assert house.session.voices_of(utterance) == [0, 1, 0, 3, 4]
+    assert house.session.voices_of(utterance) == [0, 1, 0, 0, 4, 5, 5]
