@@ -47,6 +47,7 @@ def test_a_pause_ends_a_phrase_where_the_utterance_would_end() -> None:
         paused=True,
         full_at=WHISPER_SAMPLES,
         ends_at=(10 + 62) * VAD_WINDOW,
+        speech=((0, 10 * VAD_WINDOW),),
     )
 
 

@@ -152,7 +152,15 @@ def test_backchannels(text: str, language: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "language"),
-    [("はい、行きます", "ja"), ("no", "en"), ("", "en"), ("はい", "en"), ("yeah", "fi"), ("配置", "ja")],
+    [
+        ("はい、行きます", "ja"),
+        ("no", "en"),
+        ("", "en"),
+        ("はい", "en"),
+        ("yeah", "fi"),
+        ("配置", "ja"),
+        ("あ" * 1000 + "い", "ja"),
+    ],
 )
 def test_no_backchannels(text: str, language: str) -> None:
     assert not is_backchannel(text, language)

@@ -70,7 +70,9 @@ def writer(settings: list[str], tmp_path: Path) -> Iterator[sqlite3.Connection]:
                 )
                 for sequence, row in enumerate(rows, start=1):
                     result = (session, sequence, begun, row[0], message(sequence, row))
-                    database.execute("INSERT INTO result VALUES (?, ?, ?, ?, ?)", result)
+                    database.execute(
+                        "INSERT INTO result (session, sequence, kept, kind, message) VALUES (?, ?, ?, ?, ?)", result
+                    )
         yield database
 
 

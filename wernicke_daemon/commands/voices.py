@@ -5,7 +5,6 @@ session.
 """
 
 import argparse
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ipc import event_loop
 from wernicke_daemon.client import MONO_16K, Exit
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
@@ -53,7 +53,7 @@ def _enroll(args: argparse.Namespace) -> int:
 
     name = checked(args.name)
     config = options.planned_settings(args)
-    made = asyncio.run(_voiceprint(name, config, args.files))
+    made = event_loop.run(_voiceprint(name, config, args.files))
     _file(config).enrol(made, time.time())
     print(
         f"{name} is enrolled: {made.seconds:.0f} s of speech ({made.model}). Sessions that begin now know this voice."

@@ -1,7 +1,6 @@
 """Recordings through a daemon of its own, over its WebSocket, and what came back."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from ipc import clock
 from ipc.errors import WernickeError
 from wernicke_daemon.client import MONO_16K, Client, ParsedMessage, exchange, problem
 from wernicke_daemon.config.load import overrides
@@ -76,14 +76,14 @@ def of_its_own(config: Config, folder: Path, *, patient: bool) -> Config:
 
 @dataclass
 class _Sending:
-    """begun: clock reading (time.monotonic) when the first sample was handed over."""
+    """begun: clock reading (ipc.clock) when the first sample was handed over."""
 
     begun: float = 0.0
     samples: int = 0
 
     async def counted(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
-            self.begun = self.begun or time.monotonic()
+            self.begun = self.begun or clock.monotonic()
             self.samples += len(chunk) // MONO_16K.frame_bytes
             yield chunk
 
@@ -105,7 +105,7 @@ async def _play(port: int, recording: Path, realtime: bool, language: str | None
             session = message["session_id"]
         elif message.get("type") == "final":
             finals.append(message)
-            arrived.append(time.monotonic())
+            arrived.append(clock.monotonic())
         elif sentence := problem(message):
             lost.append(sentence)
 

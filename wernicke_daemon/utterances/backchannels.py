@@ -19,6 +19,8 @@ _WORDS = {
 
 BACKCHANNELS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
 
+LONGEST = max(len(word) for known in BACKCHANNELS.values() for word in known)
+
 _MARKS = re.compile(r"[^\w\s']|_")
 
 
@@ -31,4 +33,7 @@ def is_backchannel(text: str, language: str) -> bool:
 
 def _of_those(word: str, known: frozenset[str]) -> bool:
     """One of them, or several with nothing between, as in scripts without blanks."""
-    return word in known or any(_of_those(word[end:], known) for end in range(1, len(word)) if word[:end] in known)
+    told = [True] + [False] * len(word)  # whether nothing else is said up to there
+    for end in range(1, len(word) + 1):
+        told[end] = any(told[begin] and word[begin:end] in known for begin in range(max(0, end - LONGEST), end))
+    return told[-1]
