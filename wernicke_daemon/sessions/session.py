@@ -25,6 +25,7 @@ from wernicke_daemon.sessions.cutting import Cutting
 from wernicke_daemon.sessions.delivery import Delivery, Send
 from wernicke_daemon.sessions.intake import Intake
 from wernicke_daemon.sessions.lifecycle import Lifecycle, SessionState
+from wernicke_daemon.sessions.naming import Naming
 from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.speculation import Speculation, Workbench
 from wernicke_daemon.utterances import results
@@ -121,9 +122,8 @@ class Session:
         self._captioned: dict[int, Utterance] = {}  # by sequence: those whose client is shown what is known of them
         self._delivery = Delivery(options.events)  # what its client is sent
         self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
-        self._revise_s = revise_s  # see `diarization.revise_s`
-        self._revising = 0  # revisions that are not told yet
-        self._names_ended = False  # the last look at them was taken
+        revised, named = partial(records.revised, self), partial(records.named, self)
+        self._naming = Naming(self._context, revised, named, revise_s)  # who its voices are
 
     # --- its client ---
 
@@ -270,10 +270,7 @@ class Session:
 
     def call(self, speaker: str, name: str) -> None:
         """Its client says who a voice is, of earlier results, too. Raises BadName."""
-        before = self._context.voices.titles.named
-        updates = self._context.call(speaker, name)
-        self._records.named(self, before)
-        self._revise(updates)
+        self._naming.call(speaker, name)
         self._free()  # into the journal with it
 
     def take_news(self, now: float) -> IngestTask | None:
@@ -347,17 +344,10 @@ class Session:
             return
         self._intake.free(self._cutting.leases.ring_floor())
         self._records.final_before(self, *self._cutting.first_not_final(self._speculation.named))
-        if self.life.state is SessionState.ENDED and self._intake.settled and not len(self._cutting.leases):
-            self._end_names()
-            if not self._revising:
-                self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
-                self._finish()
-
-    def _end_names(self) -> None:
-        """One last look at all of them, now that everything is heard."""
-        if not self._names_ended:
-            self._names_ended = True
-            self._revise(self._context.last_revisions())
+        all_final = self.life.state is SessionState.ENDED and self._intake.settled and not len(self._cutting.leases)
+        if all_final and self._naming.is_over():
+            self._tell_gap(self._cutting.gap.take(self._clock.monotonic()))
+            self._finish()
 
     def _finish(self) -> None:
         self.life.every_result_is_kept()
@@ -431,17 +421,12 @@ class Session:
         self._records.outcome(self, utterance, message)
         if isinstance(message, Final):
             self._context.told(utterance, message)
-            self._revise(self._context.revisions(utterance.end_s - self._revise_s))
-
-    def _revise(self, updates: Sequence[SpeakerUpdate]) -> None:
-        self._revising += len(updates)
-        for update in updates:
-            self._records.revised(self, update)
+            self._naming.look_back(utterance)
 
     def told(self, update: SpeakerUpdate) -> None:
         """The revised result is on disk (or nobody wants it there), so it may be sent."""
         self._delivery.revised(update)
-        self._revising -= 1
+        self._naming.is_kept()
         self._free()
 
     def kept(self, utterance: Utterance, message: Outcome) -> None:
