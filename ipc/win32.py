@@ -5,9 +5,10 @@ reference, one page per name used here).
 on any system. Fixed-width types stand in for `ctypes.wintypes`, whose DWORD is 8 bytes wide outside Windows.
 """
 
+import contextlib
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 HANDLE = ctypes.c_void_p
@@ -22,6 +23,10 @@ JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE = 0x2000
 SYNCHRONIZE = 0x0010_0000
 INFINITE = 0xFFFF_FFFF
 WAIT_FAILED = 0xFFFF_FFFF
+
+
+CLOSING_EVENTS = (2, 5, 6)
+"""CTRL_CLOSE_EVENT, CTRL_LOGOFF_EVENT, CTRL_SHUTDOWN_EVENT of HandlerRoutine."""
 
 
 class BasicLimitInformation(ctypes.Structure):
@@ -121,3 +126,17 @@ if sys.platform == "win32":
     def load_kernel32() -> Kernel32:
         library = ctypes.WinDLL("kernel32", use_last_error=True)
         return declare(library, lambda: ctypes.WinError(ctypes.get_last_error()))
+
+    @contextlib.contextmanager
+    def console_events(answer: Callable[[int], bool]) -> Iterator[None]:
+        """answer: called for each console event, on a thread of its own, before those that were there before; returns
+        whether they are to be left out. Raises OSError where the console takes no handler."""
+        library = ctypes.WinDLL("kernel32", use_last_error=True)
+        routine = ctypes.WINFUNCTYPE(BOOL, DWORD)(answer)
+        library.SetConsoleCtrlHandler.argtypes = (ctypes.c_void_p, BOOL)
+        if not library.SetConsoleCtrlHandler(routine, True):
+            raise ctypes.WinError(ctypes.get_last_error())
+        try:
+            yield
+        finally:
+            library.SetConsoleCtrlHandler(routine, False)

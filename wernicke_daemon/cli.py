@@ -21,13 +21,14 @@ from wernicke_daemon.commands import (
     security,
     serve,
     status,
+    stop,
     transcribe,
     transcripts,
     voices,
 )
 from wernicke_daemon.commands.outputs import complain, exit_code
 
-_IN_ORDER = (serve, transcribe, listen, transcripts, voices, status, security, models, doctor, evaluate)
+_IN_ORDER = (serve, transcribe, listen, transcripts, voices, status, stop, security, models, doctor, evaluate)
 """As --help lists them."""
 
 _INTERRUPTED = 130

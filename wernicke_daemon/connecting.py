@@ -25,7 +25,7 @@ limit."""
 class Exit(enum.IntEnum):
     """Exit codes of the command line. USAGE: of options, settings or an output path. UNREACHABLE: no Wernicke server
     answers. REFUSED: it takes no more clients, or not this one. LOST: results are missing. INPUT: it can't be read.
-    EMPTY: there is no text in it."""
+    EMPTY: there is no text in it. STUCK: the daemon does not end."""
 
     OK = 0
     USAGE = 2
@@ -34,6 +34,7 @@ class Exit(enum.IntEnum):
     LOST = 5
     INPUT = 6
     EMPTY = 7
+    STUCK = 8
 
 
 class ClientError(WernickeError):

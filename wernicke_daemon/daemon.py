@@ -39,7 +39,7 @@ from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.late_work import LateWork
 from wernicke_daemon.sessions.people import People
 from wernicke_daemon.sessions.recorder import Recorder
-from wernicke_daemon.sessions.registry import SessionRegistry
+from wernicke_daemon.sessions.registry import Drained, SessionRegistry
 from wernicke_daemon.status import Status
 
 _log = structlog.get_logger()
@@ -87,6 +87,8 @@ class Daemon:
         self.gateway = Gateway(config, self.sessions, recorder, self.status, self._models_needed)
         self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)
         # What goes on by itself while sessions are taken.
+        self.drain_timeout_s = config.runtime.drain_timeout_s  # of the stop; less where the system allows less
+        self.drained: Drained | None = None  # what became of the sessions; None before the stop
         self._tasks: list[asyncio.Task[None]] = []
         # What was given up while the recogniser was down; runs as soon as there may be something of it.
         self._doing_late: asyncio.Task[None] | None = None
@@ -213,7 +215,7 @@ class Daemon:
                 task.cancel()
                 await asyncio.wait([task])
         # No new clients; sessions end and get their results while every stage still runs, and ingest is fed.
-        await self.gateway.drain(self._config.runtime.drain_timeout_s)
+        self.drained = await self.gateway.drain(self.drain_timeout_s)
         for task in self._tasks:
             task.cancel()
         # Nothing is under way any more. Side by side, or the time limit of one would add to those of another: clients

@@ -3,22 +3,31 @@
 import argparse
 import asyncio
 import contextlib
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ipc import event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon import not_started
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import options
+from wernicke_daemon.commands.closing_console import stopped_with_console
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.commands.outputs import complain
 from wernicke_daemon.config.load import overrides
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.hardware.profiles import ProfileChoice
+from wernicke_daemon.stop_requests import Stopped, StopRequests
+
+if TYPE_CHECKING:
+    from wernicke_daemon.sessions.registry import Drained
+
+BEYOND_DRAIN_S = 2.0
+"""Seconds that a stop takes beyond `runtime.drain_timeout_s` (docs/reliability.md)."""
 
 NOT_STARTED = 1
 """The exit code where the daemon can't start; `Exit.USAGE` where it is the settings."""
@@ -101,17 +110,49 @@ def _announcing() -> Iterator[Callable[[str], None]]:
 def run_until_signal(config: Config, choice: ProfileChoice, *, announce: Callable[[str], None]) -> None:
     """The daemon, until Ctrl-C or a signal to end. choice: how config's profile was chosen. announce: told one line at
     a time what it does. Raises WernickeError where it can't start."""
-    event_loop.run(_run_until_signal(config, choice, announce))
+    event_loop.run(_run_until_asked(config, choice, announce))
 
 
-async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Callable[[str], None]) -> None:
-    from wernicke_daemon.daemon import running
-
+async def _run_until_asked(config: Config, choice: ProfileChoice, announce: Callable[[str], None]) -> None:
+    """By a signal, `wernicke stop`, or a console that is being closed."""
     announce(f"Profile {choice.profile}: {choice.why}")
     if config.diarization.engine == "spectral":
         announce('diarization.engine = "spectral" is no more, "onnx" is taken for it: write that')
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
+    stop = Stop()
+    _stop_on_signals(stop.ask)
+    longest_s = config.runtime.drain_timeout_s + BEYOND_DRAIN_S
+    with stopped_with_console(stop.hurry):
+        async with StopRequests(config.data_path, longest_s, stop.ask) as requests:
+            drained = await _run_until(stop, config, choice, announce)
+            requests.tell(Stopped(drained.sessions, drained.unfinished, config.journal.enabled))
+
+
+class Stop:
+    """That the daemon is to end. Asked for on any thread. Made on the event loop's."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._asked = asyncio.Event()
+        self.drain_timeout_s = math.inf  # what is under way may have at most so long
+
+    def ask(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+    def hurry(self, drain_timeout_s: float) -> None:
+        """There is little time."""
+        self.drain_timeout_s = drain_timeout_s
+        self.ask()
+
+    async def wait(self) -> None:
+        await self._asked.wait()
+
+
+async def _run_until(stop: Stop, config: Config, choice: ProfileChoice, announce: Callable[[str], None]) -> "Drained":
+    """Returns what became of the sessions."""
+    from wernicke_daemon.daemon import running
+    from wernicke_daemon.sessions.registry import NONE_OPEN
+
     stopped = asyncio.create_task(stop.wait())
     async with contextlib.AsyncExitStack() as stack:
         starting = asyncio.create_task(stack.enter_async_context(running(config, announce, choice=choice)))
@@ -119,10 +160,13 @@ async def _run_until_signal(config: Config, choice: ProfileChoice, announce: Cal
         if not starting.done():  # models may take minutes to load: nobody waits for that to stop
             starting.cancel()
             await asyncio.wait({starting})
-            return
-        _announce_ready(config, starting.result().port, announce)
+            return NONE_OPEN
+        daemon = starting.result()
+        _announce_ready(config, daemon.port, announce)
         await stopped
         announce("Stopping: sending what is under way...")
+        daemon.drain_timeout_s = min(daemon.drain_timeout_s, stop.drain_timeout_s)
+    return daemon.drained or NONE_OPEN
 
 
 def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
@@ -137,12 +181,11 @@ def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) 
     announce(f"Ready: {scheme}://{url_host(host)}:{port}{SESSIONS}{also} (Ctrl-C ends it)")
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def _stop_on_signals(ask: Callable[[], None]) -> None:
     """`loop.add_signal_handler` does not exist on Windows; `signal.signal` does everywhere."""
-    loop = asyncio.get_running_loop()
     names = ("SIGINT", "SIGTERM", "SIGBREAK")
     for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        signal.signal(number, lambda *_: ask())
 
 
 # --- --check-config --------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from wernicke_daemon.gateway.inbox import Allowance
 from wernicke_daemon.gateway.pages import Pages
 from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, address, socket_class
 from wernicke_daemon.sessions.recorder import Recorder
-from wernicke_daemon.sessions.registry import SessionRegistry
+from wernicke_daemon.sessions.registry import Drained, SessionRegistry
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.status import Status
 
@@ -108,7 +108,7 @@ class Gateway:
 
         return tls.server_context(*files)
 
-    async def drain(self, timeout_s: float) -> None:
+    async def drain(self, timeout_s: float) -> Drained:
         """Refuse new clients, end open utterances, and wait until all have their results; after `timeout_s` the rest is
         given up."""
         self.ready = False
@@ -116,7 +116,7 @@ class Gateway:
             server.close(close_connections=False)
         for connection in self._connections.values():
             connection.shut_down()
-        await self._sessions.drain(timeout_s)
+        return await self._sessions.drain(timeout_s)
 
     async def close(self) -> None:
         """After `drain`: what is still to be sent, and 1001. Takes at most GOODBYE_S and CUT_S."""

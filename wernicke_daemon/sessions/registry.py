@@ -34,6 +34,16 @@ from wernicke_daemon.wire.protocol import ServerMessage
 _log = structlog.get_logger()
 
 
+class Drained(NamedTuple):
+    """sessions: that were open at a stop. unfinished: those whose results did not all come in time."""
+
+    sessions: int
+    unfinished: int
+
+
+NONE_OPEN = Drained(0, 0)
+
+
 class _Window(NamedTuple):
     """In which a session waits for its client."""
 
@@ -227,13 +237,14 @@ class SessionRegistry:
         window_s = self._config.runtime.resume_window_s
         asyncio.get_running_loop().call_later(window_s, self._over.pop, session.id, None)
 
-    async def drain(self, timeout_s: float) -> None:
+    async def drain(self, timeout_s: float) -> Drained:
         """End those that wait for their client; return when all are over, or `timeout_s` is."""
         self._draining = True
         for session in self:
             if not session.attached:
                 self._run(self._give_up(session))
         unfinished = [asyncio.create_task(session.done.wait()) for session in self]
+        late: set[asyncio.Task[Any]] = set()
         if unfinished:
             _, late = await asyncio.wait(unfinished, timeout=timeout_s)
             log = _log.error if late else _log.info
@@ -243,3 +254,4 @@ class SessionRegistry:
         while self._sessions:
             self._all_over.clear()
             await self._all_over.wait()
+        return Drained(len(unfinished), len(late))
