@@ -20,10 +20,15 @@ JOB_OBJECT_EXTENDED_LIMIT_INFORMATION = 9
 """JOBOBJECTINFOCLASS: which structure SetInformationJobObject is given."""
 
 JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE = 0x2000
+JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION = 0x0400
 SYNCHRONIZE = 0x0010_0000
 INFINITE = 0xFFFF_FFFF
 WAIT_FAILED = 0xFFFF_FFFF
 
+
+SEM_FAILCRITICALERRORS = 0x0001
+SEM_NOGPFAULTERRORBOX = 0x0002
+SEM_NOOPENFILEERRORBOX = 0x8000
 
 CLOSING_EVENTS = (2, 5, 6)
 """CTRL_CLOSE_EVENT, CTRL_LOGOFF_EVENT, CTRL_SHUTDOWN_EVENT of HandlerRoutine."""
@@ -140,3 +145,15 @@ if sys.platform == "win32":
             yield
         finally:
             library.SetConsoleCtrlHandler(routine, False)
+
+    def show_no_error_dialogs() -> None:
+        """Neither of this process nor of those that it starts from now on: one that crashes would wait, with all that
+        it holds, until somebody has clicked."""
+        ctypes.WinDLL("kernel32").SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX | SEM_NOOPENFILEERRORBOX)
+
+    def end_at_once(status: int) -> None:
+        """This process, without a word to its libraries, which `os._exit` has say goodbye (DLL_PROCESS_DETACH)."""
+        library = ctypes.WinDLL("kernel32", use_last_error=True)
+        library.GetCurrentProcess.restype = HANDLE
+        library.TerminateProcess.argtypes = (HANDLE, ctypes.c_uint32)
+        library.TerminateProcess(library.GetCurrentProcess(), status)

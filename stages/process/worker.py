@@ -19,7 +19,7 @@ import numpy as np
 import structlog
 import zmq
 
-from ipc import channels, clock, codec, dll
+from ipc import channels, clock, codec, dll, win32
 from ipc.arena import NO_JOB, ArenaReader
 from ipc.audio_handle import VAD_WINDOW, Audio, AudioHandle
 from ipc.channels import Boot, Socket
@@ -70,6 +70,8 @@ def leave(status: int) -> None:
     """Native libraries can crash while they unload (CTranslate2 on Windows does), so nothing is unloaded."""
     sys.stdout.flush()
     sys.stderr.flush()
+    if sys.platform == "win32":
+        win32.end_at_once(status)
     os._exit(status)
 
 

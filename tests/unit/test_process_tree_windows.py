@@ -25,6 +25,7 @@ class FakeKernel32:
     """C functions with kernel32's names. Calls are noted in order; `results` replaces what a function returns."""
 
     def __init__(self, **results: int) -> None:
+        self.dialogs = True
         self.calls: list[tuple[Any, ...]] = []
         self.limits: bytes = b""
         self._results = {
@@ -57,6 +58,9 @@ class FakeKernel32:
     def declared(self) -> win32.Kernel32:
         return win32.declare(self.library, lambda: PermissionError(5, "Access is denied"))
 
+    def quieted(self) -> None:
+        self.dialogs = False
+
     @property
     def names(self) -> list[str]:
         return [call[0] for call in self.calls]
@@ -68,6 +72,7 @@ def on_windows(monkeypatch: pytest.MonkeyPatch) -> FakeKernel32:
     kernel32 = FakeKernel32()
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(win32, "load_kernel32", kernel32.declared, raising=False)
+    monkeypatch.setattr(win32, "show_no_error_dialogs", kernel32.quieted, raising=False)
     return kernel32
 
 
@@ -81,6 +86,7 @@ def test_structures_have_the_sizes_of_64_bit_windows() -> None:
 def test_front_joins_a_job_that_is_set_up_first(on_windows: FakeKernel32) -> None:
     """Create, then limit, then join: a job without the limit would not kill."""
     process_tree.adopt_current_process()
+    assert not on_windows.dialogs
     create, limit, current, assign = on_windows.calls
     assert create == ("CreateJobObjectW", None, None)
     assert (limit[0], limit[1], limit[2], limit[4]) == ("SetInformationJobObject", JOB, 9, 144)
@@ -89,10 +95,11 @@ def test_front_joins_a_job_that_is_set_up_first(on_windows: FakeKernel32) -> Non
 
 
 def test_job_kills_on_close_and_allows_no_breakaway(on_windows: FakeKernel32) -> None:
-    """The one limit is kill-on-close; each of the breakaway flags (0x800, 0x1000) would let children out."""
+    """Besides, a crash ends its process without a dialog (0x400). Each of the breakaway flags (0x800, 0x1000) would
+    let children out."""
     process_tree.adopt_current_process()
     limits = win32.ExtendedLimitInformation.from_buffer_copy(on_windows.limits)
-    assert limits.BasicLimitInformation.LimitFlags == 0x2000
+    assert limits.BasicLimitInformation.LimitFlags == 0x2400
     assert on_windows.limits.count(0) == 143
 
 

@@ -23,6 +23,7 @@ from wernicke_daemon.gateway.listening import Trouble, url_host
 from wernicke_daemon.models import ollama_models
 from wernicke_daemon.observability.pages import Health
 from wernicke_daemon.processes import process_tree
+from wernicke_daemon.processes.exit_codes import told
 
 PROBE_TIMEOUT_S = 120.0
 """For importing PyTorch from a cold disk."""
@@ -50,7 +51,7 @@ def probe(timeout_s: float = PROBE_TIMEOUT_S) -> dict[str, Any]:
         raise TimeoutError(f"no answer within {timeout_s:g} s") from None
     lines = output.splitlines()
     if process.returncode or not lines:
-        raise ValueError(f"the process ended with {process.returncode}")
+        raise ValueError(f"the process ended with {told(process.returncode)}")
     return dict(json.loads(lines[-1]))
 
 

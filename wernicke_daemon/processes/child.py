@@ -102,7 +102,8 @@ class Child:
 
     def kill(self) -> None:
         """End the process at once, without clean-up; nothing if it has ended."""
-        self._process.kill()
+        with contextlib.suppress(PermissionError):  # on Windows: it is ending already, and stuck in a driver
+            self._process.kill()
 
     def wait(self, timeout: float | None = None) -> int | None:
         """The return code once the process is reaped, None if that takes more than `timeout` seconds."""

@@ -32,11 +32,13 @@ _log = structlog.get_logger()
 
 
 def adopt_current_process() -> None:
-    """Make all processes that this one starts from now on die with it. Called once, before the first start.
+    """Make all processes that this one starts from now on die with it, and without asking anybody where they crash.
+    Called once, before the first start.
 
     Nothing needs doing on POSIX, where the pipe does it.
     """
     if sys.platform == "win32":
+        win32.show_no_error_dialogs()
         join_new_job(win32.load_kernel32())
 
 
@@ -47,7 +49,9 @@ def join_new_job(kernel32: win32.Kernel32) -> None:
     that this process is already in forbids nesting) is logged; children still watch the front themselves.
     """
     limits = win32.ExtendedLimitInformation()
-    limits.BasicLimitInformation.LimitFlags = win32.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+    limits.BasicLimitInformation.LimitFlags = (
+        win32.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | win32.JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION
+    )
     information_class = win32.JOB_OBJECT_EXTENDED_LIMIT_INFORMATION
     try:
         job = kernel32.CreateJobObjectW(None, None)

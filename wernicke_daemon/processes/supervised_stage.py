@@ -20,6 +20,7 @@ from ipc.errors import OutOfGpuMemory
 from ipc.messages import Cancel, Done, Failed, FromStage, Hello, Incoming, Job, Ready, StageName, Started, Unusable
 from wernicke_daemon.dispatch.stage_port import REQUIRED, StageListener, StageStatus, State
 from wernicke_daemon.processes.ending import Ending
+from wernicke_daemon.processes.exit_codes import told
 from wernicke_daemon.processes.incarnation import Incarnation, StageSetup, gpu_held
 from wernicke_daemon.processes.launcher import Launcher, NotLaunched
 from wernicke_daemon.processes.links import Links
@@ -240,7 +241,9 @@ class SupervisedStage:
             _log.info("stage_replaced", stage=self.stage, epoch=incarnation.epoch, reason=self._why_down)
             return 0.0
         delay_s = policy.died(self._loop.time())
-        self._why_down = incarnation.why_ended or f"its process ended with {code}; started again in {delay_s:.1f} s"
+        self._why_down = (
+            incarnation.why_ended or f"its process ended with {told(code)}; started again in {delay_s:.1f} s"
+        )
         _log.warning(
             "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
         )

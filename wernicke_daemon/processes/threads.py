@@ -6,6 +6,7 @@ for as long as it is away: work of 3 s took more than 200 s (docs/performance.md
 """
 
 import os
+import sys
 
 import psutil
 
@@ -19,6 +20,10 @@ WAITING = {
 }
 """OpenMP's threads sleep while they wait. The first is the standard's, the others are GNU's and Intel's own, who do not
 take all of it from that; Intel's is PyTorch's on Windows, and CTranslate2's."""
+
+DUPLICATES = {"KMP_DUPLICATE_LIB_OK": "TRUE"} if sys.platform == "win32" else {}
+"""On Windows CTranslate2 and PyTorch each bring a libiomp5md.dll of their own. The second one in a process ends it
+("OMP: Error #15"), but for this; recognition with times of words has both."""
 
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -43,4 +48,4 @@ def shares(settings: StageSettings, cores: int) -> dict[StageName, int]:
 
 def variables(threads: int) -> dict[str, str]:
     """For the environment of a stage with so many. What somebody has set there already stands."""
-    return {**WAITING, **dict.fromkeys(COUNTS, str(threads))}
+    return {**WAITING, **DUPLICATES, **dict.fromkeys(COUNTS, str(threads))}
