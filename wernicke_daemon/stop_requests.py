@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from ipc.files import NewFile, patiently, replace_all
 
@@ -78,6 +79,7 @@ class StopRequests:
         self._stopped: asyncio.Future[Stopped | None] = asyncio.get_running_loop().create_future()
         self._answered: set[asyncio.Task[None]] = set()  # connections that are being served
         self._server: asyncio.Server | None = None  # None where it can't be asked
+        self._before: Running | None = None  # what was in the file
 
     async def __aenter__(self) -> "StopRequests":
         """Raises OSError where it can't be asked; it is of use all the same."""
@@ -86,7 +88,8 @@ class StopRequests:
         here = Running(os.getpid(), server.sockets[0].getsockname()[1], self._secret)
         with contextlib.suppress(OSError):  # what is wrong with the directory, others say
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            replace_all([NewFile(self._file, msgspec.json.encode(here), mode=0o600)])
+            self._before = running(self._file.parent)
+            self._write(here)
         return self
 
     def tell(self, stopped: Stopped) -> None:
@@ -104,7 +107,17 @@ class StopRequests:
         with contextlib.suppress(OSError):
             left = running(self._file.parent)
             if left is not None and left.secret == self._secret:  # not that of another daemon
-                patiently(self._file.unlink)
+                self._leave()
+
+    def _leave(self) -> None:
+        """The file as it was where that is another daemon's, beside which this one could not start."""
+        if self._before is not None and psutil.pid_exists(self._before.pid):
+            self._write(self._before)
+        else:
+            patiently(self._file.unlink)
+
+    def _write(self, here: Running) -> None:
+        replace_all([NewFile(self._file, msgspec.json.encode(here), mode=0o600)])
 
     async def _asked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -72,3 +72,14 @@ def test_a_file_that_is_damaged_is_nobody_either(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / stop_requests.FILE_NAME).write_bytes(b"\xff{")
     assert stop(tmp_path).returncode == Exit.UNREACHABLE
+
+
+def test_a_daemon_that_can_not_start_leaves_the_other_within_reach(tmp_path: Path) -> None:
+    """It has the same port and directory."""
+    with serving(tmp_path) as (process, port):
+        options = ["--config", str(tmp_path / "config.toml"), "--profile", "embedded", "--port", str(port)]
+        command = [sys.executable, "run_daemon.py", *options]
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+        assert second.returncode != 0 and process.poll() is None, second
+        assert stop(tmp_path).returncode == Exit.OK
+        assert process.wait(0) == 0
