@@ -91,7 +91,7 @@ class DiarizationSettings(Section, frozen=True):
     min_speakers: Annotated[int, Meta(ge=1, le=50)] = 1  # in a session, at least
     max_speakers: Annotated[int, Meta(ge=1, le=50)] = 20  # in a session, at most
     embedding_batch_size: Annotated[int, Meta(ge=1, le=64)] = 8  # of pyannote, what memory depends on
-    same_voice: Fraction = 0.5  # cosine similarity from which pyannote's voices of two utterances are one
+    same_voice: Fraction = 0.0  # cosine similarity from which pyannote's voices are one; 0 is the model's own
     deadline_s: Seconds = 10.0  # how long a result waits for its speakers after the text is there
     revise_s: Seconds = 600.0  # how long after it was said the name of who said it may change
 

@@ -1,8 +1,7 @@
 """Diarization with pyannote.audio: who speaks when, and how each voice sounds. Runs on this machine alone."""
 
-import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ from ipc.audio_handle import SAMPLE_RATE, Audio
 from ipc.errors import EngineUnavailable, one_line
 from ipc.messages import DiarizationResult, DiarizationWork, GpuMemory, StageName, Work
 from ipc.settings import StageSettings
+from stages.diarization.pieces import diarized
+from stages.diarization.pyannote_hearing import PyannoteHearing, alike, frames_of, segmented
 from stages.diarization.pyannote_pipeline import open_pipeline
-from stages.diarization.pyannote_results import FoundTurn, to_result
+from stages.diarization.stitching import Stitched
 from stages.engine import ReadAudio
 from stages.gpu import torch_device
 
@@ -33,14 +34,15 @@ class Pyannote:
         """Raises EngineUnavailable where a package, the model or the device is not to be had."""
         self._pipeline = open_pipeline(self._settings)
         self._set_batch_size(self._settings.embedding_batch_size)
+        self._alike = alike(self._pipeline, self._settings.same_voice)
 
     def warm_up(self) -> None:
-        """Raises EngineUnavailable. One second of noise; the embedding model hears it as speech, for without speech
-        the pipeline would not come to it."""
+        """Raises EngineUnavailable. One second of noise, of which there is an embedding though nobody speaks."""
         noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32) * np.float32(0.001)
         try:
-            self._embed_all(noise)
             self._diarize(noise)
+            heard = PyannoteHearing(self._pipeline, noise, self._alike, self._step)
+            heard.embedding(np.arange(len(heard.energy)))
         except Exception as error:
             raise EngineUnavailable(
                 f"the pyannote model {self.model} does not run here ({one_line(error)}): free GPU memory or set "
@@ -74,50 +76,23 @@ class Pyannote:
         self._pipeline = None
 
     def _diarize(self, audio: Audio) -> DiarizationResult:
+        """The pipeline's models, without its clustering: that is the session's, which hears more than one utterance."""
         if not len(audio):
-            return DiarizationResult(turns=(), pieces=(), same_voice=self._settings.same_voice)
-        output = self._output(audio)
-        tracks = output.exclusive_speaker_diarization.itertracks(yield_label=True)
-        return to_result(
-            [FoundTurn(segment.start, segment.end, label) for segment, _, label in tracks],
-            output.speaker_diarization.labels(),
-            output.speaker_embeddings,
-            len(audio) / SAMPLE_RATE,
-            self._settings.same_voice,
-        )
+            return DiarizationResult(turns=(), pieces=(), same_voice=self._alike.same_voice)
+        found = self._segmented(audio)
+        heard = PyannoteHearing(self._pipeline, audio, self._alike, self._step)
+        seconds = len(audio) / SAMPLE_RATE
+        return diarized(found, frames_of(self._pipeline), heard, seconds, self._settings.max_speakers)
 
-    def _output(self, audio: Audio) -> Any:
-        """A `DiarizeOutput`."""
-        least = self._settings.min_speakers
+    def _segmented(self, audio: Audio) -> Stitched:
         try:
-            return self._applied(audio, least)
-        except ValueError:  # of community-1's clustering, where there are fewer pieces of speech than speakers wanted
-            if least == 1:
-                raise
-        return self._applied(audio, 1)
-
-    def _applied(self, audio: Audio, min_speakers: int) -> Any:
-        try:
-            with redirect_stdout(io.StringIO()):  # clustering prints remarks
-                return self._pipeline(
-                    in_memory(audio),
-                    hook=self._step,
-                    min_speakers=min_speakers,
-                    max_speakers=self._settings.max_speakers,
-                )
+            return segmented(self._pipeline, in_memory(audio), self._step)
         except MemoryError as error:  # what pyannote's segmentation makes of PyTorch's error, by which a GPU's is told
             raise (error.__context__ or error) from None
 
     def _step(self, *step: Any, **of: Any) -> None:
         """pyannote's hook, called after each batch."""
         self._progressed()
-
-    def _embed_all(self, audio: Audio) -> None:
-        """Segmentation, and an embedding for each of its speakers as if all of them spoke all the time."""
-        file = in_memory(audio)
-        segmentations = self._pipeline.get_segmentations(file)
-        segmentations.data = np.ones_like(segmentations.data)
-        self._pipeline.get_embeddings(file, segmentations, self._pipeline.embedding_exclude_overlap)
 
     @contextmanager
     def _half_batch_size(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import av
@@ -32,6 +32,8 @@ MALES = ROOT / "tests" / "data" / "two_male_voices.flac"
 REFERENCE = json.loads(MALES.with_suffix(".json").read_text(encoding="utf-8"))["turns"]
 MEETING = ROOT.parent / "shared" / "audio" / "dev00.wav"
 RATE = 16_000
+SAME_VOICE = 0.3
+"""Of the tiny model, whose embeddings are standardised: those of two voices are below 0."""
 WORK = DiarizationWork(AudioHandle("arena", 0, 0, 0, 0))
 
 
@@ -63,7 +65,10 @@ def engine(model: Path) -> Pyannote:
 
 
 def made(model: Path | str, **settings: object) -> Pyannote:
-    return Pyannote("diarization", StageSettings(diarization=DiarizationSettings(model=str(model), **settings)))
+    return Pyannote(
+        "diarization",
+        StageSettings(diarization=DiarizationSettings(model=str(model), **{"same_voice": SAME_VOICE, **settings})),
+    )
 
 
 def loaded(model: Path | str, **settings: object) -> Pyannote:
@@ -99,11 +104,12 @@ def test_two_voices_are_found_where_they_speak(shape: str, tmp_path: Path, recor
     """The four turns to a quarter of a second; both published shapes of a pipeline, whatever output theirs asks for."""
     engine = loaded(build_tiny_pyannote(tmp_path / "model", recording, shape))
     result = diarized(engine, recording)
-    assert [turn.piece for turn in result.turns] == [0, 1, 0, 1]
-    for turn, told in zip(result.turns, REFERENCE, strict=True):
-        assert abs(turn.start - told["start"]) < 0.25 and abs(turn.end - told["end"]) < 0.25
-    assert [len(embedding) for embedding in embeddings(result)] == [80, 80]
-    assert engine.model == "model" and result.same_voice == 0.5
+    runs = [list(run) for _, run in groupby(result.turns, lambda turn: result.pieces[turn.piece].speaker)]
+    assert [result.pieces[run[0].piece].speaker for run in runs] == [0, 1, 0, 1]
+    for run, told in zip(runs, REFERENCE, strict=True):
+        assert abs(run[0].start - told["start"]) < 0.25 and abs(run[-1].end - told["end"]) < 0.25
+    assert {len(embedding) for embedding in embeddings(result)} == {80}
+    assert engine.model == "model"
 
 
 def test_voices_are_known_again_in_later_utterances(engine: Pyannote, recording: Audio) -> None:
@@ -122,7 +128,7 @@ def test_rows_belong_to_their_speakers(engine: Pyannote, recording: Audio) -> No
     alone = diarized(engine, recording[int(3.4 * RATE) : int(5.8 * RATE)])
     rows = np.array(embeddings(both)) / np.linalg.norm(embeddings(both), axis=1, keepdims=True)
     likeness = rows @ np.array(embeddings(alone)[0])
-    assert int(likeness.argmax()) == both.turns[1].piece
+    assert both.pieces[int(likeness.argmax())].speaker == 1
 
 
 @pytest.mark.speech
@@ -135,19 +141,16 @@ def test_turns_in_a_meeting_do_not_overlap(engine: Pyannote) -> None:
     assert all(before.end <= after.start for before, after in pairwise(turns))
 
 
-@pytest.mark.parametrize(("least", "most", "found"), [(1, 1, 1), (2, 2, 2), (3, 8, 3)])
-def test_there_are_as_many_speakers_as_allowed(
-    least: int, most: int, found: int, model: Path, recording: Audio
-) -> None:
-    """Two voices: fewer or more where the settings say so."""
-    engine = loaded(model, min_speakers=least, max_speakers=most)
-    assert len(diarized(engine, recording).pieces) == found
+def test_speakers_are_limited(model: Path, recording: Audio) -> None:
+    """Two voices are one where the settings say so."""
+    pieces = diarized(loaded(model, max_speakers=1), recording).pieces
+    assert {piece.speaker for piece in pieces} == {0}
 
 
-def test_more_speakers_wanted_than_speech_can_give(model: Path, recording: Audio) -> None:
-    """A short utterance is answered with those that are there."""
-    result = diarized(loaded(model, min_speakers=5), recording[: 6 * RATE])
-    assert {turn.piece for turn in result.turns} == {0, 1}
+def test_the_threshold_is_the_models_own_unless_set(engine: Pyannote, model: Path, recording: Audio) -> None:
+    """That of its clustering, 0.8, as a cosine similarity."""
+    assert diarized(loaded(model, same_voice=0.0), recording[: 3 * RATE]).same_voice == pytest.approx(0.68)
+    assert diarized(engine, recording[: 3 * RATE]).same_voice == SAME_VOICE
 
 
 # --- little or nothing to hear -----------------------------------------------------------------------
