@@ -7,9 +7,7 @@ one-hot in blocks of BLOCK frames, and where the decoder is about to write a pie
 piece's own block: so word times are known as well. Token ids are those of OpenAI's multilingual vocabulary.
 """
 
-import ctypes
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from ipc.settings import AsrSettings, Device, StageSettings
 from stages.asr.faster_whisper import FasterWhisper
+from tests.wine import UNDER_WINE
 
 TEXT = "きょうはきかいがくしゅうについてはなします"
 MELS = 80
@@ -47,18 +46,13 @@ SHARPNESS = 40.0
 Array = NDArray[np.float32]
 
 
-def _under_wine() -> bool:
-    """wine's FAQ names that function for telling wine from Windows."""
-    return sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
-
-
 def build_tiny_whisper(directory: Path, text: str = TEXT, multilingual: bool = True, mels: int = MELS) -> Path:
     """A model directory that faster-whisper loads. The model says `text`, and takes all speech for Japanese.
 
     text: at most 149 pieces (see `pieces`); of ASCII punctuation only , . ! ? and '. multilingual: False makes an
     English-only model (`.en`). Returns `directory`, which is created. Skips the test where no model can be loaded.
     """
-    if _under_wine():
+    if UNDER_WINE:
         pytest.skip("CTranslate2's models end the process under wine, which lacks GetNumaNodeProcessorMaskEx")
     directory.mkdir(parents=True, exist_ok=True)
     vocabulary = tokens(text, multilingual)

@@ -45,6 +45,11 @@ def check(output: Path) -> None:
     """To be called before audio is sent, so that a bad path is refused at once. Raises BadOutput."""
     if _extension(output) not in FORMATS:
         raise BadOutput(f"{output} should end in {ENDINGS}.")
+    check_place(output)
+
+
+def check_place(output: Path) -> None:
+    """Whatever its name ends in. Raises BadOutput where no file can be written there."""
     if not output.parent.is_dir():
         raise BadOutput(f"The directory {output.parent} does not exist; make it first.")
     with _refusing(output):
@@ -54,7 +59,11 @@ def check(output: Path) -> None:
 def write(output: Path, finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> None:
     """In the format that the name of a checked `output` ends in. losses: what the finals lack, in formats that have a
     place for it. Raises BadOutput; what was there is untouched then."""
-    text = FORMATS[_extension(output)](finals, losses)
+    write_text(output, FORMATS[_extension(output)](finals, losses))
+
+
+def write_text(output: Path, text: str) -> None:
+    """Into an `output` whose place was checked, as a whole. Raises BadOutput; what was there is untouched then."""
     with _refusing(output):
         files.replace(output, text.encode())
 

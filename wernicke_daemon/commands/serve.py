@@ -7,7 +7,7 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ipc import event_loop
 from ipc.errors import WernickeError
@@ -193,26 +193,18 @@ def _stop_on_signals(ask: Callable[[], None]) -> None:
 
 def _show_settings(wanted: Config) -> int:
     """wanted: without its profile."""
-    import msgspec
     from rich.console import Console
     from rich.table import Table
 
+    from wernicke_daemon.config.listing import listed
     from wernicke_daemon.hardware.machine import resolved
 
     config, choice = resolved(wanted)
     table = Table("setting", "value")
-    for name, value in _leaves(msgspec.to_builtins(config), ""):
-        table.add_row(name, value)
+    for name, value in listed(config):
+        table.add_row(name, str(value))
     console = Console(markup=False, highlight=False)
     console.print("config OK")
     console.print(f"Profile {choice.profile}: {choice.why}")
     console.print(table)
     return Exit.OK
-
-
-def _leaves(settings: dict[str, Any], path: str) -> list[tuple[str, str]]:
-    """Each setting by its dotted path, with its value."""
-    rows: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        rows += _leaves(value, f"{path}{name}.") if isinstance(value, dict) else [(f"{path}{name}", str(value))]
-    return rows

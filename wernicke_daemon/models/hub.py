@@ -60,9 +60,14 @@ def is_offline() -> bool:
 
 
 def has_token() -> bool:
+    return bool(token())
+
+
+def token() -> str:
+    """The user's, of the environment or as it was stored; "" without one."""
     from huggingface_hub import get_token
 
-    return bool(get_token())
+    return get_token() or ""
 
 
 # --- what is here ----------------------------------------------------------------------------------
