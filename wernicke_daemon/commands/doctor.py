@@ -82,7 +82,7 @@ def _report(config: Config, base: Path, checks: "Sequence[Check]") -> str:
         machine=list(surroundings.machine()),
         packages=list(surroundings.packages()),
         checks=checks,
-        settings=public_settings(_in_force(config)),
+        settings=public_settings(_in_force(config, running=not isinstance(pages["health"], str))),
         pages=pages,
         priorities=_priorities(pages["stats"]),
         log=_log(config),
@@ -90,12 +90,13 @@ def _report(config: Config, base: Path, checks: "Sequence[Check]") -> str:
     return report.text(found, surroundings.private(config, base))
 
 
-def _in_force(config: Config) -> Config:
-    """As `--check-config` has it; where there is no room for the profile, as it was read."""
-    from wernicke_daemon.hardware.machine import resolved
+def _in_force(config: Config, running: bool) -> Config:
+    """As `--check-config` has it. Where the daemon runs, which has the card, as if nothing was on that; with no
+    room for the profile, as it was read."""
+    from wernicke_daemon.hardware.machine import planned, resolved
 
     try:
-        return resolved(config)[0]
+        return planned(config) if running else resolved(config)[0]
     except ConfigError:
         return config
 
