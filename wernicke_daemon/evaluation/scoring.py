@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import jiwer
-from scipy.optimize import linear_sum_assignment
+
+from wernicke_daemon.utterances.voices_naming import assigned
 
 Unit = Literal["word", "character"]
 """What is compared: words where blanks divide them, else characters."""
@@ -100,8 +101,8 @@ def mapping(pairs: Sequence[tuple[str | None, str | None]]) -> dict[str, str]:
     if not counts:
         return {}
     agreeing = [[counts[voice, label] for label in labels] for voice in voices]
-    rows, columns = linear_sum_assignment(agreeing, maximize=True)
-    return {labels[column]: voices[row] for row, column in zip(rows, columns, strict=True) if agreeing[row][column] > 0}
+    label_of = zip(voices, assigned(agreeing), strict=True)
+    return {labels[column]: voice for voice, column in label_of if column is not None}
 
 
 def _units(spoken: Sequence[Spoken], unit: Unit) -> list[Spoken]:
