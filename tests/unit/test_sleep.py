@@ -33,11 +33,12 @@ def test_a_cancelled_correction_ends_on_the_way() -> None:
 
 
 def test_a_wanted_correction_takes_its_time() -> None:
+    """By a clock that on Windows goes on every 15.6 ms."""
     engine = Sleep("correction", StageSettings(sleep_ms={"correction": SHORT_MS}))
     engine.stop_when(lambda: False)
     began = time.monotonic()
     assert engine.process(CORRECTION, no_audio) == CorrectionResult((None, None))
-    assert time.monotonic() - began >= SHORT_MS / 1000
+    assert time.monotonic() - began >= SHORT_MS / 1000 - time.get_clock_info("monotonic").resolution
 
 
 def test_recognition_is_not_left_off() -> None:
