@@ -4,7 +4,7 @@ What a stage recognises says which audio it was given, so that results can be co
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -41,9 +41,11 @@ from wernicke_daemon.dispatch.stage_port import StageStatus
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.utterances.context import Context
+from wernicke_daemon.utterances.late import Late
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.wire.audio import AudioFormat
-from wernicke_daemon.wire.protocol import Error, Final, Partial, ServerMessage, Suppressed
+from wernicke_daemon.wire.protocol import Error, Final, Partial, ServerMessage, SpeakerUpdate, Suppressed
 
 TICK_S = 0.05
 WORD = SAMPLE_RATE // 4
@@ -272,6 +274,14 @@ class Simulation:
 
     def outcome(self, session: Session, utterance: Utterance, message: Final | Error | Suppressed) -> None:
         session.kept(utterance, message)
+
+    def revised(self, session: Session, update: SpeakerUpdate) -> None:
+        session.told(update)
+
+    def named(self, session: Session, before: Collection[str]) -> None: ...
+
+    def postpone(self, session: Session, late: Late, context: Context) -> bool:
+        return False
 
     # --- what came of it ---
 
