@@ -76,7 +76,7 @@ async def transcribe(port: int, audio: bytes, query: str = MONO, frame_bytes: in
         for at in range(0, len(audio), frame_bytes):
             await socket.send(audio[at : at + frame_bytes])
         await socket.send(json.dumps({"type": "stop"}))
-        return await until(socket, "session_ended")
+        return await until(socket, "session_ended", 150)  # stages that a test has killed may have to load first
 
 
 def finals(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
