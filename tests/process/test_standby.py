@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -100,10 +100,6 @@ class House:
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         """Nobody listens."""
-
-    def voices_of(self, utterance: Utterance) -> Sequence[int]:
-        assert utterance.diarization is not None
-        return [piece.speaker for piece in utterance.diarization.pieces]
 
     def improved(self, utterance: Utterance, shed: bool) -> None:
         """Nobody listens."""

@@ -88,8 +88,8 @@ class Progress:
             return False  # it could not be had early
         if not utterance.lines:
             found = utterance.diarization
-            voices = owner.voices_of(utterance) if found is not None else ()
-            utterance.lines = lines_by_speaker(utterance.asr, found, voices)
+            pieces = found.pieces if found is not None else ()
+            utterance.lines = lines_by_speaker(utterance.asr, found, [piece.speaker for piece in pieces])
             if found is not None:
                 owner.improved(utterance, shed=self._available.shedding.sheds_partials())
         return True

@@ -1,6 +1,5 @@
 """Who asks for work, and what a job is for."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,10 +15,6 @@ class Owner(Protocol):
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         """The text is there; speakers and correction are not. shed: nobody need be told now."""
-
-    def voices_of(self, utterance: Utterance) -> Sequence[int]:
-        """Of each of the pieces that diarization found in it, which voice it is as far as is known now: any number, the
-        same for the same voice."""
 
     def improved(self, utterance: Utterance, shed: bool) -> None:
         """It has its speakers, or its correction; there is more to come."""

@@ -7,7 +7,7 @@ start.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -33,7 +33,6 @@ _log = structlog.get_logger()
 class _Owner:
     """Waits for one utterance."""
 
-    context: Context
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def heard(self, piece: Piece) -> None:
@@ -41,9 +40,6 @@ class _Owner:
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         """Nobody is shown it."""
-
-    def voices_of(self, utterance: Utterance) -> Sequence[int]:
-        return self.context.preview_voices(utterance)
 
     def improved(self, utterance: Utterance, shed: bool) -> None:
         """Nobody is shown it."""
@@ -134,7 +130,7 @@ class LateWork:
     async def _settled(self, postponed: Postponed, ring: RingWriter, audio: Audio) -> Utterance:
         ring.begin_at(postponed.late.boundary.start)
         ring.append(audio)
-        utterance, owner = self._utterance(postponed, ring), _Owner(postponed.context)
+        utterance, owner = self._utterance(postponed, ring), _Owner()
         self._bench.submit(utterance, owner)
         try:
             await owner.done.wait()

@@ -10,7 +10,7 @@ they depend on (`utterances/context.py`), what its client is sent (`delivery.py`
 import asyncio
 import math
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -366,9 +366,6 @@ class Session:
             self._context.said.add(utterance.sequence, results.recognised_text(utterance), utterance.asr.language)
         if not shed:
             self._caption(utterance, results.recognised(utterance, self.options.words))
-
-    def voices_of(self, utterance: Utterance) -> Sequence[int]:
-        return self._context.preview_voices(utterance)
 
     def improved(self, utterance: Utterance, shed: bool) -> None:
         if not shed:

@@ -1,13 +1,11 @@
 """What a session's next utterances depend on besides their audio: its voices, and what was said just before. Pure."""
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec.structs import replace
 
-from ipc.messages import Piece
 from wernicke_daemon.utterances.revisions import Revisions
 from wernicke_daemon.utterances.said import Said
 from wernicke_daemon.utterances.utterance import Utterance
@@ -64,20 +62,6 @@ class Context:
         voices = self.voices.copy()
         return voices.names(voices.hear(found.pieces, found.same_voice, _model(utterance)))
 
-    def preview_voices(self, utterance: Utterance) -> list[int]:
-        """Which of the pieces that diarization found are one voice by that: each has its voice's number.
-
-        Two voices that the session knew before are two, also where the engine took them for one. Within the utterance
-        alone the engine knows best: whom the session has not heard yet is no reason to cut what one of them says."""
-        pieces = utterance.diarization.pieces if utterance.diarization is not None else ()
-        known = self.voices.present
-        named = [
-            (name if name in known else None, piece)
-            for name, piece in zip(self.preview_names(utterance), pieces, strict=True)
-        ]
-        whose = [name or _usual(named, piece.speaker) for name, piece in named]
-        return [whose.index(each) for each in whose]
-
     def call(self, speaker: str, name: str) -> list[SpeakerUpdate]:
         """Somebody says who a voice is. What that changes in results, however old they are. Raises BadName."""
         self.voices.call(speaker, name)
@@ -107,12 +91,3 @@ class Context:
 def _model(utterance: Utterance) -> str:
     """That made its embeddings."""
     return utterance.models.get("diarization", "")
-
-
-def _usual(named: Sequence[tuple[str | None, Piece]], speaker: int) -> str | int:
-    """The name that most of what that voice of the engine says has; without any, its number."""
-    seconds = defaultdict[str, float](float)
-    for name, piece in named:
-        if name is not None and piece.speaker == speaker:
-            seconds[name] += piece.seconds
-    return max(seconds, key=lambda name: seconds[name], default=speaker)

@@ -144,11 +144,6 @@ class Voices:
         voices, rows = self._rows.voices, self._rows
         return {label_of(voice): rows.heard(voices == voice) for voice in sorted(set(voices.tolist()) - {NOBODY})}
 
-    @property
-    def present(self) -> set[str]:
-        """What all are called of whom there is speech."""
-        return {self.titles.of(label_of(voice)) for voice in set(self._rows.voices.tolist()) - {NOBODY}}
-
     def prints(self) -> list[Voiceprint]:
         """Of all whom somebody named here."""
         rows, voices = self._rows, self._rows.voices

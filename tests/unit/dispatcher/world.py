@@ -107,10 +107,6 @@ class Client:
     def heard(self, piece: Piece) -> None:
         self.live.append(piece)
 
-    def voices_of(self, utterance: Utterance) -> list[int]:
-        assert utterance.diarization is not None
-        return [piece.speaker for piece in utterance.diarization.pieces]
-
     def improved(self, utterance: Utterance, shed: bool) -> None:
         self.improved_.append(utterance.sequence)
 

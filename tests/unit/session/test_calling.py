@@ -2,7 +2,6 @@
 
 import pytest
 
-from ipc.messages import DiarizationResult, Piece, Turn
 from tests.unit.session.house import REVISE_S, Open
 from tests.unit.session.test_names import at, hear, names
 from wernicke_daemon.utterances.titles import BadName
@@ -55,20 +54,3 @@ async def test_a_name_that_can_not_be_changes_nothing(open_house: Open) -> None:
         with pytest.raises(BadName):
             house.session.call(speaker, name)
     assert house.of(SpeakerUpdate) == [] and house.records.named_before == []
-
-
-async def test_lines_are_cut_by_the_voices_of_the_session(open_house: Open) -> None:
-    """What the engine took for one voice, and the session knew as two, is two. Who is new, or too little to say, does
-    not part what one voice of the engine says."""
-    house = open_house()
-    await hear(house, SHE, HE)
-    await house.say(1)
-    utterance = house.submitted[3]
-    new = (-1.0, -1.0)
-    said = [(SHE, 0), (HE, 0), (new, 0), (SHE, 0), ((), 1), (new, 2), ((), 2)]
-    utterance.diarization = DiarizationResult(
-        tuple(Turn(float(at), at + 1.0, at) for at in range(7)),
-        tuple(Piece(float(at), at + 1.0, who, 2.0, voice) for at, (voice, who) in enumerate(said)),
-        0.7,
-    )
-    assert house.session.voices_of(utterance) == [0, 1, 0, 0, 4, 5, 5]
