@@ -249,7 +249,7 @@ async def test_without_a_store_nothing_said_is_on_disk(tmp_path: Path) -> None:
             during = files_in(data)
             process.kill()
             process.wait()
-    assert during == files_in(data) == ["logs/wernicke.jsonl"]
+    assert during == files_in(data) == ["logs/wernicke.jsonl", "running.json"]
     assert final["text"] and final["text"] not in (data / "logs/wernicke.jsonl").read_text("utf-8")
     assert log_lines(data, "not_deleted") == []
 

@@ -69,7 +69,8 @@ async def test_every_field_of_a_final(daemon: Daemon) -> None:
     """A final holds what docs/protocol.md promises."""
     final = wire.finals(await wire.transcribe(daemon.port, wire.turn(2).astype("<f4").tobytes()))[0]
     assert set(final) == {
-        "type", "session_id", "buffer_id", "sequence", "revision", "text", "segments", "timestamp_range", "wall_start",
+        "type", "session_id", "buffer_id",
+        "doubtful", "sequence", "revision", "text", "segments", "timestamp_range", "wall_start",
         "language", "duration", "processing_time", "latency_ms", "trigger", "models_used", "warnings",
     }  # fmt: skip
     segment = final["segments"][0]
