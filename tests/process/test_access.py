@@ -234,7 +234,8 @@ async def test_stats_are_for_those_with_a_token(closed: Daemon) -> None:
 async def test_strangers_learn_from_health_only_how_it_is(closed: Daemon) -> None:
     """Enough for a watchdog, and no process ids."""
     for headers in ({}, bearer(WRONG)):
-        assert list((await page(closed, "/health", headers)).json()) == ["status"]
+        known = (await page(closed, "/health", headers)).json()
+        assert known in ({"status": "ok"}, {"status": "degraded"})  # a busy machine may slow a stage down
     assert (await page(closed, "/health", bearer(TOKEN))).json()["stages"]["asr"]["pid"]
 
 
