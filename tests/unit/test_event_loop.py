@@ -52,9 +52,17 @@ async def _interrupted() -> None:
 
 
 def test_without_a_handler_a_signal_interrupts() -> None:
-    threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,)).start()
-    with pytest.raises(KeyboardInterrupt):
-        event_loop.run(asyncio.sleep(30))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            event_loop.run(_interrupts_itself())
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def _interrupts_itself() -> None:
+    threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,)).start()  # the loop is waiting by then
+    await asyncio.sleep(30)
 
 
 def test_a_thread_may_run_one() -> None:

@@ -124,8 +124,7 @@ def test_a_model_that_is_gone_is_loaded_beside_the_jobs(server: OllamaServer) ->
             time.sleep(0.05)
         assert time.monotonic() - began > 2 * SHORT_S
         assert answers > 4, "with the time-out of a request each, there would be two"
-        eventually_sync(lambda: "llm_loaded" in events(logs))
-        assert correct(engine, "one") == CorrectionResult(("one.",))
+        eventually_sync(lambda: correct(engine, "one") == CorrectionResult(("one.",)))
     assert server.loads == 1
     assert events(logs) == ["llm_loading", "llm_loaded"]
 
@@ -143,8 +142,7 @@ def test_a_load_that_fails_is_not_tried_with_every_job(server: OllamaServer, mon
         server.mode = "good"
         monkeypatch.setattr(ollama_server, "LOAD_AGAIN_AFTER_S", 0.0)
         correct(engine, "one")
-        eventually_sync(lambda: MODEL in server.loaded and "llm_loaded" in events(logs))
-        assert correct(engine, "one").texts == ("one.",)
+        eventually_sync(lambda: correct(engine, "one").texts == ("one.",))
 
 
 def test_a_load_under_way_does_not_hold_up_the_end(server: OllamaServer) -> None:
