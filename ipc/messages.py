@@ -216,11 +216,17 @@ class CorrectionWork(Message, frozen=True):
     context: tuple[str, ...] = ()
 
 
+Refusal = Literal["malformed", "other_text", "number", "negation", "sound", "letters"]
+"""Why a check turned a correction down: it is no line of text, it is another text, it loses or changes a number, it
+turns a sentence's meaning, it sounds otherwise (Japanese), it has too many other letters (other languages)."""
+
+
 class CorrectionResult(Message, frozen=True):
-    """texts: one per segment, None where the recognised text stands. refused: edits that a check turned down."""
+    """texts: one per segment, None where the recognised text stands. refused: of each segment in which a check turned
+    an edit down, why the first of them was."""
 
     texts: tuple[str | None, ...]
-    refused: int = 0
+    refused: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -9,7 +9,7 @@ from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.overload import PARTIALS_FROM, STAGES_FROM
 from wernicke_daemon.dispatch.stage_port import REQUIRED, StagePort, StageStatus, State
 from wernicke_daemon.hardware.watch import HardwareWatch
-from wernicke_daemon.observability.figures import Ahead, Figures
+from wernicke_daemon.observability.figures import BUCKET_LIMITS_MS, Ahead, Figures
 from wernicke_daemon.observability.pages import AheadFigures, Health, StageFigures, StageHealth, Stats
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import ResultStore
@@ -173,7 +173,13 @@ class Status:
             lost_s=round(figures.lost_s, 2),
             average_processing_time=figures.average_processing_s,
             latency_ms=figures.latency_ms.percentiles(),
+            latency_buckets=figures.latency_ms.buckets(),
             vad_lag_ms=figures.vad_lag_ms.percentiles(),
+            vad_lag_buckets=figures.vad_lag_ms.buckets(),
+            bucket_limits_ms=list(BUCKET_LIMITS_MS),
+            corrections_accepted=figures.corrections_accepted,
+            corrections_refused=dict(figures.corrections_refused),
+            left_out=dict(figures.left_out),
             errors=dict(figures.errors),
             warnings=dict(figures.warnings),
             late_answers=self._dispatcher.late_answers,
@@ -196,6 +202,8 @@ class Status:
             gpu_mib=stage.gpu_mib,
             queued_ms=self._figures.queued_ms[name].percentiles(),
             run_ms=self._figures.run_ms[name].percentiles(),
+            queued_buckets=self._figures.queued_ms[name].buckets(),
+            run_buckets=self._figures.run_ms[name].buckets(),
         )
 
 

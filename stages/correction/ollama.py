@@ -14,7 +14,7 @@ import structlog
 
 from ipc import clock
 from ipc.errors import EngineUnavailable, JobCancelled
-from ipc.messages import CorrectionResult, CorrectionWork, StageName, Work
+from ipc.messages import CorrectionResult, CorrectionWork, Refusal, StageName, Work
 from ipc.settings import StageSettings
 from stages.correction import fitting, prompt_files
 from stages.correction import request as prompts
@@ -84,7 +84,7 @@ class OllamaCorrection:
         heard = [text.strip() for text in work.texts]
         trouble = self._trouble() if any(heard) else None
         if trouble is not None:
-            return CorrectionResult((None,) * len(heard), 0, (trouble,))
+            return CorrectionResult((None,) * len(heard), (), (trouble,))
         num_ctx, most = self._settings.llm.num_ctx, self._settings.correction.segments_per_request
         batches = fitting.batches(self._prompt(work.language), heard, most, num_ctx)
         too_long = sum(map(bool, heard)) - sum(map(len, batches))
@@ -119,7 +119,8 @@ class OllamaCorrection:
     ) -> CorrectionResult:
         """batches: indices of texts. so_far: warnings."""
         texts: list[str | None] = [None] * len(work.texts)
-        refused, warnings = 0, dict.fromkeys(so_far)
+        refused: list[Refusal] = []
+        warnings = dict.fromkeys(so_far)
         until = clock.monotonic() + self._settings.correction.deadline_s
         for batch in batches:
             if clock.monotonic() >= until:
@@ -131,9 +132,9 @@ class OllamaCorrection:
             if warning in (LLM_TIMEOUT, LLM_UNAVAILABLE):
                 break  # the rest would only wait for the same server
             for index, corrected in zip(batch, answer, strict=False):
-                texts[index], was_refused = self._judge(work, work.texts[index], corrected)
-                refused += was_refused
-        return CorrectionResult(tuple(texts), refused, tuple(warnings))
+                texts[index], why = self._judge(work, work.texts[index], corrected)
+                refused += why[:1]
+        return CorrectionResult(tuple(texts), tuple(refused), tuple(warnings))
 
     def _correct(self, work: CorrectionWork, batch: Sequence[int]) -> tuple[list[str], str | None]:
         """The LLM's texts and no warning, or no texts and the warning. Raises JobCancelled."""
@@ -174,14 +175,14 @@ class OllamaCorrection:
     def _prompt(self, language: str) -> CorrectionPrompt:
         return prompt_files.for_language(self._prompts, language)
 
-    def _judge(self, work: CorrectionWork, original: str, corrected: str) -> tuple[str | None, bool]:
-        """What replaces the recognised text (None: nothing), and whether an edit was refused."""
+    def _judge(self, work: CorrectionWork, original: str, corrected: str) -> tuple[str | None, tuple[Refusal, ...]]:
+        """What replaces the recognised text (None: nothing), and why edits were refused."""
         original, corrected = original.strip(), corrected.strip()
         if corrected == original:
-            return None, False
+            return None, ()
         read = self._read_japanese if work.language == "ja" else None
         text, refused = verdict.permitted(original, corrected, work.glossary, read)
-        return (None if text == original else text), refused > 0
+        return (None if text == original else text), refused
 
 
 def _failed(error: Exception, segments: int) -> str:

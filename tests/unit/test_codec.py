@@ -40,7 +40,7 @@ RESULTS: list[messages.Result] = [
         PIECES,
         0.7,
     ),
-    messages.CorrectionResult(("One", None), 1, ("LLM_TIMEOUT",)),
+    messages.CorrectionResult(("One", None), ("sound",), ("LLM_TIMEOUT",)),
 ]
 JOBS: list[Message] = [messages.Job(number, work, 120.0) for number, work in enumerate(WORKS)]
 INCOMING: list[Message] = [

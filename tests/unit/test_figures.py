@@ -1,9 +1,9 @@
 """The figures behind /stats."""
 
 from ipc.audio_handle import AudioHandle
-from ipc.messages import Boundary, StageName
-from wernicke_daemon.observability.figures import WINDOW, Figures, Samples
-from wernicke_daemon.observability.pages import Percentiles
+from ipc.messages import AsrResult, Boundary, CorrectionResult, StageName
+from wernicke_daemon.observability.figures import BUCKET_LIMITS_MS, WINDOW, Figures, Samples
+from wernicke_daemon.observability.pages import Buckets, Percentiles
 from wernicke_daemon.utterances.pieces import StageTiming
 from wernicke_daemon.utterances.utterance import Utterance
 
@@ -48,6 +48,27 @@ def test_only_the_latest_count() -> None:
     for value in [1e6] * WINDOW + [1.0] * WINDOW:
         samples.add(value)
     assert samples.percentiles() == Percentiles(1.0, 1.0, WINDOW, 1.0)
+
+
+def test_all_of_them_by_bucket() -> None:
+    """A limit is within its bucket, what is above all of them in the last; none is forgotten."""
+    samples = Samples()
+    for value in [BUCKET_LIMITS_MS[0], BUCKET_LIMITS_MS[0] + 0.1, BUCKET_LIMITS_MS[-1] + 1] * WINDOW:
+        samples.add(value)
+    between = [0] * (len(BUCKET_LIMITS_MS) - 2)
+    assert samples.buckets() == Buckets([WINDOW, WINDOW, *between, WINDOW], WINDOW * (10.0 + 10.1 + 60_001.0))
+
+
+def test_corrections_and_what_nobody_said() -> None:
+    """Counted by reason."""
+    figures = Figures()
+    done = utterance(1.0)
+    done.asr = AsrResult("en", 1.0, (), "whisper", left_out=("repetition", "phantom", "phantom"))
+    done.correction = CorrectionResult(("One.", None, None), ("number", "sound"))
+    figures.utterance(done, latency_ms=1.0)
+    assert figures.corrections_accepted == 1
+    assert figures.corrections_refused == {"number": 1, "sound": 1}
+    assert figures.left_out == {"repetition": 1, "phantom": 2}
 
 
 def test_a_fresh_run() -> None:

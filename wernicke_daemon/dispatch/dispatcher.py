@@ -241,7 +241,7 @@ class Dispatcher:
         """Queued: from asked-for to answered, less the time that the engine worked on it."""
         row, request = entry.row, entry.subject
         queued_ms = (now - row.created) * 1000 - answer.run_ms
-        timing = StageTiming(max(0.0, queued_ms), answer.run_ms, max(1, row.attempts))
+        timing = StageTiming(max(0.0, queued_ms), answer.run_ms, max(1, row.attempts), now)
         if request.piece is not None:
             request.piece.timing = timing
         elif request.utterance is not None:

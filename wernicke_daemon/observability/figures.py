@@ -1,12 +1,14 @@
-"""Figures of the run so far, for /stats: counts, and percentiles over the last thousand of each kind. Pure."""
+"""Figures of the run so far, for /stats: counts, percentiles over the last thousand of each kind, and how many of all
+were how large. Pure."""
 
+from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from ipc.messages import STAGES, JobKind, StageName
-from wernicke_daemon.observability.pages import Percentiles
+from wernicke_daemon.observability.pages import Buckets, Percentiles
 from wernicke_daemon.utterances.pieces import StageTiming
 from wernicke_daemon.utterances.utterance import Utterance
 
@@ -14,14 +16,25 @@ WINDOW = 1000
 """Latest values that percentiles are taken over."""
 
 
+BUCKET_LIMITS_MS = (10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 30_000.0, 60_000.0)
+"""Upper limits, each within its bucket: from a look at new audio to what only a model's reload explains."""
+
+
 class Samples:
-    """The last WINDOW values of one quantity."""
+    """The last WINDOW values of one quantity, in milliseconds, and all of them by bucket."""
 
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=WINDOW)
+        self._counts = [0] * (len(BUCKET_LIMITS_MS) + 1)  # the last is above all limits
+        self._sum = 0.0
 
     def add(self, value: float) -> None:
         self._values.append(value)
+        self._counts[bisect_left(BUCKET_LIMITS_MS, value)] += 1
+        self._sum += value
+
+    def buckets(self) -> Buckets:
+        return Buckets(list(self._counts), round(self._sum, 1))
 
     def percentiles(self) -> Percentiles:
         if not self._values:
@@ -55,6 +68,10 @@ class Figures:
         # By code: of messages to clients, and in results.
         self.errors: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
+        # Segments whose text correction replaced; of refused corrections and of texts left out, how many by reason.
+        self.corrections_accepted = 0
+        self.corrections_refused: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
         # Milliseconds: from an utterance's end being found to its result; the longest that audio of one look waited to
         # be examined; of each stage's jobs, waiting and at work.
         self.latency_ms = Samples()
@@ -74,6 +91,11 @@ class Figures:
         self.ahead["live"].used_ms += utterance.caption.live_ms
         self._work_s += utterance.work_s
         self.warnings.update(utterance.warnings)
+        if utterance.asr is not None:
+            self.left_out.update(utterance.asr.left_out)
+        if utterance.correction is not None:
+            self.corrections_accepted += sum(text is not None for text in utterance.correction.texts)
+            self.corrections_refused.update(utterance.correction.refused)
         self.latency_ms.add(latency_ms)
 
     def job(self, stage: StageName, kind: JobKind, timing: StageTiming) -> None:

@@ -38,6 +38,14 @@ class Percentiles(msgspec.Struct, frozen=True):
     p99: float | None = None
 
 
+class Buckets(msgspec.Struct, frozen=True):
+    """All values since the start. counts: by bucket, up to each of `bucket_limits_ms`, then those above them all.
+    sum_ms: of all together."""
+
+    counts: list[int]
+    sum_ms: float
+
+
 class SessionFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Of one that is not over."""
 
@@ -63,6 +71,8 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     gpu_mib: int | None  # of graphics memory, spares included; None where it uses none
     queued_ms: Percentiles  # from a job asked for to its answer, less its run time
     run_ms: Percentiles  # at work on a job
+    queued_buckets: Buckets | None = None  # of all jobs, as queued_ms; None of an older daemon, like what follows
+    run_buckets: Buckets | None = None  # as run_ms
 
 
 class AheadFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,3 +116,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     gpu_stats: GpuFigures | None  # None without an NVIDIA card
     ahead: dict[str, AheadFigures] = {}  # work while an utterance was still being said, by kind
     vad_lag_ms: Percentiles = Percentiles(None, None, 0)  # the longest that audio of one look waited to be examined
+    bucket_limits_ms: list[float] = []  # upper limits of buckets, each within its own
+    latency_buckets: Buckets | None = None  # of all, as latency_ms; None of an older daemon
+    vad_lag_buckets: Buckets | None = None  # as vad_lag_ms
+    corrections_accepted: int = 0  # segments whose text correction replaced
+    corrections_refused: dict[str, int] = {}  # segments in which a correction was refused, by reason
+    left_out: dict[str, int] = {}  # segments of text that nobody said, by reason

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from ipc.audio_handle import SAMPLE_RATE
-from ipc.messages import STAGES
+from ipc.messages import STAGES, StageName
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
@@ -46,12 +46,20 @@ def _work(utterance: Utterance, latency_ms: float) -> dict[str, object]:
         "speech_s": round(utterance.boundary.speech_samples / SAMPLE_RATE, 2),
         "queued_ms": {stage: round(timings[stage].queued_ms, 1) for stage in STAGES if stage in timings},
         "run_ms": {stage: round(timings[stage].run_ms, 1) for stage in STAGES if stage in timings},
+        "worked_ms": {stage: _spans(utterance, stage) for stage in STAGES if stage in timings},
         "attempts": {stage: timings[stage].attempts for stage in STAGES if stage in timings},
         "real_time_factor": round(utterance.work_s / audio_s, 3) if audio_s else 0.0,
         "latency_ms": round(latency_ms, 1),
         "ready_ms": round((utterance.settled - utterance.triggered) * 1000, 1),
         "engines": results.models_used(utterance),
     }
+
+
+def _spans(utterance: Utterance, stage: StageName) -> list[tuple[float, float]]:
+    """When the stage was at work on it, in milliseconds from its trigger."""
+    timings = [piece.timing for piece in utterance.pieces] if stage == "asr" else [utterance.timings[stage]]
+    ends = [(timing, (timing.answered - utterance.triggered) * 1000) for timing in timings if timing is not None]
+    return [(round(end - timing.run_ms, 1), round(end, 1)) for timing, end in ends]
 
 
 def _result(utterance: Utterance, message: Outcome) -> dict[str, object]:
@@ -67,6 +75,7 @@ def _result(utterance: Utterance, message: Outcome) -> dict[str, object]:
         "final_chars": len(message.text) if isinstance(message, Final) else 0,
         "segments": len(utterance.lines),
         "corrections_accepted": sum(text is not None for text in correction.texts) if correction else 0,
-        "corrections_refused": correction.refused if correction else 0,
+        "corrections_refused": len(correction.refused) if correction else 0,
+        "refused_for": dict(Counter(correction.refused)) if correction else {},
         "warnings": list(utterance.warnings),
     }

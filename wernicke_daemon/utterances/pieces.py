@@ -11,11 +11,13 @@ from ipc.messages import AsrResult, AsrWork, JobKind, Segment, Spans, within
 
 @dataclass
 class StageTiming:
-    """Milliseconds; attempts: times a stage began it."""
+    """queued_ms, run_ms: milliseconds. attempts: times a stage began it. answered: when its answer came, in seconds of
+    the front's monotonic clock."""
 
     queued_ms: float
     run_ms: float
     attempts: int
+    answered: float = 0.0
 
 
 @dataclass(eq=False)
@@ -67,9 +69,8 @@ def joined(pieces: Sequence[Piece]) -> AsrResult:
 def together(pieces: Sequence[Piece]) -> StageTiming:
     """What their recognition took in all; how long the last of them waited, as the others did so before."""
     timings = [piece.timing for piece in pieces if piece.timing is not None]
-    return StageTiming(
-        timings[-1].queued_ms, sum(timing.run_ms for timing in timings), max(timing.attempts for timing in timings)
-    )
+    run_ms, attempts = sum(timing.run_ms for timing in timings), max(timing.attempts for timing in timings)
+    return StageTiming(timings[-1].queued_ms, run_ms, attempts, timings[-1].answered)
 
 
 def _later(segment: Segment, seconds: float) -> Segment:

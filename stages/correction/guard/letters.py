@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 
+from ipc.messages import Refusal
 from stages.phonetics.consonants import alike, consonants
 
 SLACK = 2
@@ -28,16 +29,17 @@ _FIRST_TERM = 0xF0000
 """A private-use code point stands for each glossary term while texts are compared."""
 
 
-def same_letters(before: str, after: str, terms: Collection[str]) -> bool:
-    """All in NFKC and case-folded."""
+def other_letters(before: str, after: str, terms: Collection[str]) -> Refusal | None:
+    """What is wrong with `after`; None where nothing is. All in NFKC and case-folded."""
     if len(_NEGATIONS.findall(before)) != len(_NEGATIONS.findall(after)):
-        return False
+        return "negation"
     known = sorted({_letters(term) for term in terms} - {""}, key=lambda term: (-len(term), term))
     before, after = _bare(before, known), _bare(after, known)
-    if not after or not _is_subsequence(_digits(before), _digits(after)):
-        return False
+    if not _is_subsequence(_digits(before), _digits(after)):
+        return "number"
     changes = _changes(before, after)
-    return _as_long(before, changes) and _few_new(after, changes) and _terms_heard(changes, known)
+    same = after and _as_long(before, changes) and _few_new(after, changes) and _terms_heard(changes, known)
+    return None if same else "letters"
 
 
 def _bare(text: str, terms: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol
 
 from rapidfuzz.distance import Levenshtein
 
+from ipc.messages import Refusal
 from stages.phonetics.consonants import alike, consonants
 from stages.phonetics.readings import ReadWord
 
@@ -55,16 +56,17 @@ class Piece(NamedTuple):
     number: str = ""
 
 
-def same_sounds(before: str, after: str, terms: Collection[str], read: Read) -> bool:
-    """All in NFKC and case-folded."""
+def other_sounds(before: str, after: str, terms: Collection[str], read: Read) -> Refusal | None:
+    """What is wrong with `after`; None where nothing is. All in NFKC and case-folded."""
     if _PUNCTUATION.sub("", before) == _PUNCTUATION.sub("", after) != "":
-        return True  # whatever the dictionary makes of a text, which may depend on its punctuation
+        return None  # whatever the dictionary makes of a text, which may depend on its punctuation
     known = {term for term in terms if any(map(str.isalnum, term))}
     heard = list(_pieces(before, known, known, read))
     written = list(_pieces(after, known, {term for term in known if term in before}, read))
-    if not written or not _is_subsequence(_numbers(heard), _numbers(written)):
-        return False
-    return _alike(heard, written) or _alike(written, heard)
+    if not _is_subsequence(_numbers(heard), _numbers(written)):
+        return "number"
+    same = written and (_alike(heard, written) or _alike(written, heard))
+    return None if same else "sound"
 
 
 def _pieces(text: str, terms: Collection[str], heard: Collection[str], read: Read) -> Iterator[Piece]:

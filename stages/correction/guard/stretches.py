@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from ipc.messages import Refusal
+
 MOST_TOKENS = 8
 """On either side of a change that is looked into for parts: longer ones are another wording."""
 
@@ -30,25 +32,29 @@ class Change(NamedTuple):
         return max(len(self.before), len(self.after)) <= MOST_TOKENS
 
 
-def mended(original: str, corrected: str, judge: Callable[[str, str, str], bool]) -> tuple[str, int]:
-    """The original with those changes that stand, tried one after another, and how many do not. Of a change that does
+def mended(
+    original: str, corrected: str, judge: Callable[[str, str, str], Refusal | None]
+) -> tuple[str, tuple[Refusal, ...]]:
+    """The original with those changes that stand, tried one after another, and why others do not. Of a change that does
     not, its beginning or its end may: a comma before a word that was not heard, a filler gone.
 
-    judge: whether a text may stand, that has one change more than those that stand already; it is given the text, and
+    judge: why a text may not stand, that has one change more than those that stand already; it is given the text, and
     of that change what was heard and what takes its place.
     """
     heard, changes = _compared(original, corrected)
     standing: list[Change] = []
 
-    def stands(change: Change) -> bool:
+    def refusal(change: Change) -> Refusal | None:
         return judge(_applied(heard, [*standing, change]), "".join(change.before), "".join(change.after))
 
-    refused = 0
+    refused: list[Refusal] = []
     for change in changes:
-        part = _standing_part(change, stands)
-        refused += part != change
+        part: Change | None = change
+        if (why := refusal(change)) is not None:
+            refused.append(why)
+            part = _standing_end(change, lambda end: refusal(end) is None)
         standing += [] if part is None else [part]
-    return _applied(heard, standing), refused
+    return _applied(heard, standing), tuple(refused)
 
 
 def _compared(original: str, corrected: str) -> tuple[list[str], list[Change]]:
@@ -58,10 +64,8 @@ def _compared(original: str, corrected: str) -> tuple[list[str], list[Change]]:
     return heard, [Change(i, tuple(heard[i:j]), tuple(written[k:m])) for tag, i, j, k, m in codes if tag != "equal"]
 
 
-def _standing_part(change: Change, stands: Callable[[Change], bool]) -> Change | None:
-    """All of it, or one of its ends, or nothing."""
-    if stands(change):
-        return change
+def _standing_end(change: Change, stands: Callable[[Change], bool]) -> Change | None:
+    """One of its ends, or nothing."""
     return next((end for end in _ends(change) if stands(end)), None) if change.is_short else None
 
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from stages.correction.guard.letters import same_letters
-from stages.correction.guard.sounds import Read, same_sounds
+from ipc.messages import Refusal
+from stages.correction.guard.letters import other_letters
+from stages.correction.guard.sounds import Read, other_sounds
 from stages.correction.guard.stretches import mended
 
 MARKUP = "<>{}[]`*#|\\"
@@ -22,20 +23,23 @@ come to stand anywhere. Of the cases in tests/unit, other texts (refusals, trans
 less, edits at 0.42 and more."""
 
 
-def permitted(original: str, corrected: str, glossary: Sequence[str], read: Read | None) -> tuple[str, int]:
-    """The text that may stand: `corrected`, or `original` with those of its edits that may; and how many may not.
+def permitted(
+    original: str, corrected: str, glossary: Sequence[str], read: Read | None
+) -> tuple[str, tuple[Refusal, ...]]:
+    """The text that may stand: `corrected`, or `original` with those of its edits that may; and why others may not.
 
-    Whatever comes back is `accept`able, or the original. glossary, read: see `accept`.
+    Whatever comes back is `accept`able, or the original. glossary, read: see `refusal`.
     """
     if accept(original, corrected, glossary, read):
-        return corrected, 0
+        return corrected, ()
 
     if _likeness(original, corrected, read) < ALIKE:
-        return original, 1
+        return original, ("other_text",)
 
-    def judge(text: str, before: str, after: str) -> bool:
-        alone = read is not None or _same_alone(before, after, glossary)
-        return alone and accept(original, text, glossary, read)
+    def judge(text: str, before: str, after: str) -> Refusal | None:
+        if read is None and (why := _other_alone(before, after, glossary)) is not None:
+            return why
+        return refusal(original, text, glossary, read)
 
     return mended(original, corrected, judge)
 
@@ -48,22 +52,29 @@ def _likeness(original: str, corrected: str, read: Read | None) -> float:
     return Levenshtein.normalized_similarity(*("".join(word.readings[0] for word in read(text)) for text in texts))
 
 
-def _same_alone(before: str, after: str, glossary: Sequence[str]) -> bool:
+def _other_alone(before: str, after: str, glossary: Sequence[str]) -> Refusal | None:
     """By letters, what a long text may lose or gain must not all be in one place."""
     bare = [[c for c in _folded(text) if c.isalnum()] for text in (before, after)]
-    return bare[0] == bare[1] or (bool(bare[0]) and accept(before, after, glossary, None))
+    if bare[0] == bare[1]:
+        return None
+    return refusal(before, after, glossary, None) if bare[0] else "letters"
 
 
 def accept(original: str, corrected: str, glossary: Sequence[str], read: Read | None) -> bool:
-    """True where `corrected` is a spelling of what `original` says.
+    """True where `corrected` is a spelling of what `original` says. glossary, read: see `refusal`."""
+    return refusal(original, corrected, glossary, read) is None
+
+
+def refusal(original: str, corrected: str, glossary: Sequence[str], read: Read | None) -> Refusal | None:
+    """Why `corrected` is none of what `original` says; None where it is.
 
     glossary: terms that may replace what sounds like them. read: how Japanese sounds; None for other languages.
     """
     if not _well_formed(original, corrected):
-        return False
+        return "malformed"
     before, after = _folded(original), _folded(corrected)
     terms = {_folded(term).strip() for term in glossary} - {""}
-    return same_letters(before, after, terms) if read is None else same_sounds(before, after, terms, read)
+    return other_letters(before, after, terms) if read is None else other_sounds(before, after, terms, read)
 
 
 def _well_formed(original: str, corrected: str) -> bool:

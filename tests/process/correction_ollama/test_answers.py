@@ -72,7 +72,7 @@ def test_inventions_are_refused_and_counted(server: OllamaServer) -> None:
     """An edit that the guard turns down leaves the recognised text standing."""
     server.corrections["good morning"] = "I'm sorry, but I can't help with that."
     with warm(server) as engine:
-        assert correct(engine, "good morning", "two") == CorrectionResult((None, "two."), refused=1)
+        assert correct(engine, "good morning", "two") == CorrectionResult((None, "two."), refused=("other_text",))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_trouble_leaves_the_recognised_text(server: OllamaServer, mode: Mode, wa
     The next job is corrected again."""
     with warm(server, timeout_s=SHORT_S) as engine:
         server.mode = mode
-        assert correct(engine, "one", "two", "three") == CorrectionResult((None, None, None), 0, (warning,))
+        assert correct(engine, "one", "two", "three") == CorrectionResult((None, None, None), (), (warning,))
         assert len(server.chats()) == requests
         server.mode = "good"
         assert correct(engine, "one") == CorrectionResult(("one.",))
@@ -102,8 +102,8 @@ def test_trouble_leaves_the_recognised_text(server: OllamaServer, mode: Mode, wa
 @pytest.mark.parametrize(
     ("modes", "expected"),
     [
-        (["good", "503"], CorrectionResult(("one.", "two.", None), 0, ("LLM_UNAVAILABLE",))),
-        (["wrong_count", "good"], CorrectionResult((None, None, "three."), 0, ("LLM_INVALID_ANSWER",))),
+        (["good", "503"], CorrectionResult(("one.", "two.", None), (), ("LLM_UNAVAILABLE",))),
+        (["wrong_count", "good"], CorrectionResult((None, None, "three."), (), ("LLM_INVALID_ANSWER",))),
     ],
 )
 def test_a_failed_request_takes_only_its_own_texts(
@@ -122,7 +122,7 @@ def test_nothing_more_is_asked_for_a_text_that_has_gone_out(
     with warm(server) as engine:
         clock = iter([0.0, 4.9, 5.1])
         monkeypatch.setattr(ollama, "clock", SimpleNamespace(monotonic=lambda: next(clock)))
-        assert correct(engine, "one", "two", "three") == CorrectionResult(("one.", "two.", None), 0, ("LLM_TIMEOUT",))
+        assert correct(engine, "one", "two", "three") == CorrectionResult(("one.", "two.", None), (), ("LLM_TIMEOUT",))
         assert len(server.chats()) == 1
 
 
@@ -131,7 +131,7 @@ def test_a_server_that_goes_away_is_only_a_warning(server: OllamaServer) -> None
     with warm(server) as engine:
         correct(engine, "one")
         server.close()
-        assert correct(engine, "two") == CorrectionResult((None,), 0, ("LLM_UNAVAILABLE",))
+        assert correct(engine, "two") == CorrectionResult((None,), (), ("LLM_UNAVAILABLE",))
 
 
 def test_texts_are_not_logged(server: OllamaServer) -> None:

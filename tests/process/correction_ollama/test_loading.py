@@ -120,7 +120,7 @@ def test_a_model_that_is_gone_is_loaded_beside_the_jobs(server: OllamaServer) ->
         began, answers = time.monotonic(), 0
         while MODEL not in server.loaded:
             result = correct(engine, "one")
-            answers += result == CorrectionResult((None,), 0, ("LLM_UNAVAILABLE",))
+            answers += result == CorrectionResult((None,), (), ("LLM_UNAVAILABLE",))
             time.sleep(0.05)
         assert time.monotonic() - began > 2 * SHORT_S
         assert answers > 4, "with the time-out of a request each, there would be two"
@@ -137,7 +137,7 @@ def test_a_load_that_fails_is_not_tried_with_every_job(server: OllamaServer, mon
         correct(engine, "one")
         eventually_sync(lambda: "llm_load_failed" in events(logs))
         while asked(server, "/api/ps") < 6:  # a job during a load asks nothing
-            assert correct(engine, "one") == CorrectionResult((None,), 0, ("LLM_UNAVAILABLE",))
+            assert correct(engine, "one") == CorrectionResult((None,), (), ("LLM_UNAVAILABLE",))
         assert asked(server, "/api/generate") == 1
         server.mode = "good"
         monkeypatch.setattr(ollama_server, "LOAD_AGAIN_AFTER_S", 0.0)

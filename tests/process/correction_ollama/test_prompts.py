@@ -23,7 +23,7 @@ def test_japanese_is_asked_in_japanese_and_judged_by_its_sounds(server: OllamaSe
     """Japanese has instructions and a guard of its own; any other language shares the plain ones."""
     server.corrections["5時です"] = "6時です"
     with warm(server) as engine:
-        assert correct(engine, "5時です", language="ja").refused == 1
+        assert correct(engine, "5時です", language="ja").refused == ("number",)
         correct(engine, "one", language="de")
     japanese, other = (chat["messages"][0]["content"] for chat in server.chats())
     assert "校正" in japanese and "proofread" in other
@@ -96,7 +96,7 @@ def test_texts_without_room_for_all_go_one_by_one(server: OllamaServer) -> None:
     texts = ("word " * 60 + "one", "word " * 240, "word " * 60 + "three")
     with warm(server, num_ctx=1600) as engine, capture_logs() as logs:
         result = correct(engine, *texts)
-    assert result == CorrectionResult((f"{texts[0]}.", None, f"{texts[2]}."), 0, ("LLM_UNAVAILABLE",))
+    assert result == CorrectionResult((f"{texts[0]}.", None, f"{texts[2]}."), (), ("LLM_UNAVAILABLE",))
     assert [len(json.loads(chat["messages"][-1]["content"])["segments"]) for chat in server.chats()] == [1, 1]
     assert logs[0] == {"event": "llm_text_too_long", "segments": 1, "num_ctx": 1600, "log_level": "warning"}
     assert "word" not in str(logs)

@@ -99,5 +99,5 @@ def test_an_llm_that_says_that_it_was_too_slow_has_timed_out(world: World) -> No
         world.submit()
         world.answer("asr", HELLO)
         world.answer("diarization", TURNS)
-        world.answer("correction", CorrectionResult((None,), 0, ("LLM_TIMEOUT",)))
+        world.answer("correction", CorrectionResult((None,), (), ("LLM_TIMEOUT",)))
     assert time_out(world).warnings == ["LLM_UNAVAILABLE"]

@@ -104,7 +104,7 @@ def test_warnings_of_engines_are_passed_on(world: World) -> None:
     submitted = world.submit()
     world.answer("asr", AsrResult("en", 1.0, HELLO.segments, "whisper", ("ALIGNMENT_UNAVAILABLE",)))
     world.answer("diarization", TURNS)
-    world.answer("correction", CorrectionResult((None,), 0, ("LLM_TIMEOUT",)))
+    world.answer("correction", CorrectionResult((None,), (), ("LLM_TIMEOUT",)))
     assert submitted.warnings == ["ALIGNMENT_UNAVAILABLE", "LLM_TIMEOUT"]
 
 
@@ -135,5 +135,5 @@ def test_timings(world: World) -> None:
     submitted = world.submit()
     world.now += 2.0
     world.answer("asr", HELLO, run_ms=1500.0)
-    assert submitted.timings["asr"] == StageTiming(queued_ms=500.0, run_ms=1500.0, attempts=1)
+    assert submitted.timings["asr"] == StageTiming(queued_ms=500.0, run_ms=1500.0, attempts=1, answered=world.now)
     assert world.jobs == [("asr", "firm", submitted.timings["asr"])]
