@@ -1,7 +1,7 @@
 """How the boot record reaches a stage process: through its stdin, its length first.
 
 What is in it is `ipc.channels.Boot`. This file imports nothing but the standard library: it is used before anything
-else is imported (see `stages.process.parent_watch.read_boot`).
+else is imported (see `ipc.parent_watch.read_boot`).
 """
 
 import struct

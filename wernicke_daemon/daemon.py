@@ -41,6 +41,7 @@ from wernicke_daemon.sessions.people import People
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.registry import Drained, SessionRegistry
 from wernicke_daemon.status import Status
+from wernicke_daemon.web_launch import WebLaunch
 
 _log = structlog.get_logger()
 
@@ -60,8 +61,11 @@ class NoLog(WernickeError):
 class Daemon:
     """Made, started and stopped by `running`."""
 
-    def __init__(self, config: Config, on_disk: OnDisk, settings: StageSettings | None = None) -> None:
-        """on_disk: closed by `stop`. settings: for the stages, instead of config's. Raises NoSharedMemory."""
+    def __init__(
+        self, config: Config, on_disk: OnDisk, settings: StageSettings | None = None, pages: bool = False
+    ) -> None:
+        """on_disk: closed by `stop`. settings: for the stages, instead of config's. pages: see `running`. Raises
+        NoSharedMemory."""
         self._config = config  # as started
         # What is told of the run, and where from.
         figures = Figures()
@@ -83,8 +87,10 @@ class Daemon:
         self._postponed = recorder.postponed  # what waits for the recogniser to be back
         # Unloads the models while nobody needs them; None where they stay.
         self._idle: IdleUnload | None = None
+        # the process with the pages for browsers
+        self.web = WebLaunch(config, wanted=pages)
         # where clients connect
-        self.gateway = Gateway(config, self.sessions, recorder, self.status, self._models_needed)
+        self.gateway = Gateway(self.web.letting_in(), self.sessions, recorder, self.status, self._models_needed)
         self.status.connect(self.pipeline.ports, self.pipeline.dispatcher, self.sessions, self.gateway)
         # What goes on by itself while sessions are taken.
         self.drain_timeout_s = config.runtime.drain_timeout_s  # of the stop; less where the system allows less
@@ -130,6 +136,9 @@ class Daemon:
         """Sessions are taken from now on. Raises CanNotListen or StartFailed."""
         # A taken port is the commonest reason not to start, and found in milliseconds; models may take minutes.
         await self.gateway.open()
+        # Beside all else: pages can tell of the start, which may take minutes.
+        self.web.start(self.port, logs.StageLines())
+        self.gateway.web_port = self.web.port
         # How the stages are started depends on it.
         await self._hardware.look_at_card()
         async with start_order.telling(self.pipeline.ports, progress):
@@ -221,7 +230,7 @@ class Daemon:
         # Nothing is under way any more. Side by side, or the time limit of one would add to those of another: clients
         # get the last results and are told goodbye; stages end, then shared memory goes; what is on disk is closed.
         people = asyncio.to_thread(self._people.close)
-        await asyncio.gather(self.gateway.close(), self.pipeline.stop(), self._on_disk.close(), people)
+        await asyncio.gather(self.gateway.close(), self.pipeline.stop(), self._on_disk.close(), people, self.web.stop())
         _log.info("stopped")
 
 
@@ -231,9 +240,11 @@ async def running(
     progress: Callable[[str], None],
     settings: StageSettings | None = None,
     choice: ProfileChoice | None = None,
+    pages: bool = False,
 ) -> AsyncIterator[Daemon]:
     """A daemon that takes sessions, until the block ends. progress: told what it does while it starts. settings: for
-    the stages, instead of config's. choice: how config's profile was chosen, for the log.
+    the stages, instead of config's. choice: how config's profile was chosen, for the log. pages: whether there are
+    those for browsers, if config says so.
 
     Raises WernickeError with one sentence where it can't start.
     """
@@ -253,7 +264,7 @@ async def running(
         # Before the arena is made: there may be no room for two.
         for name in shared_memory.sweep():
             _log.info("swept", segment=name)
-        daemon = await _made(config, settings)
+        daemon = await _made(config, settings, pages)
         try:
             await daemon.start(progress)
             with _loaded_objects_out_of_collections():
@@ -264,11 +275,11 @@ async def running(
         listener.stop()
 
 
-async def _made(config: Config, settings: StageSettings | None) -> Daemon:
+async def _made(config: Config, settings: StageSettings | None, pages: bool) -> Daemon:
     """Where it can't be made, nothing stays open: the data directory can be used again at once."""
     on_disk = open_on_disk(config)
     try:
-        return Daemon(config, on_disk, settings)
+        return Daemon(config, on_disk, settings, pages)
     except BaseException:
         await on_disk.close()
         raise

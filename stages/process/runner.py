@@ -4,8 +4,8 @@ STAGE is for people who look at a list of processes; what counts is the boot rec
 made the null device, before anything else is imported (see `parent_watch.read_boot`).
 """
 
+from ipc import parent_watch
 from stages import offline
-from stages.process import parent_watch
 
 
 def main() -> None:

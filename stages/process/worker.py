@@ -19,7 +19,7 @@ import numpy as np
 import structlog
 import zmq
 
-from ipc import channels, clock, codec, dll, win32
+from ipc import channels, clock, codec, dll, parent_watch, win32
 from ipc.arena import NO_JOB, ArenaReader
 from ipc.audio_handle import VAD_WINDOW, Audio, AudioHandle
 from ipc.channels import Boot, Socket
@@ -28,7 +28,7 @@ from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Res
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
 from stages.gpu.errors import is_device_error, is_out_of_memory
 from stages.level import brought_up
-from stages.process import engine_registry, logs, parent_watch, scratch
+from stages.process import engine_registry, logs, scratch
 from stages.process.control import Control
 from stages.testing.faults import Faults
 

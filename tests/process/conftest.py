@@ -54,9 +54,10 @@ def command(*arguments: str) -> list[str]:
 
 
 def settings(directory: Path, text: str = "") -> str:
-    """A config.toml whose data stays in `directory`."""
+    """A config.toml whose data stays in `directory`, without pages where the text does not speak of them."""
     file = directory / "config.toml"
-    file.write_text(f"{text}\n[logging]\nconsole = false\n", encoding="utf-8")
+    web = "" if "[web]" in text else "[web]\nenabled = false\n"
+    file.write_text(f"{text}\n{web}[logging]\nconsole = false\n", encoding="utf-8")
     return str(file)
 
 

@@ -26,7 +26,7 @@ from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.gateway import access, http_request
 from wernicke_daemon.processes import process_tree
-from wernicke_daemon.wire import tls
+from wernicke_daemon.wire import tls, tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,7 +38,7 @@ SPEECH = wire.turn(5).astype("<f4").tobytes()
 
 
 def guarded(directory: Path, **security: Any) -> Config:
-    settings = SecuritySettings(clients=(access.hash_of(TOKEN),), origins=(OURS,), **security)
+    settings = SecuritySettings(clients=(tokens.hash_of(TOKEN),), origins=(OURS,), **security)
     return embedded(directory, security=settings)
 
 

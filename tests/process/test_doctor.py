@@ -20,7 +20,7 @@ from tests.process.conftest import free_port, serving
 from wernicke_daemon.config.load import parse
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.doctor import examination, facts
-from wernicke_daemon.gateway import access
+from wernicke_daemon.wire import tokens
 
 WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"
 
@@ -124,7 +124,7 @@ def test_a_port_in_use_by_the_daemon(tmp_path: Path) -> None:
 
 def test_a_daemon_that_wants_tokens_is_one_too(tmp_path: Path) -> None:
     """Its page says only how it is, as that of many programs does."""
-    security = f'[security]\nclients = ["{access.hash_of("token")}"]\n'
+    security = f'[security]\nclients = ["{tokens.hash_of("token")}"]\n'
     with serving(tmp_path, security) as (_, port):
         config = parse(f'host = "127.0.0.1"\nport = {port}\n{security}')
         assert facts.is_daemon(config)

@@ -22,11 +22,11 @@ from tests.process.conftest import embedded
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings, stage_settings
 from wernicke_daemon.daemon import Daemon, running
-from wernicke_daemon.gateway import access
+from wernicke_daemon.wire import tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TOKEN = access.new_token()
+TOKEN = tokens.new_token()
 SPEECH = wire.turn(5).astype("<f4").tobytes()
 START = json.dumps({"type": "start", "token": TOKEN})
 STOP = '{"type": "stop"}'
@@ -40,7 +40,7 @@ Ends = Callable[[Daemon], Awaitable[None]]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def quiet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
     """A daemon that wants a token and soon gives up whoever is silent."""
-    security = SecuritySettings(clients=(access.hash_of(TOKEN),), in_query=True)
+    security = SecuritySettings(clients=(tokens.hash_of(TOKEN),), in_query=True)
     config = embedded(tmp_path_factory.mktemp("data"), security=security, runtime={"resume_window_s": 0.5})
     config = replace(config, timeout=1.0, max_connections=20, audio=replace(config.audio, max_frame_mib=1))
     settings = replace(stage_settings(config), sleep_ms={"asr": 300.0, "diarization": 1.0, "correction": 1.0})

@@ -20,13 +20,13 @@ from tests.process.conftest import embedded, started
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.daemon import Daemon
-from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.opening import LONGEST_REQUEST_LINE
 from wernicke_daemon.gateway.server import CanNotListen
+from wernicke_daemon.wire import tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TOKEN = access.new_token()
+TOKEN = tokens.new_token()
 OURS, FOREIGN = "https://page.example", "https://evil.example"
 
 GLOSSARIES = {"Japanese": "語", "four bytes": "𠮷", "letters": "x"}
@@ -36,7 +36,7 @@ GLOSSARIES = {"Japanese": "語", "four bytes": "𠮷", "letters": "x"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def closed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
     """A daemon that wants a token."""
-    security = SecuritySettings(clients=(access.hash_of(TOKEN),))
+    security = SecuritySettings(clients=(tokens.hash_of(TOKEN),))
     config = embedded(tmp_path_factory.mktemp("closed"), security=security, cors_origins=(OURS,))
     async with started(config) as daemon:
         yield daemon

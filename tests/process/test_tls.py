@@ -19,8 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from wernicke_daemon.commands import security
-from wernicke_daemon.gateway import access
-from wernicke_daemon.wire import tls
+from wernicke_daemon.wire import tls, tokens
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=1000)
@@ -280,4 +279,4 @@ def test_token_prints_a_token_and_its_hash(capsys: pytest.CaptureFixture[str]) -
     printed = capsys.readouterr().out
     token = printed.split("\n\n")[1].strip()
     assert len(token) == 64 and printed.count(token) == 1
-    assert toml_in(printed)["clients"] == [access.hash_of(token)]
+    assert toml_in(printed)["clients"] == [tokens.hash_of(token)]

@@ -15,6 +15,7 @@ from websockets.datastructures import Headers
 from wernicke_daemon.config.schema import SecuritySettings
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.access import Verdict
+from wernicke_daemon.wire import tokens
 
 TOKEN, OTHER = "0123456789abcdef" * 4, "fedcba9876543210" * 4
 """In the names of tests, which are the same each time."""
@@ -22,7 +23,7 @@ TOKEN, OTHER = "0123456789abcdef" * 4, "fedcba9876543210" * 4
 PAGE = "http://localhost:3000"
 
 OPEN = SecuritySettings()
-CLOSED = SecuritySettings(clients=(access.hash_of(OTHER), access.hash_of(TOKEN)), origins=(PAGE,))
+CLOSED = SecuritySettings(clients=(tokens.hash_of(OTHER), tokens.hash_of(TOKEN)), origins=(PAGE,))
 WITH_QUERY = msgspec.structs.replace(CLOSED, in_query=True)
 
 
@@ -39,17 +40,17 @@ def start(**fields: Any) -> str:
 
 def test_tokens_are_new_each_time_and_fit_a_header() -> None:
     """64 characters that need no quoting anywhere; no two alike."""
-    tokens = {access.new_token() for _ in range(100)}
-    assert len(tokens) == 100
-    assert all(len(token) == 64 and token.isalnum() and token.isascii() for token in tokens)
+    made = {tokens.new_token() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(token) == 64 and token.isalnum() and token.isascii() for token in made)
 
 
 def test_the_hash_is_what_the_settings_take() -> None:
     """The line that `wernicke token` prints is accepted by [security], anybody can compute it, any text has one."""
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    assert access.hash_of(TOKEN) == f"sha256:{digest}"
-    assert access.hash_of("\udcff").startswith("sha256:")
-    assert msgspec.convert({"clients": [access.hash_of(TOKEN)]}, SecuritySettings).clients
+    assert tokens.hash_of(TOKEN) == f"sha256:{digest}"
+    assert tokens.hash_of("\udcff").startswith("sha256:")
+    assert msgspec.convert({"clients": [tokens.hash_of(TOKEN)]}, SecuritySettings).clients
 
 
 # --- requests --------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def test_a_request_without_a_token_may_bring_it_later() -> None:
 
 def test_an_empty_token_is_none_even_if_its_hash_is_configured() -> None:
     """`printf '' | sha256sum` in the settings lets nobody in."""
-    careless = SecuritySettings(clients=(access.hash_of(""),))
+    careless = SecuritySettings(clients=(tokens.hash_of(""),))
     assert access.request(careless, bearer(""), {}) is Verdict.REFUSED_TOKEN
     assert access.first_message(careless, start(token="")) is Verdict.REFUSED_TOKEN
     assert not access.may_read_pages(careless, Headers(), {})

@@ -110,7 +110,7 @@ def test_bad_value_is_refused_by_path(text: str, message: str) -> None:
     ("text", "message"),
     [
         ("[asr]\nbeam_sise = 5", "asr.beam_sise: unknown key; did you mean asr.beam_size?"),
-        ("[asr]\nport = 1", "asr.port: unknown key; did you mean port?"),
+        ("[asr]\nport = 1", "asr.port: unknown key; did you mean port or web.port?"),
         (
             "[vad]\nmodel = 1",
             "vad.model: unknown key; did you mean asr.model or alignment.model or diarization.model or llm.model?",

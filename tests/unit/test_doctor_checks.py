@@ -11,10 +11,10 @@ from wernicke_daemon.config.schema import AudioSettings, Config
 from wernicke_daemon.doctor import checks
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.doctor.facts import SHARED_MEMORY
-from wernicke_daemon.gateway.listening import Trouble
 from wernicke_daemon.hardware import budget
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.models.catalog import Model
+from wernicke_daemon.wire.listening import Trouble
 
 LARGE = applied(Config(), "rtx3090")
 CPU = applied(Config(), "cpu")

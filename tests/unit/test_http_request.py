@@ -9,11 +9,12 @@ from websockets.datastructures import Headers
 from wernicke_daemon.config.schema import Config, SecuritySettings
 from wernicke_daemon.gateway import access, http_request
 from wernicke_daemon.gateway.access import Refusal, Verdict
-from wernicke_daemon.gateway.http_request import PageRequest, SessionRequest
+from wernicke_daemon.gateway.http_request import HomeRequest, PageRequest, SessionRequest
+from wernicke_daemon.wire import tokens
 
-TOKEN = access.new_token()
+TOKEN = tokens.new_token()
 OPEN = Config()
-CLOSED = replace(OPEN, security=SecuritySettings(clients=(access.hash_of(TOKEN),)))
+CLOSED = replace(OPEN, security=SecuritySettings(clients=(tokens.hash_of(TOKEN),)))
 BEARER = Headers({"Authorization": f"Bearer {TOKEN}"})
 WRONG = Headers({"Authorization": "Bearer wrong"})
 NONE = Headers()
@@ -65,7 +66,7 @@ def test_who_may_not_have_a_session_is_told_so_before_anything_else() -> None:
     ("path", "expected"),
     [
         ("//[x]/", (400, None)),
-        ("/", (404, None)),
+        ("/elsewhere", (404, None)),
         ("/transcribe/", (404, None)),
         ("/transcribe?sample_rate=x", (400, "INVALID_MESSAGE")),
         ("/transcribe?events=x", (400, "INVALID_MESSAGE")),
@@ -82,3 +83,13 @@ def test_what_there_is_is_said_where_there_is_nothing() -> None:
     asked = http_request.read("GET", "/metrics", NONE, OPEN)
     assert isinstance(asked, Refusal)
     assert all(path in asked.message for path in ("/transcribe", "/health", "/stats"))
+
+
+@pytest.mark.parametrize(
+    ("host", "called"),
+    [("pc.local:8000", "pc.local"), ("[::1]:8000", "[::1]"), ("a b", ""), ("evil/..", ""), (None, "")],
+)
+def test_the_way_to_the_pages_is_by_the_name_that_was_asked(host: str | None, called: str) -> None:
+    """Nothing but a name or an address gets into the answer."""
+    headers = Headers({} if host is None else {"Host": host})
+    assert http_request.read("GET", "/", headers, OPEN) == HomeRequest(called)

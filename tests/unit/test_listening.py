@@ -11,7 +11,7 @@ from ipc import event_loop
 from tests import misbehaviour
 from wernicke_daemon.commands import serve
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.gateway.listening import Listener, listeners, trouble, try_to_bind, url_host
+from wernicke_daemon.wire.listening import Listener, listeners, trouble, try_to_bind, url_host
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wernicke_daemon.gateway.origin import is_this_server
+from wernicke_daemon.wire.origin import is_this_server
 
 OWN = [
     ("http://127.0.0.1:8000", "127.0.0.1:8000"),

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ipc import win32
-from stages.process import parent_watch
+from ipc import parent_watch, win32
 from wernicke_daemon.processes import process_tree
 
 JOB = 0x1_0000_0010

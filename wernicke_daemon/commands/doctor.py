@@ -105,7 +105,7 @@ def _page(config: Config, name: str) -> dict[str, Any] | str:
     """Of the daemon that these settings are of, or why there is none."""
     from wernicke_daemon.commands.status import fetch
     from wernicke_daemon.gateway.http_request import SESSIONS
-    from wernicke_daemon.gateway.listening import reachable, url_host
+    from wernicke_daemon.wire.listening import reachable, url_host
 
     tls = config.tls_files
     url = f"{'wss' if tls else 'ws'}://{url_host(reachable(config.host))}:{config.port}{SESSIONS}"

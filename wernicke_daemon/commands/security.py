@@ -27,7 +27,7 @@ def add_commands(commands: Subparsers) -> None:
 
 
 def _token(args: argparse.Namespace) -> int:
-    from wernicke_daemon.gateway.access import hash_of, new_token
+    from wernicke_daemon.wire.tokens import hash_of, new_token
 
     token = new_token()
     print(

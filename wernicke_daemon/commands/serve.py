@@ -155,7 +155,7 @@ async def _run_until(stop: Stop, config: Config, choice: ProfileChoice, announce
 
     stopped = asyncio.create_task(stop.wait())
     async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.create_task(stack.enter_async_context(running(config, announce, choice=choice)))
+        starting = asyncio.create_task(stack.enter_async_context(running(config, announce, choice=choice, pages=True)))
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():  # models may take minutes to load: nobody waits for that to stop
             starting.cancel()
@@ -163,6 +163,7 @@ async def _run_until(stop: Stop, config: Config, choice: ProfileChoice, announce
             return NONE_OPEN
         daemon = starting.result()
         _announce_ready(config, daemon.port, announce)
+        _announce_pages(config, daemon.web.port, announce)
         await stopped
         announce("Stopping: sending what is under way...")
         daemon.drain_timeout_s = min(daemon.drain_timeout_s, stop.drain_timeout_s)
@@ -171,7 +172,7 @@ async def _run_until(stop: Stop, config: Config, choice: ProfileChoice, announce
 
 def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) -> None:
     from wernicke_daemon.gateway.http_request import SESSIONS
-    from wernicke_daemon.gateway.listening import reachable, url_host
+    from wernicke_daemon.wire.listening import reachable, url_host
 
     if config.runtime.profile == "embedded":
         announce("The embedded engines are in use: English only.")
@@ -179,6 +180,15 @@ def _announce_ready(config: Config, port: int, announce: Callable[[str], None]) 
     host = reachable(config.host)
     also = "" if host == config.host else " and at this machine's other addresses"
     announce(f"Ready: {scheme}://{url_host(host)}:{port}{SESSIONS}{also} (Ctrl-C ends it)")
+
+
+def _announce_pages(config: Config, port: int | None, announce: Callable[[str], None]) -> None:
+    """port: None where there are none."""
+    from wernicke_daemon.wire.listening import reachable, url_host
+
+    if port is not None:
+        scheme = "https" if config.tls_files else "http"
+        announce(f"Pages: {scheme}://{url_host(reachable(config.web.host or config.host))}:{port}/")
 
 
 def _stop_on_signals(ask: Callable[[], None]) -> None:

@@ -107,6 +107,7 @@ def _check_together(config: Config) -> None:
     orders.check(config)
     _check_glossary(config)
     _check_certificate(config.security)
+    _check_web(config)
 
 
 def _check_glossary(config: Config) -> None:
@@ -120,3 +121,15 @@ def _check_glossary(config: Config) -> None:
 def _check_certificate(security: SecuritySettings) -> None:
     if bool(security.certificate_file) != bool(security.key_file):
         raise ConfigError("security.certificate_file: goes together with security.key_file; give both or neither")
+
+
+def _check_web(config: Config) -> None:
+    """Pages are nowhere where the daemon itself is not."""
+    web = config.web
+    if web.enabled and web.port == config.port != 0:
+        raise ConfigError(f"web.port: {web.port} is the daemon's own port; choose another, such as 8001")
+    everywhere = config.host in ("0.0.0.0", "::")
+    if web.host not in ("", config.host, "127.0.0.1", "::1", "localhost") and not everywhere:
+        raise ConfigError(f'web.host: the daemon listens on {config.host} only; write that, or "127.0.0.1", or ""')
+    if config.host == "0.0.0.0" and web.host == "::":
+        raise ConfigError('web.host: the daemon does not listen on IPv6; write "" or make host "::", too')

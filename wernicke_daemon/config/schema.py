@@ -113,6 +113,14 @@ class VoicesSettings(Section, frozen=True):
     remember: bool = False
 
 
+class WebSettings(Section, frozen=True):
+    """Pages for browsers, in a process of their own."""
+
+    enabled: bool = True  # whether there are any
+    port: Port = 8001  # of the pages; 0 takes a free one
+    host: str = ""  # address that is listened on; "" is the daemon's own
+
+
 class SecuritySettings(Section, frozen=True):
     """clients: hashes ("sha256:" and 64 hex digits) of the tokens that are let in; empty lets everybody in.
     in_query: whether a token may stand in the address. origins: web pages that may connect.
@@ -154,6 +162,7 @@ class Config(Section, frozen=True):
     store: StoreSettings = StoreSettings()  # [store]: transcripts on disk
     journal: JournalSettings = JournalSettings()  # [journal]: audio on disk until it is final
     voices: VoicesSettings = VoicesSettings()  # [voices]: people that are known by their voice
+    web: WebSettings = WebSettings()  # [web]: pages for browsers
     security: SecuritySettings = SecuritySettings()  # [security]: who may connect, and encryption
 
     @property

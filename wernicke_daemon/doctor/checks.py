@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from ipc import arena, dll
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.gateway.listening import Trouble
 from wernicke_daemon.hardware import budget, profiles
 from wernicke_daemon.models.catalog import Model
+from wernicke_daemon.wire.listening import Trouble
 
 Fact = dict[str, Any] | None
 """What `stages.process.probe` says of one part: None where there is no such thing; only `error` where it failed."""

@@ -18,12 +18,12 @@ import msgspec
 from packaging.requirements import Requirement
 
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.gateway import listening
-from wernicke_daemon.gateway.listening import Trouble, url_host
 from wernicke_daemon.models import ollama_models
 from wernicke_daemon.observability.pages import Health
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.processes.exit_codes import told
+from wernicke_daemon.wire import listening
+from wernicke_daemon.wire.listening import Trouble, url_host
 
 PROBE_TIMEOUT_S = 120.0
 """For importing PyTorch from a cold disk."""

@@ -27,7 +27,7 @@ _TOKENS = re.compile(
     r"hf_\w{8,} | sha256:\S+ | \b (?:bearer|basic) \s+ \S+ | \b token \s* = \s* \S+ | [0-9a-f]{32,}",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Of the Hugging Face hub, of config.toml, of HTTP, of addresses, and ours (`gateway.access.new_token`)."""
+"""Of the Hugging Face hub, of config.toml, of HTTP, of addresses, and ours (`wire.tokens.new_token`)."""
 
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _IPV6 = re.compile(r"(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:%\w+)?(?![\w:])", re.IGNORECASE)

@@ -9,9 +9,6 @@ shows a token in a message, a log line or a repr.
 """
 
 import enum
-import hashlib
-import hmac
-import secrets
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -19,7 +16,8 @@ import msgspec
 from websockets.datastructures import Headers
 
 from wernicke_daemon.config.schema import SecuritySettings
-from wernicke_daemon.gateway.origin import is_this_server
+from wernicke_daemon.wire import tokens
+from wernicke_daemon.wire.origin import is_this_server
 
 FIRST_MESSAGE_S = 10.0
 """Seconds that a connection without a token in its request has for the message that brings it."""
@@ -74,17 +72,6 @@ class _Start(msgspec.Struct):
 _start = msgspec.json.Decoder(_Start)
 
 
-def new_token() -> str:
-    """256 random bits, 64 hexadecimal digits: no command line takes it for an option."""
-    return secrets.token_hex(32)
-
-
-def hash_of(token: str) -> str:
-    """How a token stands in security.clients. Unsalted and fast will do: nobody can guess 256 random bits."""
-    # Bytes that are no text come as lone surrogates, in headers and in JSON.
-    return "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def request(settings: SecuritySettings, headers: Headers, query: Mapping[str, str]) -> Verdict:
     """On a request for a session."""
     if any(_is_foreign(settings, origin, headers) for origin in headers.get_all("Origin")):
@@ -132,8 +119,4 @@ def _token(settings: SecuritySettings, headers: Headers, query: Mapping[str, str
 
 
 def _verdict(settings: SecuritySettings, token: str) -> Verdict:
-    presented = hash_of(token)
-    known = False
-    for client in settings.clients:
-        known |= hmac.compare_digest(presented, client)  # each of them, so that the time taken does not tell which
-    return Verdict.ALLOWED if known and token else Verdict.REFUSED_TOKEN
+    return Verdict.ALLOWED if tokens.is_known(token, settings.clients) else Verdict.REFUSED_TOKEN

@@ -4,6 +4,7 @@ A request for a page is answered and its connection ends. A request for a sessio
 keeps what was read here (`transport.ClientSocket.asked`).
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,6 +24,7 @@ from wernicke_daemon.wire.protocol import Start
 from wernicke_daemon.wire.redaction import public
 
 SESSIONS = "/transcribe"
+HOME = "/"
 HEALTH = "/health"
 STATS = "/stats"
 PAGES = (HEALTH, STATS)
@@ -35,6 +37,12 @@ class PageRequest(msgspec.Struct, frozen=True):
 
     path: str
     in_full: bool
+
+
+class HomeRequest(msgspec.Struct, frozen=True):
+    """Somebody who looks for pages. host: as they call this machine; "" where that is no name or address."""
+
+    host: str
 
 
 class Preflight(msgspec.Struct, frozen=True):
@@ -52,24 +60,32 @@ class SessionRequest(msgspec.Struct, frozen=True):
 
 def read(
     method: str, path: str, headers: Headers, config: Config
-) -> SessionRequest | PageRequest | Preflight | Refusal:
+) -> SessionRequest | PageRequest | HomeRequest | Preflight | Refusal:
     """method, path: of the request line, path with the query. What may not be had, or is not understood, is a
     Refusal."""
     try:
         address = urlsplit(path)
     except ValueError:
         return Refusal(400, None, "The address is not one.")
-    if address.path not in (SESSIONS, *PAGES):
+    if address.path not in (HOME, SESSIONS, *PAGES):
         known = ", ".join((SESSIONS, *PAGES))
         return Refusal(404, None, f"There is nothing at this address; there is {known}.")
     if method not in METHODS:
         return Refusal(405, None, NOT_ALLOWED)
     if method == "OPTIONS":
         return Preflight()
+    if address.path == HOME:
+        return HomeRequest(_called(headers.get_all("Host")))
     query = dict(parse_qsl(address.query))
     if address.path == SESSIONS:
         return _session(headers, query, config)
     return _page(address.path, headers, query, config)
+
+
+def _called(hosts: list[str]) -> str:
+    """Without the port, an IPv6 address in its brackets."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?", hosts[0] if len(hosts) == 1 else "", re.ASCII)
+    return found[1] if found else ""
 
 
 def _page(path: str, headers: Headers, query: Query, config: Config) -> PageRequest | Refusal:

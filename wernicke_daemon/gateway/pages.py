@@ -7,7 +7,7 @@ from websockets.http11 import Request, Response
 
 from wernicke_daemon.gateway import access
 from wernicke_daemon.gateway.access import Refusal
-from wernicke_daemon.gateway.http_request import HEALTH, PageRequest, Preflight
+from wernicke_daemon.gateway.http_request import HEALTH, HomeRequest, PageRequest, Preflight
 from wernicke_daemon.gateway.http_response import (
     empty_response,
     error_response,
@@ -30,21 +30,25 @@ PREFLIGHT = {
 
 class Pages:
     """cors_origins: of the web pages that may read the answers, "*" for all. refused: is told of who may not have what
-    they asked for."""
+    they asked for. secure: TLS is spoken."""
 
     def __init__(
         self,
         cors_origins: tuple[str, ...],
         refused: Callable[[Error], None],
         status: Status,
+        secure: bool,
     ) -> None:
         self._cors_origins = cors_origins
         self._refused = refused
         self._status = status
+        self._scheme = "https" if secure else "http"
 
-    def answer(self, asked: PageRequest | Preflight | Refusal, request: Request) -> Response:
-        """asked: what the request was read as."""
-        response = self._response(asked)
+    def answer(
+        self, asked: PageRequest | HomeRequest | Preflight | Refusal, request: Request, web_port: int | None
+    ) -> Response:
+        """asked: what the request was read as. web_port: where the pages for browsers are."""
+        response = self._home(asked, web_port) if isinstance(asked, HomeRequest) else self._response(asked)
         self._allow_origin(response, request.headers.get_all("Origin"))
         if request.method == "HEAD":
             response.body = b""
@@ -58,6 +62,17 @@ class Pages:
                 return self._show(asked)
             case Preflight():
                 return empty_response()
+
+    def _home(self, asked: HomeRequest, web_port: int | None) -> Response:
+        """Leads to the pages."""
+        if web_port is None:
+            return error_response(404, "There are no pages here: web.enabled is false in the daemon's settings.")
+        if not asked.host:
+            return error_response(400, f"The pages are on port {web_port}.")
+        address = f"{self._scheme}://{asked.host}:{web_port}/"
+        response = json_response(307, {"pages": address})
+        response.headers["Location"] = address
+        return response
 
     def _show(self, asked: PageRequest) -> Response:
         page = public(msgspec.to_builtins(self._made(asked.path)))

@@ -13,7 +13,7 @@ from ipc import event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.config.typed_toml import ConfigError
-from wernicke_daemon.gateway import http_request, listening
+from wernicke_daemon.gateway import http_request
 from wernicke_daemon.gateway.admission import Admission
 from wernicke_daemon.gateway.connection import Connection
 from wernicke_daemon.gateway.connection_limit import most_in_session
@@ -26,6 +26,7 @@ from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.registry import Drained, SessionRegistry
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.status import Status
+from wernicke_daemon.wire import listening
 
 GOODBYE_S = 1.0
 """Seconds for last results and the close after the drain."""
@@ -58,7 +59,9 @@ class Gateway:
         self._on_client = on_client
         self._config = config  # address, limits and who may connect
         self._sessions = sessions  # where clients' sessions are
-        self._pages = Pages(config.cors_origins, recorder.refused, status)  # answers HTTP
+        self._pages = Pages(
+            config.cors_origins, recorder.refused, status, secure=config.tls_files is not None
+        )  # answers HTTP
         self._status = status  # greets clients with what there is
         self._admission = Admission(config.security, recorder.refused)  # lets clients in
         self._allowance = Allowance(config.audio.read_ahead_mib * 1024 * 1024)  # for what waits for room in the rings
@@ -68,6 +71,7 @@ class Gateway:
         self._servers: list[Server] = []  # from `open` on, one for each address
         self.ready = False  # until the daemon says that sessions are taken, and again from `drain` on
         self.port = 0  # until `open` has bound one
+        self.web_port: int | None = None  # where pages for browsers are; None where there are none
 
     @property
     def active(self) -> int:
@@ -132,7 +136,7 @@ class Gateway:
         if isinstance(asked, SessionRequest):
             socket.begin(asked)
             return None
-        return self._pages.answer(asked, request)
+        return self._pages.answer(asked, request, self.web_port)
 
     async def _handle(self, socket: ServerConnection) -> None:
         """From the end of the WebSocket handshake to the end of the connection."""

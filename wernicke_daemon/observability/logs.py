@@ -19,7 +19,6 @@ from structlog.typing import Processor
 from websockets.exceptions import WebSocketException
 
 from ipc import clock, files
-from ipc.messages import StageName
 from wernicke_daemon.config.schema import LoggingSettings
 from wernicke_daemon.observability.console import ConsoleStream
 
@@ -134,12 +133,12 @@ def _formatter(renderer: Processor) -> logging.Formatter:
 
 
 class StageLines:
-    """What stage processes print, into the log. Called on their reader threads."""
+    """What stage processes and the web process print, into the log. Called on their reader threads."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("stage")
 
-    def __call__(self, stage: StageName, line: bytes) -> None:
+    def __call__(self, stage: str, line: bytes) -> None:
         if not line.strip():
             return
         fields = _parsed(line)

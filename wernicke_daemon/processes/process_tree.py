@@ -5,7 +5,7 @@
 - POSIX: children inherit the read end of one pipe. Only the front has the write end, so all of them read
   end-of-file when the front is gone.
 
-`stages.process.parent_watch` is the children's half.
+`ipc.parent_watch` is the children's half.
 """
 
 import ctypes

@@ -30,7 +30,7 @@ sys.stdin.read()
 
 REPORT = """
 import ctypes, os, socket, sys
-from stages.process import parent_watch
+from ipc import parent_watch
 link = socket.create_connection(("127.0.0.1", {port}))
 link.sendall({name!r} + b" %d\\n" % os.getpid())
 """

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from stages.process import parent_watch
+from ipc import parent_watch
 from tests.process.process_tree.relatives import ECHO, WATCH, Events, Listener, Starter, posix
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has PDEATHSIG")
@@ -58,7 +58,7 @@ def test_siblings_do_not_keep_the_pipe_open(listener: Listener, start_parent: St
 def test_parent_that_is_already_gone_ends_the_child() -> None:
     """A parent that died before it could be watched is noticed by its pid."""
     events = Events()
-    events.start("from stages.process import parent_watch\nparent_watch.watch_parent(1 << 30, None)\nprint('alive')")
+    events.start("from ipc import parent_watch\nparent_watch.watch_parent(1 << 30, None)\nprint('alive')")
     assert events.exit() == parent_watch.PARENT_GONE
     assert events.lines.empty()
 
@@ -67,7 +67,7 @@ def test_parent_that_is_already_gone_ends_the_child() -> None:
 def test_unwatchable_parent_ends_the_child() -> None:
     """A pipe that can't be read is no reason to live on unwatched."""
     events = Events()
-    watch = f"from stages.process import parent_watch\nparent_watch.watch_parent({os.getpid()}, 999)\n"
+    watch = f"from ipc import parent_watch\nparent_watch.watch_parent({os.getpid()}, 999)\n"
     code = watch + "import time\ntime.sleep(600)"
     events.start(code)
     assert b"can't be watched" in events.line()

@@ -49,7 +49,7 @@ def test_boot_record_of_a_megabyte_arrives() -> None:
     """More than a pipe holds reaches the child whole, and start() does not wait for it."""
     events = Events()
     boot = os.urandom(1 << 20)
-    read = "import hashlib\nfrom stages.process.parent_watch import read_boot\n"
+    read = "import hashlib\nfrom ipc.parent_watch import read_boot\n"
     code = read + "print(hashlib.sha256(read_boot()).hexdigest())"
     events.start(code, boot)
     assert events.line().decode() == hashlib.sha256(boot).hexdigest()
@@ -60,7 +60,7 @@ def test_stdin_is_the_null_device_afterwards() -> None:
     """Whatever reads stdin later finds it empty and not the pipe."""
     events = Events()
     code = (
-        "import os, sys\nfrom stages.process.parent_watch import read_boot\nread_boot()\n"
+        "import os, sys\nfrom ipc.parent_watch import read_boot\nread_boot()\n"
         "null = os.stat(os.devnull)\nprint(os.path.samestat(os.fstat(0), null), os.read(0, 1), sys.stdin.read())"
     )
     events.start(code, b"boot")
@@ -71,7 +71,7 @@ def test_truncated_boot_record_ends_the_child_with_a_sentence() -> None:
     """A record that breaks off (the front died, or somebody runs the stage by hand) is no traceback."""
     for record in (b"", b"\0\0", b"\0\0\0\5ab"):
         result = subprocess.run(
-            [sys.executable, "-c", "from stages.process.parent_watch import read_boot; read_boot()"],
+            [sys.executable, "-c", "from ipc.parent_watch import read_boot; read_boot()"],
             input=record,
             capture_output=True,
             env=process_tree.environment(),

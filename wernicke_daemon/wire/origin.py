@@ -21,7 +21,7 @@ def is_this_server(origin: str, hosts: Sequence[str]) -> bool:
     if scheme not in _DEFAULT_PORTS or len(hosts) != 1:
         return False
     asked = _host_and_port(f"{scheme}://{hosts[0]}")
-    return asked is not None and asked == _host_and_port(origin) and _needs_no_lookup(asked[0])
+    return asked is not None and asked == _host_and_port(origin) and is_address(asked[0])
 
 
 def _host_and_port(address: str) -> tuple[str, int] | None:
@@ -36,7 +36,8 @@ def _host_and_port(address: str) -> tuple[str, int] | None:
     return host, _DEFAULT_PORTS[parts.scheme] if port is None else port
 
 
-def _needs_no_lookup(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether it is looked up nowhere: an IP address, or localhost."""
     if host == "localhost":  # of this machine always (RFC 6761, 6.3); browsers ask nobody for it
         return True
     try:

@@ -1,0 +1,79 @@
+"""The web process put together: what it serves, behind which rules.
+
+Each feature has a router in `ROUTERS`, behind `access.require`. What routes need stands in `request.app.state`: `setup`
+(`Setup`: settings, the path of the transcripts, of the log) and `front` (`Front`: the front's pages, and changes, which
+only the front may write).
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import Depends, FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from wernicke_daemon.web import access, login, pages
+from wernicke_daemon.web.front import Front, FrontAway, NotDone
+from wernicke_daemon.web.guard import Guard
+from wernicke_daemon.web.live import routes as live
+from wernicke_daemon.web.setup import Setup
+
+ROUTERS = [
+    live.router,
+]
+"""All that need a login; the order is that in which routes are looked for."""
+
+
+def create_app(setup: Setup) -> FastAPI:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.front = Front(setup)
+        yield
+        await app.state.front.close()
+
+    app = FastAPI(title="Wernicke daemon", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.setup = setup
+    app.mount("/static", _Static(directory=pages.HERE / "static"))
+    app.include_router(login.router)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(access.require)])
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(FrontAway, _front_away)
+    app.add_exception_handler(NotDone, _not_done)
+    security = setup.config.security
+    app.add_middleware(Guard, origins=security.origins, any_host=setup.needs_login)
+    return app
+
+
+class _Static(StaticFiles):
+    """Our own files: asked for again each time, and sent only where they have changed."""
+
+    def file_response(self, *args: object, **named: object) -> Response:
+        response = super().file_response(*args, **named)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _wants_page(request: Request) -> bool:
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """As a page for people, as JSON for programs; who is not known gets the login in place of a page."""
+    assert isinstance(error, HTTPException)
+    if not _wants_page(request):
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+    if isinstance(error, access.LoginNeeded):
+        return login.form(request, status=error.status_code)
+    return pages.page(request, "problem.html", status=error.status_code, sentence=error.detail)
+
+
+async def _front_away(request: Request, error: Exception) -> Response:
+    sentence = "The daemon does not answer at the moment; try again in a few seconds."
+    return await _refused(request, HTTPException(503, sentence))
+
+
+async def _not_done(request: Request, error: Exception) -> Response:
+    return await _refused(request, HTTPException(409, str(error)))

@@ -1,0 +1,76 @@
+"""The web process at work: uvicorn on the addresses that the daemon listens on, until the daemon ends.
+
+It logs as stages do: JSON lines on stderr, which come into the one log. No request is logged; an address may hold what
+was searched for.
+"""
+
+import logging
+import sys
+
+import msgspec
+import structlog
+import uvicorn
+
+from ipc import event_loop, parent_watch
+from wernicke_daemon.web.app import create_app
+from wernicke_daemon.web.setup import Setup
+from wernicke_daemon.wire import listening, tls
+
+MOST_CONNECTIONS = 300
+"""Open at a time; one more is answered 503. Windows' select() serves 512 sockets, and the front's are among them."""
+
+LARGEST_MESSAGE = 16 * 1024 * 1024
+"""Bytes of a WebSocket message, as `audio.max_frame_mib` has it; the front has a limit of its own."""
+
+CAN_NOT_LISTEN = 3
+"""Exit code: somebody else has the port, or the address is not this machine's."""
+
+_log = structlog.get_logger()
+
+
+def run(record: bytes) -> None:
+    """record: a `Setup` in JSON."""
+    _configure_log()
+    setup = msgspec.json.decode(record, type=Setup)
+    parent_watch.watch_parent(setup.parent_pid, setup.parent_fd)
+    try:
+        sockets = listening.listeners(setup.host, setup.port)
+    except OSError as error:
+        why, fix = listening.trouble(error, setup.host, setup.port)
+        _log.error("web_can_not_listen", reason=f"{why}; {fix.replace('--port', 'web.port')}")
+        sys.exit(CAN_NOT_LISTEN)
+    server = uvicorn.Server(_config(setup))
+    _log.info("web_ready", port=setup.port)
+    event_loop.run(server.serve([*sockets]))
+
+
+def _config(setup: Setup) -> uvicorn.Config:
+    files = setup.config.tls_files
+    secure = None if files is None else lambda *_: tls.server_context(*files)
+    return uvicorn.Config(
+        create_app(setup),
+        loop="none",  # `event_loop` chooses
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=1,
+        ssl_context_factory=secure,
+    )
+
+
+def _configure_log() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,90 @@
+"""The web process as the daemon starts it: what it is told, and when it is started again."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from wernicke_daemon.config.schema import Config
+from wernicke_daemon.processes import process_tree
+from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.web_process import WebProcess
+from wernicke_daemon.web.setup import Setup
+from wernicke_daemon.wire import tokens
+from wernicke_daemon.wire.listening import reachable, url_host
+
+
+class WebLaunch:
+    """One for a run of the daemon. port: of the pages; None where there are none."""
+
+    def __init__(self, config: Config, wanted: bool) -> None:
+        """wanted: whether there are to be pages, if config says so."""
+        self._wanted = wanted and config.web.enabled
+        self._config = config
+        self._token = tokens.new_token()  # of the web process, for the front
+        self._secret = secrets.token_hex(32)  # see `Setup.secret`
+        self._host = config.web.host or config.host
+        self._process: WebProcess | None = None  # from `start` on
+        self.port: int | None = None  # from `start` on
+
+    def letting_in(self) -> Config:
+        """The settings for the front, which lets the web process in like any client with a token."""
+        security = self._config.security
+        if not security.clients:
+            return self._config
+        clients = (*security.clients, tokens.hash_of(self._token))
+        return replace(self._config, security=replace(security, clients=clients))
+
+    def start(self, front_port: int, on_line: Callable[[str, bytes], None]) -> None:
+        """front_port: the bound one. on_line: told what it prints. Nothing where no pages are wanted. From the main
+        thread."""
+        if not self._wanted:
+            return
+        self.port = self._config.web.port or _free_port(self._host)
+        record = msgspec.json.encode(self._setup(front_port, self.port))
+        self._process = WebProcess(record, _restarts(self._config), on_line)
+        self._process.start()
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await self._process.stop()
+
+    def _setup(self, front_port: int, port: int) -> Setup:
+        scheme = "https" if self._config.tls_files else "http"
+        return Setup(
+            self._config,
+            front=f"{scheme}://{url_host(reachable(self._config.host))}:{front_port}",
+            host=self._host,
+            port=port,
+            token=self._token if self._config.security.clients else "",
+            secret=self._secret,
+            parent_pid=os.getpid(),
+            parent_fd=process_tree.parent_pipe(),
+        )
+
+
+def _restarts(config: Config) -> RestartPolicy:
+    runtime = config.runtime
+    return RestartPolicy(
+        most=runtime.restarts_max,
+        window_s=runtime.restarts_window_s,
+        first_s=runtime.backoff_first_s,
+        last_s=runtime.backoff_max_s,
+        stable_s=runtime.stable_after_s,
+    )
+
+
+def _free_port(host: str) -> int:
+    """One that nobody listens on now: every process of the web is to have the same."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
