@@ -13,7 +13,7 @@ from tests.waiting import eventually
 from wernicke_daemon import cli
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.daemon import Daemon
-from wernicke_daemon.records import transcript_file
+from wernicke_daemon.records import session_list, transcript_file
 from wernicke_daemon.utterances.voices import Known
 
 pytestmark = pytest.mark.asyncio
@@ -110,9 +110,9 @@ async def test_an_older_store_is_brought_up_to_date(tmp_path: Path) -> None:
             "PRAGMA user_version = 2;"
         )
     with transcript_file.reading(file) as database:
-        assert [session.continues for session in transcript_file.sessions(database)] == [None]
+        assert [session.continues for session in session_list.sessions(database)] == [None]
         assert transcript_file.meeting(database, "old") == [("old", 0.0)]
     transcript_file.open_for_writing(file).close()
     with transcript_file.reading(file) as database:
-        assert [(session.id, session.begun) for session in transcript_file.sessions(database)] == [("old", 5.0)]
+        assert [(session.id, session.begun) for session in session_list.sessions(database)] == [("old", 5.0)]
         assert transcript_file.earlier(database, "old") == transcript_file.EarlierSession("old", None, Known())

@@ -26,7 +26,7 @@ from wernicke_daemon import cli
 from wernicke_daemon.commands.serve import run_until_signal
 from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.hardware.profiles import ProfileChoice
-from wernicke_daemon.records import transcript_file
+from wernicke_daemon.records import session_list, transcript_file
 from wernicke_daemon.records.retention import DAY_S, Now
 from wernicke_daemon.records.store import Store
 from wernicke_daemon.wire.protocol import Suppressed
@@ -195,7 +195,7 @@ def stored_days_ago(data: Path, *days_ago: int) -> list[str]:
 
 def sessions_in(data: Path) -> list[str]:
     with transcript_file.reading(data / transcript_file.FILE_NAME) as database:
-        return [session.id for session in transcript_file.sessions(database)]
+        return [session.id for session in session_list.sessions(database)[::-1]]
 
 
 def health(port: int) -> dict[str, Any]:

@@ -120,6 +120,8 @@ def test_sessions_for_programs(filled: list[str], capsys: pytest.CaptureFixture[
         "results": 2,
         "language": "ja",
         "voices": 2,
+        "speakers": ["Speaker_00", "Speaker_01"],
+        "first_words": "今日は。",
         "continues": None,
     }
 

@@ -20,7 +20,7 @@ from wernicke_daemon.formats.subtitles import to_txt
 from wernicke_daemon.wire.protocol import utc_text
 
 if TYPE_CHECKING:
-    from wernicke_daemon.records.transcript_file import SessionSummary
+    from wernicke_daemon.records.session_list import SessionSummary
 
 
 def add_commands(commands: Subparsers) -> None:
@@ -43,11 +43,11 @@ def add_commands(commands: Subparsers) -> None:
 
 def _sessions(args: argparse.Namespace) -> int:
     """List what was kept, the latest last. Raises NoTranscript where there is no file of it."""
-    from wernicke_daemon.records import transcript_file
+    from wernicke_daemon.records import session_list, transcript_file
 
     file = _file(args)
     with transcript_file.reading(file) as database:
-        found = transcript_file.sessions(database)
+        found = session_list.sessions(database)[::-1]
     if args.json:
         print(msgspec.json.format(msgspec.json.encode([_plain(session) for session in found]), indent=2).decode())
     elif found:
@@ -107,6 +107,7 @@ def _plain(session: "SessionSummary") -> dict[str, object]:
         **msgspec.structs.asdict(session),
         "begun": utc_text(session.begun),
         "length_s": round(session.length_s, 3),
+        "voices": len(session.speakers),
     }
 
 
@@ -125,7 +126,7 @@ def _row(session: "SessionSummary") -> tuple[str, ...]:
         _length(session.length_s),
         str(session.results),
         session.language or "",
-        str(session.voices),
+        str(len(session.speakers)),
         session.continues or "",
     )
 

@@ -1,7 +1,7 @@
 """Results on disk before they are sent, so that they survive whatever becomes of their client and of this process.
 
-A thread of its own writes, so that a slow disk never holds up audio; what has come together meanwhile goes into one
-transaction. The file is in SQLite's WAL mode with `synchronous = NORMAL`:
+A thread of its own writes (`writer.py`), so that a slow disk never holds up audio. The file is in SQLite's WAL mode
+with `synchronous = NORMAL`:
 
 - The process is killed: all that was committed, and so all that was ever sent, is there.
 - The power is cut, or the system crashes: the file is whole, but the latest commits may be missing: those that the
@@ -15,14 +15,9 @@ How old something is, is told by a clock that one wrong date does not move (`ret
 """
 
 import asyncio
-import contextlib
-import queue
 import sqlite3
-import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -31,10 +26,10 @@ import structlog
 
 from ipc import clock
 from ipc.errors import WernickeError
-from wernicke_daemon.hardware import descriptors
 from wernicke_daemon.records import retention, transcript_file
 from wernicke_daemon.records.earlier import EarlierSession, Resume
 from wernicke_daemon.records.retention import DAY_S, Now, RetentionClock, Shift
+from wernicke_daemon.records.writer import Write, Writer
 from wernicke_daemon.utterances.voices import Known
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import ServerMessage, SpeakerUpdate
@@ -43,15 +38,8 @@ _log = structlog.get_logger()
 
 T = TypeVar("T")
 
-RETRY_EVERY_S = 5.0
 PURGE_EVERY_S = 600.0
 """Also how far the retention clock on disk may be behind, and how late it is noticed that a date was put right."""
-
-CLOSE_TIMEOUT_S = 5.0
-"""For a disk that does not answer at all when the daemon stops."""
-
-MOST_UNWRITTEN = 15_000
-"""Statements held while the disk fails, three a result: hours of speech, and some ten megabytes."""
 
 
 class StoreUnusable(WernickeError):
@@ -105,20 +93,6 @@ class ResultStore(Protocol):
         """Everything given to `keep` is written and `delivered`; nothing may come after it."""
 
 
-@dataclass(frozen=True)
-class _Write:
-    """One statement. delivered: None where nobody waits for it. purges: the table of which it deletes what is too old;
-    None where it does not. result: whether a result is lost without it. voices_of: session whose voices it writes, of
-    which only the latest count."""
-
-    sql: str
-    parameters: tuple[object, ...]
-    delivered: Callable[[], None] | None = None
-    purges: str | None = None
-    result: bool = False
-    voices_of: str | None = None
-
-
 def _now() -> Now:
     return Now(time.time(), clock.monotonic())
 
@@ -128,29 +102,25 @@ class Store:
     every PURGE_EVERY_S. now: reads the clocks."""
 
     def __init__(self, path: Path, retention_days: int, now: Callable[[], Now] = _now) -> None:
-        self.problem: str | None = None  # why results can not be stored at present, as a sentence
         self.postponed: str | None = None  # why deletion waits, as a sentence
         self._now = now  # reads the clocks
         self._clock = RetentionClock(now(), retention.tolerance_s(retention_days * DAY_S))  # tells how old results are
         self._path = path  # the file
         self._retention_s = retention_days * DAY_S  # seconds; 0: for ever
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # for the writer; None: write that, and end
-        self._unwritten: deque[_Write] = deque()  # what the writer took and the disk did not; oldest first
-        self._given_up = 0  # results that were too many to hold in this outage
-        self._database: sqlite3.Connection | None = None  # the writer's; None where it can't be opened
-        self._loop: asyncio.AbstractEventLoop  # where deliveries are called, from `open` on
         self._purging: asyncio.TimerHandle  # the next look at what is over its retention, from `open` on
-        self._writer = threading.Thread(target=self._run, name="store", daemon=True)  # the only thread that writes
+        self._writer = Writer(path)  # all that changes the file
+
+    @property
+    def problem(self) -> str | None:
+        return self._writer.problem
 
     @property
     def healthy(self) -> bool:
         return self.problem is None
 
     def open(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._check_directory()
-        self._attempt()
-        self._writer.start()
+        self._writer.open()
         self._purge_regularly()
 
     def _check_directory(self) -> None:
@@ -165,7 +135,7 @@ class Store:
 
     def _purge_regularly(self) -> None:
         self.purge()
-        self._purging = self._loop.call_later(PURGE_EVERY_S, self._purge_regularly)
+        self._purging = asyncio.get_running_loop().call_later(PURGE_EVERY_S, self._purge_regularly)
 
     # --- what is to be written ---
 
@@ -283,15 +253,12 @@ class Store:
         result: bool = False,
         voices_of: str | None = None,
     ) -> None:
-        self._queue.put(_Write(sql, parameters, delivered, purges, result, voices_of))
+        self._writer.put(Write(sql, parameters, delivered, purges, result, voices_of))
 
     async def close(self) -> None:
         self._purging.cancel()
         self._retention_time()
-        self._queue.put(None)
-        await asyncio.to_thread(self._writer.join, CLOSE_TIMEOUT_S)
-        if lost := self._given_up + _results(self._unwritten):
-            _log.error("results_lost", results=lost)
+        await self._writer.close()
 
     def _read(self, query: Callable[[sqlite3.Connection], T], nothing: T) -> T:
         try:
@@ -301,103 +268,7 @@ class Store:
             _log.error("store_unreadable", reason=str(error))
             return nothing
 
-    # --- the writer's thread ---
-
-    def _run(self) -> None:
-        closing = False
-        while not closing:
-            taken = self._take()
-            closing = None in taken
-            writes = [write for write in taken if write is not None]
-            self._unwritten = _latest_voices((*self._unwritten, *writes))
-            self._attempt()
-            for write in writes:
-                if write.delivered is not None:
-                    self._loop.call_soon_threadsafe(write.delivered)
-        if self._database is not None:
-            self._database.close()
-
-    def _take(self) -> list[_Write | None]:
-        """All that waits, once there is something; in an outage after a while nothing, so that it is tried again."""
-        taken: list[_Write | None] = []
-        with contextlib.suppress(queue.Empty):
-            taken.append(self._queue.get(timeout=RETRY_EVERY_S if self.problem else None))
-            while True:
-                taken.append(self._queue.get_nowait())
-        return taken
-
-    def _attempt(self) -> None:
-        """Write what is not written yet."""
-        try:
-            self._commit()
-        except (sqlite3.Error, OSError) as error:
-            self._failed(error)
-        except Exception as error:  # this thread must live: no result leaves without it
-            _log.exception("store_writer_failed")
-            self._failed(error)
-        else:
-            self._succeeded()
-
-    def _commit(self) -> None:
-        database = self._connected()
-        purged: Counter[str] = Counter()
-        with database:
-            for write in self._unwritten:
-                changed = database.execute(write.sql, write.parameters).rowcount
-                if write.purges is not None:
-                    purged[write.purges] += changed
-        self._unwritten.clear()
-        if purged.total():
-            _log.info("retention", results=purged["result"], sessions=purged["session"])
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._database is not None and not self._path.exists():
-            self._disconnect()  # somebody deleted the file: what is written to it would be lost
-        if self._database is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = transcript_file.open_for_writing(self._path)
-        return self._database
-
-    def _disconnect(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-    def _failed(self, error: Exception) -> None:
-        reason = getattr(error, "strerror", None) or str(error)
-        if self.problem is None:
-            _log.error("store_failed", reason=reason)
-        self.problem = f"Transcripts can't be stored ({reason}); results are sent all the same. {_advice(error)}"
-        if transcript_file.is_damage(error):
-            self._disconnect()
-            with contextlib.suppress(OSError):
-                transcript_file.set_aside(self._path)
-        while len(self._unwritten) > MOST_UNWRITTEN:
-            self._given_up += self._unwritten.popleft().result
-
-    def _succeeded(self) -> None:
-        if self.problem is not None:
-            self.problem = None
-            _log.info("store_recovered", lost=self._given_up)
-            self._given_up = 0
-
 
 def _kind(message: ServerMessage) -> str:
     late = isinstance(message, protocol.Error) and message.code == protocol.LATE
     return transcript_file.LATE if late else str(message.__struct_config__.tag)
-
-
-def _advice(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in descriptors.USED_UP:
-        return protocol.sentence(descriptors.ADVICE)
-    return "Free some space on the disk of runtime.data_dir, or make it writable."
-
-
-def _latest_voices(writes: Sequence[_Write]) -> deque[_Write]:
-    """Without those of voices that later ones write, too."""
-    last = {write.voices_of: at for at, write in enumerate(writes)}
-    return deque(write for at, write in enumerate(writes) if write.voices_of is None or last[write.voices_of] == at)
-
-
-def _results(writes: deque[_Write]) -> int:
-    return sum(write.result for write in writes)

@@ -65,11 +65,21 @@ _SCHEMAS = (
     ALTER TABLE result ADD COLUMN revised INTEGER NOT NULL DEFAULT 0;
     UPDATE session SET voices = json_object('next_voice', json_array_length(voices)) WHERE voices IS NOT NULL;
     """,
+    """
+    CREATE TABLE origin (id TEXT NOT NULL);
+    INSERT INTO origin VALUES (lower(hex(randomblob(8))));
+    CREATE TABLE change (number INTEGER PRIMARY KEY AUTOINCREMENT, result INTEGER NOT NULL);
+    CREATE TRIGGER result_added AFTER INSERT ON result BEGIN INSERT INTO change (result) VALUES (new.rowid); END;
+    CREATE TRIGGER result_changed AFTER UPDATE OF message ON result
+        BEGIN INSERT INTO change (result) VALUES (new.rowid); END;
+    CREATE TRIGGER result_deleted AFTER DELETE ON result BEGIN INSERT INTO change (result) VALUES (old.rowid); END;
+    """,
 )
 """What makes version n + 1 of the file out of version n. Times are seconds since 1970; of the retention clock all but
 `session.begun`, which is shown. session.continues: the id of the session whose client it goes on for. resume_key,
 voices: see `earlier.EarlierSession`. result.revised: the revision of the message, where it is not that of the result as
-it came."""
+it came. origin: tells this file from others. change: for the search index (`search_index.py`), which results are new,
+different or gone, by rowid."""
 
 SET_CLOCK = "REPLACE INTO clock (id, time, wall, parted, held_s) VALUES (1, ?, ?, ?, ?)"
 """Parameters: a ClockState."""
@@ -94,18 +104,6 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 class NoTranscript(WernickeError):
     """What was asked for is not there, or can't be read."""
-
-
-class SessionSummary(msgspec.Struct, frozen=True):
-    """One session of those on disk."""
-
-    id: str  # its name
-    begun: float  # seconds since 1970
-    length_s: float  # until it ended or, where nobody saw it end, until its last result
-    results: int  # finals
-    language: str | None  # of its finals, comma-separated; of the session where it has none
-    voices: int  # that were told apart
-    continues: str | None = None  # the session whose client it goes on for, as that session had been given up
 
 
 # --- writing ---------------------------------------------------------------------------------------
@@ -193,28 +191,10 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise NoTranscript(f"The transcripts at {path} can't be read ({error}).") from None
 
 
-def sessions(database: sqlite3.Connection) -> list[SessionSummary]:
-    """All, in the order in which they began, whatever the machine's clock said."""
-    started = _started(database)
-    rows = database.execute(
-        f"""
-        SELECT session.id, begun, max(0.0, coalesce(ended, max(kept), {started}) - {started}),
-            count(*) FILTER (WHERE kind = 'final'),
-            coalesce(group_concat(DISTINCT json_extract(message, '$.language')), language),
-            (SELECT count(DISTINCT json_extract(segment.value, '$.speaker'))
-                FROM result AS said, json_each(said.message, '$.segments') AS segment WHERE said.session = session.id),
-            {_continues(database)}
-        FROM session LEFT JOIN result ON result.session = session.id GROUP BY session.id
-        ORDER BY {started}, session.rowid
-        """
-    )
-    return [SessionSummary(*row) for row in rows]
-
-
 def find(database: sqlite3.Connection, wanted: str) -> str:
     """The id that `wanted` stands for: itself, the only one that begins so, or "last". Raises NoTranscript."""
     if wanted == "last":
-        latest = f"SELECT id FROM session ORDER BY {_started(database)} DESC, rowid DESC LIMIT 1"
+        latest = f"SELECT id FROM session ORDER BY {started_column(database)} DESC, rowid DESC LIMIT 1"
         rows = database.execute(latest).fetchall()
     else:
         rows = database.execute(
@@ -240,15 +220,15 @@ def results(database: sqlite3.Connection, session: str, after: int = 0) -> list[
 def meeting(database: sqlite3.Connection, session: str) -> list[tuple[str, float]]:
     """The sessions that go on one for another and have `session` among them, in the order in which they began, with the
     seconds from the begin of the first to its own by the retention clock."""
+    continues, started = continues_column(database), started_column(database)
     rows = database.execute(
         f"""
         WITH RECURSIVE link (id, other) AS (
-            SELECT id, {_continues(database)} FROM session UNION SELECT {_continues(database)}, id FROM session
+            SELECT id, {continues} FROM session UNION SELECT {continues}, id FROM session
         ), part (id) AS (
             VALUES (?) UNION SELECT link.other FROM link JOIN part ON link.id = part.id WHERE link.other IS NOT NULL
         )
-        SELECT session.id, {_started(database)} FROM session JOIN part ON session.id = part.id
-        ORDER BY {_started(database)}, session.rowid
+        SELECT session.id, {started} FROM session JOIN part ON session.id = part.id ORDER BY {started}, session.rowid
         """,
         (session,),
     ).fetchall()
@@ -272,13 +252,13 @@ def kept_until(database: sqlite3.Connection, latest: float) -> int:
     return int(count)
 
 
-def _started(database: sqlite3.Connection) -> str:
+def started_column(database: sqlite3.Connection) -> str:
     """The column with the begin of a session by the retention clock. A file that no daemon has opened since there is
     one has only the begin by the machine's."""
     return "session.started" if _version(database) > 1 else "session.begun"
 
 
-def _continues(database: sqlite3.Connection) -> str:
+def continues_column(database: sqlite3.Connection) -> str:
     """The column, of a file that has it."""
     return "session.continues" if _version(database) > 2 else "NULL"
 

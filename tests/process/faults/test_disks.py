@@ -11,7 +11,7 @@ from tests import wire
 from tests.process.conftest import embedded, journalled, serving, started, stored
 from tests.process.faults.disturbed import problems, told
 from tests.waiting import eventually
-from wernicke_daemon.records import store, transcript_file
+from wernicke_daemon.records import session_list, transcript_file, writer
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.journal_files import SessionMeta
 
@@ -60,7 +60,7 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
 async def test_audio_stays_until_its_results_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store fails while what a killed daemon left is finished, and while a client speaks. What the daemon holds in
     memory ends with it, and the next one makes those results again, and knows when the session began."""
-    monkeypatch.setattr(store, "CLOSE_TIMEOUT_S", 0.5)  # the file is not let go of, however long a stop waits
+    monkeypatch.setattr(writer, "CLOSE_TIMEOUT_S", 0.5)  # the file is not let go of, however long a stop waits
     speech = wire.turn(5).astype("<f4")
     journal = Journal(tmp_path / "journal", 100)
     journal.begin("left", SessionMeta(language="en", wall_start=1_700_000_000.0))
@@ -83,7 +83,7 @@ async def test_audio_stays_until_its_results_are_stored(tmp_path: Path, monkeypa
         for session in ("left", hello["session_id"]):
             assert [result["type"] for result in stored(daemon, session)] == ["final"]
     with transcript_file.reading(tmp_path / transcript_file.FILE_NAME) as database:
-        assert {one.id: one.begun for one in transcript_file.sessions(database)}["left"] == 1_700_000_000.0
+        assert {one.id: one.begun for one in session_list.sessions(database)}["left"] == 1_700_000_000.0
     assert [path.name for path in (tmp_path / "journal").iterdir()] == ["lock"]
 
 

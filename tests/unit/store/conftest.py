@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wernicke_daemon.records import store, transcript_file
+from wernicke_daemon.records import transcript_file, writer
 
 
 @pytest.fixture
@@ -15,5 +15,5 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a human's patience."""
-    monkeypatch.setattr(store, "RETRY_EVERY_S", 0.02)
+    monkeypatch.setattr(writer, "RETRY_EVERY_S", 0.02)
     monkeypatch.setattr(transcript_file, "LOCK_WAIT_S", 0.02)

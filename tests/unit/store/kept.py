@@ -10,6 +10,7 @@ from typing import Any
 from tests.waiting import eventually
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.records.retention import Now
+from wernicke_daemon.records.session_list import SessionSummary, sessions
 from wernicke_daemon.records.store import ResultStore, Store
 from wernicke_daemon.wire.protocol import Final, SegmentOut, TimestampRange
 
@@ -97,9 +98,10 @@ def sequences(file: Path, session: str = "s", after: int = 0) -> list[int]:
     return [result["sequence"] for result in results(file, session, after)]
 
 
-def summaries(file: Path) -> list[transcript_file.SessionSummary]:
+def summaries(file: Path) -> list[SessionSummary]:
+    """The earliest first."""
     with transcript_file.reading(file) as database:
-        return transcript_file.sessions(database)
+        return sessions(database)[::-1]
 
 
 async def recovery(kept: Store) -> None:

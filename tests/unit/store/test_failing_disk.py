@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from tests.unit.store.kept import content, final, keep, opened, recovery, results, sequences
-from wernicke_daemon.records import store, transcript_file
+from wernicke_daemon.records import transcript_file, writer
 from wernicke_daemon.records.store import Store, StoreUnusable
 
 
@@ -23,7 +23,7 @@ async def test_a_full_disk_holds_up_nothing_and_heals(file: Path, soon: None) ->
     with structlog.testing.capture_logs() as lines:
         async with opened(file) as kept:
             await keep(kept, final(1))
-            database = kept._database
+            database = kept._writer._database
             assert database is not None
             database.execute("PRAGMA max_page_count = 1")
             await keep(kept, *(final(number, "long " * 2000) for number in range(2, 5)))
@@ -54,10 +54,10 @@ async def test_what_an_outage_without_end_loses_is_counted(
     file: Path, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded: the oldest are given up, and the log says how many when it ends."""
-    monkeypatch.setattr(store, "MOST_UNWRITTEN", 4)
+    monkeypatch.setattr(writer, "MOST_UNWRITTEN", 4)
     with structlog.testing.capture_logs() as lines:
         async with opened(file) as kept:
-            database = kept._database
+            database = kept._writer._database
             assert database is not None
             database.execute("PRAGMA max_page_count = 1")
             await keep(kept, *(final(number, "long " * 2000) for number in range(1, 6)))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.store.kept import Deliveries, final, keep, opened, results, sequences, summaries
-from wernicke_daemon.records import transcript_file
+from wernicke_daemon.records import session_list, transcript_file
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Suppressed
 
@@ -85,7 +85,9 @@ async def test_a_session_is_described(file: Path) -> None:
         kept.session_ended("s", 1090.5)
     [summary] = summaries(file)
     assert summary.length_s == pytest.approx(90.5, abs=0.1)
-    assert summary == transcript_file.SessionSummary("s", 1000.0, summary.length_s, 3, "en", 2)
+    assert summary == session_list.SessionSummary(
+        "s", 1000.0, summary.length_s, 3, "en", ["Speaker_00", "Speaker_01"], "text"
+    )
 
 
 async def test_a_session_that_nobody_saw_end_is_as_long_as_its_results(file: Path) -> None:

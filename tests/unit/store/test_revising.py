@@ -74,7 +74,7 @@ async def test_a_result_that_waits_for_the_disk_is_revised_with_it(file: Path) -
             kept.remember("s", Known(2))
             await asyncio.to_thread(lambda: None)
             assert not kept.healthy
-            assert sum(write.voices_of == "s" for write in kept._unwritten) <= 1
+            assert sum(write.voices_of == "s" for write in kept._writer._unwritten) <= 1
     assert speakers(file) == [("Speaker_01", 2)]
 
 
