@@ -34,8 +34,6 @@ _TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
 class BadSearch(WernickeError):
     """Nothing that can be searched for."""
 
-    code = "INVALID_SEARCH"
-
 
 class Line(msgspec.Struct, frozen=True):
     """One segment. start, end: seconds from the begin of its session. speaker: None where it is not known. marks: of
