@@ -186,7 +186,7 @@ def test_the_demo_takes_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("files", "output", "sentence"),
     [
-        (["a.wav"], "out.doc", "should end in .txt, .srt, .vtt, .json"),
+        (["a.wav"], "out.doc", "should end in .txt, .srt, .vtt, .md, .json, .docx"),
         (["a.wav", "b.wav"], "out.txt", "must name one that exists"),
         (["a.wav"], "nowhere/out.txt", "does not exist"),
         (["x/a.wav", "y/a.wav"], ".", "same name"),

@@ -248,7 +248,8 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("output", "sentence"), [("x.doc", "should end in .txt, .srt, .vtt, .json"), ("no/x.srt", "does not exist")]
+    ("output", "sentence"),
+    [("x.doc", "should end in .txt, .srt, .vtt, .md, .json, .docx"), ("no/x.srt", "does not exist")],
 )
 def test_a_bad_output_is_a_usage_error(
     output: str, sentence: str, filled: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

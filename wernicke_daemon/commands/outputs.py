@@ -9,7 +9,8 @@ from ipc import files
 from ipc.errors import WernickeError
 from wernicke_daemon.client import ClientError, Exit
 from wernicke_daemon.config.typed_toml import ConfigError
-from wernicke_daemon.formats.subtitles import FORMATS, ParsedFinal, ParsedLoss
+from wernicke_daemon.formats.exports import FORMATS
+from wernicke_daemon.formats.subtitles import ParsedFinal, ParsedLoss
 
 ENDINGS = ", ".join(f".{name}" for name in FORMATS)
 
@@ -59,13 +60,18 @@ def check_place(output: Path) -> None:
 def write(output: Path, finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> None:
     """In the format that the name of a checked `output` ends in. losses: what the finals lack, in formats that have a
     place for it. Raises BadOutput; what was there is untouched then."""
-    write_text(output, FORMATS[_extension(output)](finals, losses))
+    write_bytes(output, FORMATS[_extension(output)].bytes_of(finals, losses))
 
 
 def write_text(output: Path, text: str) -> None:
     """Into an `output` whose place was checked, as a whole. Raises BadOutput; what was there is untouched then."""
+    write_bytes(output, text.encode())
+
+
+def write_bytes(output: Path, data: bytes) -> None:
+    """As `write_text`."""
     with _refusing(output):
-        files.replace(output, text.encode())
+        files.replace(output, data)
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from wernicke_daemon.commands.input_notes import about_nothing, about_skipped, a
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.commands.outputs import ENDINGS, BadOutput, complain, exit_code, note, warn
 from wernicke_daemon.commands.showing import Showing
+from wernicke_daemon.formats.exports import FORMATS
 from wernicke_daemon.formats.file_clock import HOLE, TOLERANCE_S
 from wernicke_daemon.formats.finals import Finals
 from wernicke_daemon.formats.media import STDIN
-from wernicke_daemon.formats.subtitles import FORMATS, cues
+from wernicke_daemon.formats.subtitles import cues
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -1,7 +1,8 @@
 """Finals as text, subtitles and JSON. Pure: messages in, strings out."""
 
 import html
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,15 +43,24 @@ def _cues(final: ParsedFinal) -> list[Cue]:
     offset = float(final["timestamp_range"]["start"])
     found = [
         # One line each: an empty line would end a subtitle.
-        Cue(offset + segment["start"], offset + segment["end"], segment.get("speaker"), one_line(segment["text"]))
+        Cue(
+            offset + segment["start"],
+            offset + segment["end"],
+            one_line(segment.get("speaker") or "") or None,
+            one_line(segment["text"]),
+        )
         for segment in final["segments"]
     ]
     return [cue for cue in found if cue.text]
 
 
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Control characters and what no XML may hold (XML 1.0, 2.2)."""
+
+
 def one_line(text: str) -> str:
-    """With one blank for each stretch of white space, and none at the ends."""
-    return " ".join(text.split())
+    """With one blank for each stretch of white space, and none at the ends; without control characters."""
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())
 
 
 def to_txt(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
@@ -59,13 +69,16 @@ def to_txt(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> 
 
 
 def to_srt(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
-    """SubRip. An arrow in the text would read as a line of times, so it is written as one character. The format has no
-    place for losses."""
+    """SubRip, which has no escapes: what a player would take for a line of times, a tag or a command (`-->`, `<b>`,
+    `{\\an8}`) is written with characters that look alike. The format has no place for losses."""
     blocks = [
-        f"{number}\n{_times(cue, ',')}\n{cue.spoken.replace('-->', '→')}\n"
-        for number, cue in enumerate(cues(finals), start=1)
+        f"{number}\n{_times(cue, ',')}\n{_plain(cue.spoken)}\n" for number, cue in enumerate(cues(finals), start=1)
     ]
     return "\n".join(blocks)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"<(?=[/!?a-zA-Z])", "‹", text.replace("-->", "→")).replace("{\\", "{＼")
 
 
 def to_vtt(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
@@ -92,15 +105,6 @@ def _voice(cue: Cue) -> str:
 def to_json(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> str:
     """The finals as the server sent them, and then the losses, in one array."""
     return msgspec.json.format(msgspec.json.encode([*finals, *losses]), indent=2).decode() + "\n"
-
-
-FORMATS: dict[str, Callable[[Sequence[ParsedFinal], Sequence[ParsedLoss]], str]] = {
-    "txt": to_txt,
-    "srt": to_srt,
-    "vtt": to_vtt,
-    "json": to_json,
-}
-"""By file name extension."""
 
 
 def _times(cue: Cue, mark: str) -> str:
