@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ipc import event_loop
 from ipc.messages import StageName
 from ipc.settings import StageSettings
 from wernicke_daemon.config.schema import Config, LoggingSettings, stage_settings
@@ -122,4 +123,4 @@ async def _serve(plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(msgspec.json.decode(sys.stdin.readline(), type=Plan)))
+    event_loop.run(_serve(msgspec.json.decode(sys.stdin.readline(), type=Plan)))

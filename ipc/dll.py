@@ -15,6 +15,9 @@ INSTALL = (
     "https://aka.ms/vs/17/release/vc_redist.x64.exe) and start again"
 )
 
+_WORDS = ("DLL load failed", "(or one of its dependencies)")
+"""Of Python where it imports a module, and of ctypes, by which CTranslate2 loads its libraries."""
+
 _NOT_LOADED = (126, 127, 1114)
 """Of Windows (winerror.h): a module or a procedure was not found, or its initialisation failed."""
 
@@ -22,8 +25,8 @@ _NOT_LOADED = (126, 127, 1114)
 def why(error: BaseException | None) -> str | None:
     """What to do where `error`, or what it comes from, is a library that could not be loaded; else None."""
     for each in _causes(error):
-        no_import = isinstance(each, ImportError) and "DLL load failed" in str(each)
-        if no_import or getattr(each, "winerror", None) in _NOT_LOADED:
+        told = isinstance(each, ImportError | OSError) and any(words in str(each) for words in _WORDS)
+        if told or getattr(each, "winerror", None) in _NOT_LOADED:
             return f"a library could not be loaded ({' '.join(str(each).split())}): {INSTALL}"
     return None
 

@@ -1,5 +1,5 @@
-"""The few kernel32 calls that keep processes together on Windows, with their C types (source: Microsoft's Win32
-reference, one page per name used here).
+"""The few calls of Windows itself that are needed, most of them of kernel32 to keep processes together, with their C
+types (source: Microsoft's Win32 reference, one page per name used here).
 
 `declare` gives a loaded library its types, so that tests run the same declarations against C functions of their own
 on any system. Fixed-width types stand in for `ctypes.wintypes`, whose DWORD is 8 bytes wide outside Windows.
@@ -7,8 +7,10 @@ on any system. Fixed-width types stand in for `ctypes.wintypes`, whose DWORD is 
 
 import contextlib
 import ctypes
+import struct
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 HANDLE = ctypes.c_void_p
@@ -32,6 +34,10 @@ SEM_NOOPENFILEERRORBOX = 0x8000
 
 CLOSING_EVENTS = (2, 5, 6)
 """CTRL_CLOSE_EVENT, CTRL_LOGOFF_EVENT, CTRL_SHUTDOWN_EVENT of HandlerRoutine."""
+
+
+FIXED_FILE_INFO = 52
+"""Bytes of VS_FIXEDFILEINFO, 13 numbers of 32 bits."""
 
 
 class BasicLimitInformation(ctypes.Structure):
@@ -126,6 +132,12 @@ def _declare(function: Any, result: type, arguments: tuple[type, ...], check: Ca
     function.errcheck = check
 
 
+def first_numbers(info: bytes) -> tuple[int, int]:
+    """Of a file's version. info: its VS_FIXEDFILEINFO, whose third number has them."""
+    high = struct.unpack("<13I", info)[2]
+    return high >> 16, high & 0xFFFF
+
+
 if sys.platform == "win32":
 
     def load_kernel32() -> Kernel32:
@@ -157,3 +169,13 @@ if sys.platform == "win32":
         library.GetCurrentProcess.restype = HANDLE
         library.TerminateProcess.argtypes = (HANDLE, ctypes.c_uint32)
         library.TerminateProcess(library.GetCurrentProcess(), status)
+
+    def file_version(file: Path) -> tuple[int, int] | None:
+        """First two numbers of a program's or library's version; None where there is no such file, or it has none."""
+        library = ctypes.WinDLL("version")
+        if not (size := library.GetFileVersionInfoSizeW(str(file), None)):
+            return None
+        data, found, length = ctypes.create_string_buffer(size), ctypes.c_void_p(), ctypes.c_uint32()
+        library.GetFileVersionInfoW(str(file), 0, size, data)
+        there = library.VerQueryValueW(data, "\\", ctypes.byref(found), ctypes.byref(length))
+        return first_numbers(ctypes.string_at(found, FIXED_FILE_INFO)) if there else None

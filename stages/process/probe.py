@@ -1,7 +1,7 @@
 """Run as `python -m stages.process.probe`: prints as one line of JSON what heavy packages and the driver find here.
 
 A short-lived process of its own: the front never imports those packages, and a driver that hangs hangs only this.
-Each part is looked at by itself; what goes wrong in one is its `error`.
+Each part is looked at by itself; what goes wrong in one is its `error`, and what to do its `fix`, where that is known.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from ipc import gpu
+from ipc import dll, gpu
 from stages import offline
 from stages.asr import cublas
 
@@ -34,7 +34,8 @@ def _safely(part: Callable[[], Facts | None]) -> Facts | None:
     try:
         return part()
     except Exception as error:
-        return {"error": " ".join(str(error).split()) or type(error).__name__}
+        said = " ".join(str(error).split()) or type(error).__name__
+        return {"error": said, **({"fix": dll.INSTALL} if dll.why(error) else {})}
 
 
 def _cublas() -> Facts | None:

@@ -80,6 +80,15 @@ def stored(daemon: Daemon, session: str) -> list[dict[str, Any]]:
         return transcript_file.results(database, session)
 
 
+async def recovered(directory: Path, session: str) -> list[dict[str, Any]]:
+    """Results of a session of a daemon that is no more, with those that a start makes of its journal. directory: of
+    the data."""
+    async with started(embedded(directory)) as daemon:
+        assert daemon.recovery is not None
+        await daemon.recovery
+        return stored(daemon, session)
+
+
 @contextmanager
 def serving(
     directory: Path, text: str = "", launcher: tuple[str, ...] = (), profile: str = "embedded"

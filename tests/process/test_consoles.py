@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -15,12 +14,21 @@ from typing import Any
 import pytest
 
 from tests.process.conftest import ROOT, command
+from tests.process.test_stop_command import stop
 from tests.waiting import eventually_sync
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and shells of POSIX")
 
-NO_STREAMS = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
-"""As pythonw.exe starts it."""
+def start_without_streams(*arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
+    """Python, as a scheduled task starts pythonw.exe."""
+    if sys.platform == "win32":
+        windowless = Path(sys.executable).with_name("pythonw.exe")
+        if not windowless.exists():
+            pytest.skip("no pythonw.exe beside this Python")
+        none = subprocess.STARTUPINFO(dwFlags=subprocess.STARTF_USESTDHANDLES)
+        none.hStdInput = none.hStdOutput = none.hStdError = 0
+        return subprocess.Popen([windowless, *arguments], startupinfo=none, **options)
+    closed = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable)
+    return subprocess.Popen([*closed, *arguments], **options)
 
 
 def logged(directory: Path, event: str) -> dict[str, Any] | None:
@@ -34,6 +42,17 @@ def options(directory: Path, port: int = 0, console: bool = True) -> list[str]:
     file = directory / "config.toml"
     file.write_text(f"[logging]\nconsole = {str(console).lower()}\n", encoding="utf-8")
     return command("--config", str(file), "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
+
+
+def runs_and_stops(process: "subprocess.Popen[bytes]", directory: Path) -> None:
+    """It gets ready, and `wernicke stop` ends it in order. Its settings are those of `options`."""
+    try:
+        eventually_sync(lambda: logged(directory, "ready") or process.poll() is not None)
+        assert stop(directory).returncode == 0
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    assert logged(directory, "stopped")
 
 
 @contextmanager
@@ -52,34 +71,21 @@ def full_pipe() -> Iterator[int]:
         os.close(writer)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipe there can be filled without waiting, before Python 3.12")
 def test_a_console_that_takes_nothing_holds_up_nobody(tmp_path: Path) -> None:
     """Neither the start, nor the log file, nor the stop."""
     with full_pipe() as console:
-        process = subprocess.Popen(options(tmp_path), stdout=console, stderr=console)
-        try:
-            eventually_sync(lambda: logged(tmp_path, "ready") or process.poll() is not None)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
-        finally:
-            process.kill()
-    assert logged(tmp_path, "stopped")
+        runs_and_stops(subprocess.Popen(options(tmp_path), stdout=console, stderr=console), tmp_path)
 
 
 def test_without_streams_it_runs(tmp_path: Path) -> None:
-    process = subprocess.Popen([*NO_STREAMS, *options(tmp_path)])
-    try:
-        eventually_sync(lambda: logged(tmp_path, "ready") or process.poll() is not None)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-    finally:
-        process.kill()
-    assert logged(tmp_path, "stopped")
+    runs_and_stops(start_without_streams(*options(tmp_path)[1:]), tmp_path)
 
 
 def test_without_streams_the_log_says_why_it_does_not_run(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = subprocess.run([*NO_STREAMS, *options(tmp_path, taken.getsockname()[1])], timeout=110)
-    assert done.returncode == 1
+        process = start_without_streams(*options(tmp_path, taken.getsockname()[1])[1:])
+        assert process.wait(110) == 1
     line = logged(tmp_path, "not_started")
     assert line is not None and line["code"] == "CAN_NOT_LISTEN"
 
@@ -89,6 +95,5 @@ def test_without_streams_a_broken_package_is_told(tmp_path: Path) -> None:
     shutil.copy(ROOT / "run_daemon.py", tmp_path)
     (tmp_path / "msgspec.py").write_text("raise ImportError('DLL load failed')", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    run = [*NO_STREAMS, sys.executable, str(tmp_path / "run_daemon.py")]
-    assert subprocess.run(run, timeout=110, env=environment, cwd=tmp_path).returncode == 1
+    assert start_without_streams(str(tmp_path / "run_daemon.py"), env=environment, cwd=tmp_path).wait(110) == 1
     assert "DLL load failed" in (tmp_path / "data/logs/not_started.txt").read_text(encoding="utf-8")

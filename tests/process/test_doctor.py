@@ -16,13 +16,14 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.ollama_server import OllamaServer
-from tests.process.conftest import free_port, serving
+from tests.process.conftest import ROOT, free_port, serving
+from wernicke_daemon.client import Exit
 from wernicke_daemon.config.load import parse
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.doctor import examination, facts
 from wernicke_daemon.wire import tokens
 
-WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"
+WERNICKE = "import sys; from wernicke_daemon.console_script import main; sys.exit(main())"
 
 
 def doctor(directory: Path, *options: str, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -52,6 +53,19 @@ def test_a_machine_that_is_ready(tmp_path: Path) -> None:
     ended = doctor(tmp_path, "--profile", "embedded", text=f"port = {free_port()}")
     assert ended.returncode == 0, ended.stdout
     assert "All is right." in ended.stdout and "microphone" in ended.stdout and ended.stderr == ""
+
+
+def test_without_the_visual_cpp_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows none of these packages can be imported then. The doctor says what to do, and so does the daemon."""
+    for package in ("soxr", "onnxruntime", "ctranslate2", "kaldi_native_fbank"):
+        raises = f"raise ImportError('DLL load failed while importing {package}: Module not found.')"
+        (tmp_path / f"{package}.py").write_text(raises, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    found = checks(tmp_path, "--profile", "embedded", text=f"port = {free_port()}")
+    assert "winget" in found["CTranslate2"]["fix"]
+    serve = [sys.executable, "-c", WERNICKE, "serve", "--config", str(tmp_path / "config.toml"), "--port", "0"]
+    ended = subprocess.run(serve, capture_output=True, text=True, encoding="utf-8", timeout=100)
+    assert ended.returncode == Exit.USAGE and ended.stderr.count("\n") == 1 and "winget" in ended.stderr
 
 
 def test_what_is_missing_for_a_large_card(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection
 
 from tests import wire
 from tests.media_files import write
-from tests.process.conftest import embedded, serving, settings, started, stored
+from tests.process.conftest import embedded, recovered, serving, settings, started, stored
 from tests.waiting import eventually
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit
@@ -101,10 +101,7 @@ async def test_a_name_survives_a_kill_in_the_journal(tmp_path: Path) -> None:
             await eventually(lambda: "田中" in state.read_text(encoding="utf-8"))
             process.kill()
             process.wait()
-    async with started(embedded(tmp_path / "data")) as daemon:
-        assert daemon.recovery is not None
-        await daemon.recovery
-        results = stored(daemon, hello["session_id"])
+    results = await recovered(tmp_path / "data", hello["session_id"])
     assert [speaker for result in results for speaker in speakers(result)][-1] == "田中"
 
 

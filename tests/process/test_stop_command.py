@@ -29,7 +29,7 @@ async def test_it_ends_in_order_and_says_what_became_of_it(tmp_path: Path) -> No
             assert (await wire.until(client, "final"))[-1]["text"]
             said = await done
         assert process.wait(0) == 0
-    assert said.returncode == Exit.OK and "1 open sessions have all their results" in said.stdout, said
+    assert said.returncode == Exit.OK and "all results of 1 open session are there" in said.stdout, said
     assert stop_requests.running(tmp_path / "data") is None
     again = stop(tmp_path)
     assert again.returncode == Exit.UNREACHABLE and "No daemon runs" in again.stderr

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wernicke_daemon.wire.audio import Audio, AudioFormat, Encoding, InvalidAudio, PcmDecoder
+from wernicke_daemon.wire.audio import Audio, AudioFormat, Encoding, InvalidAudio
+from wernicke_daemon.wire.pcm_decoder import PcmDecoder
 
 RATES = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 15_999, 12_347]
 
@@ -117,7 +118,7 @@ def test_length_is_exact_whatever_the_resampler_returns(surplus: int, monkeypatc
 
         def clear(self) -> None: ...
 
-    monkeypatch.setattr("wernicke_daemon.wire.audio.soxr.ResampleStream", Inexact)
+    monkeypatch.setattr("wernicke_daemon.wire.pcm_decoder.soxr.ResampleStream", Inexact)
     assert len(decode(PcmDecoder(AudioFormat(48_000, 1, "s16le")), bytes(2 * 960))) == 320
 
 

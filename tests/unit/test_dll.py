@@ -1,10 +1,12 @@
 """A library that Windows can't load: what is said, and where."""
 
 import struct
+import sys
+from pathlib import Path
 
 import pytest
 
-from ipc import dll
+from ipc import dll, win32
 from ipc.errors import EngineUnavailable
 from ipc.messages import Init
 from ipc.settings import StageSettings
@@ -13,7 +15,7 @@ from stages.testing.faults import Faults
 from wernicke_daemon import cli, not_started
 from wernicke_daemon.client import Exit
 from wernicke_daemon.commands import status
-from wernicke_daemon.doctor import checks, facts
+from wernicke_daemon.doctor import checks
 
 NO_DLL = ImportError("DLL load failed while importing soxr_ext: The specified module could not be found.", name="soxr")
 
@@ -25,7 +27,12 @@ def no_module() -> OSError:
     return error
 
 
-@pytest.mark.parametrize("error", [NO_DLL, no_module()])
+OF_CTYPES = FileNotFoundError(
+    "Could not find module 'libiomp5md.dll' (or one of its dependencies). Try using the full ..."
+)
+
+
+@pytest.mark.parametrize("error", [NO_DLL, no_module(), OF_CTYPES])
 def test_the_way_out_is_named(error: Exception) -> None:
     """Also behind what was said instead."""
     assert "Microsoft.VCRedist.2015+.x64" in str(dll.why(error))
@@ -38,7 +45,9 @@ def test_the_way_out_is_named(error: Exception) -> None:
         assert dll.why(said) == dll.why(error)
 
 
-@pytest.mark.parametrize("error", [ImportError("No module named 'soxr'"), OSError("no"), None])
+@pytest.mark.parametrize(
+    "error", [ImportError("No module named 'soxr'"), OSError("no"), RuntimeError(str(OF_CTYPES)), None]
+)
 def test_other_errors_are_other_errors(error: Exception | None) -> None:
     assert dll.why(error) is None
 
@@ -73,5 +82,19 @@ def test_the_doctor_looks_for_it() -> None:
     for version in ((14, 29), None):
         check = checks.vc_runtime(version)
         assert not check.ok and "winget" in check.fix
+
+
+def test_a_version_is_read() -> None:
+    """Of the structure that Windows gives."""
     info = struct.pack("<13I", 0xFEEF04BD, 0x10000, 14 << 16 | 44, 35211 << 16, *[0] * 9)
-    assert len(info) == facts.FIXED_FILE_INFO and facts.file_version(info) == (14, 44)
+    assert len(info) == win32.FIXED_FILE_INFO and win32.first_numbers(info) == (14, 44)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="libraries of Windows")
+def test_a_version_is_read_of_a_library(tmp_path: Path) -> None:
+    """Python's own has Python's; no file has none, and neither has one that is no library."""
+    python = Path(sys.base_prefix, "python{}{}.dll".format(*sys.version_info))
+    assert win32.file_version(python) == sys.version_info[:2]
+    assert win32.file_version(tmp_path / "msvcp140.dll") is None
+    (tmp_path / "no.dll").write_bytes(b"MZ")
+    assert win32.file_version(tmp_path / "no.dll") is None

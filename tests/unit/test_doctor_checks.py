@@ -72,6 +72,7 @@ def test_recognition_on_the_cpu_beside_a_card() -> None:
         (checks.cublas({"error": "cublas64_12.dll not found"}, LARGE), "nvidia-cublas-cu12"),
         (checks.ctranslate2({**CT2, "devices": 0}, LARGE), "newer driver"),
         (checks.ctranslate2({"error": "DLL load failed"}, CPU), "reinstall ctranslate2"),
+        (checks.ctranslate2({"error": "DLL load failed", "fix": "winget"}, CPU), "winget"),
         (checks.torch(None, LARGE), "--torch-backend=auto"),
         (checks.torch({"error": "DLL load failed"}, LARGE), "--torch-backend=auto"),
         (

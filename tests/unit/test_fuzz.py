@@ -21,8 +21,8 @@ from wernicke_daemon.wire.audio import (
     AudioFormat,
     Encoding,
     InvalidAudio,
-    PcmDecoder,
 )
+from wernicke_daemon.wire.pcm_decoder import PcmDecoder
 from wernicke_daemon.wire.protocol import ClientMessage, InvalidMessage, Start
 
 often = settings(max_examples=200, deadline=None)

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from ipc.audio_handle import SAMPLE_RATE
@@ -26,6 +25,8 @@ class Mono:
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         """sample_rate: Hz, any."""
+        import soxr
+
         self._channels = channels
         self._downmix = Downmix(channels, sample_rate)
         self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")

@@ -114,9 +114,10 @@ def _has_ended(process: psutil.Process) -> bool:
 def _said(stopped: Stopped) -> str:
     if not stopped.sessions:
         return "Stopped; no session was open."
+    sessions = "1 open session" if stopped.sessions == 1 else f"{stopped.sessions} open sessions"
     if not stopped.unfinished:
-        return f"Stopped; {stopped.sessions} open sessions have all their results."
-    rest = f"{stopped.unfinished} of {stopped.sessions} open sessions lack results"
+        return f"Stopped; all results of {sessions} are there."
+    rest = f"results are missing of {stopped.unfinished} of {sessions}"
     if stopped.journalled:
         return f"Stopped; {rest}, which the next start makes from the journal."
     return f"Stopped; {rest}, and without a journal they are lost."

@@ -10,7 +10,8 @@ from wernicke_daemon.models.catalog import Model
 from wernicke_daemon.wire.listening import Trouble
 
 Fact = dict[str, Any] | None
-"""What `stages.process.probe` says of one part: None where there is no such thing; only `error` where it failed."""
+"""What `stages.process.probe` says of one part: None where there is no such thing. Where it failed there is `error`
+alone, with `fix` if it is known what to do."""
 
 
 class Check(NamedTuple):
@@ -122,8 +123,7 @@ def cublas(fact: Fact, config: Config) -> Check:
 
 def ctranslate2(fact: Fact, config: Config) -> Check:
     if fact is None or "error" in fact:
-        reason = "it is not installed" if fact is None else fact["error"]
-        return Check("CTranslate2", False, reason, "pip install --force-reinstall ctranslate2")
+        return _not_there("CTranslate2", fact, "pip install --force-reinstall ctranslate2")
     finding = f"{fact['version']}, {fact['devices']} CUDA devices"
     if fact["devices"]:
         finding += f", types {', '.join(fact['compute_types'])}"
@@ -136,8 +136,7 @@ def torch(fact: Fact, config: Config) -> Check:
     if not devices:
         return Check("PyTorch", True, f"the profile {config.runtime.profile} needs none")
     if fact is None or "error" in fact:
-        reason = "it is not installed" if fact is None else fact["error"]
-        return Check("PyTorch", False, reason, GPU_PACKAGES)
+        return _not_there("PyTorch", fact, GPU_PACKAGES)
     on_card = any(uses_card(config, device) for device in devices)
     if fact["cuda"] is None and on_card:
         return Check("PyTorch", False, f"{fact['version']} is a build without CUDA", CUDA_BUILD)
@@ -145,6 +144,12 @@ def torch(fact: Fact, config: Config) -> Check:
     ok = bool(fact["available"]) or not on_card
     fix = "" if ok else f"install a newer driver from {DRIVERS} and restart"
     return Check("PyTorch", ok, f"{fact['version']} for CUDA {fact['cuda']}, {device}", fix)
+
+
+def _not_there(name: str, fact: Fact, install: str) -> Check:
+    if fact is None:
+        return Check(name, False, "it is not installed", install)
+    return Check(name, False, fact["error"], fact.get("fix", install))
 
 
 def _no_card(name: str, config: Config) -> Check:

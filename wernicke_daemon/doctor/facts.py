@@ -1,10 +1,8 @@
 """The facts that `checks` judges: looked up on this machine, each within a bounded time."""
 
-import ctypes
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -17,6 +15,7 @@ import httpx
 import msgspec
 from packaging.requirements import Requirement
 
+from ipc import win32
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import ollama_models
 from wernicke_daemon.observability.pages import Health
@@ -89,25 +88,7 @@ def vc_runtime() -> tuple[int, int] | None:
     """Version of Windows' own MSVCP140.dll; None where it is not there. Raises OSError on other systems."""
     if sys.platform != "win32":
         raise OSError("Windows alone has it")
-    file = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "msvcp140.dll")
-    version = ctypes.WinDLL("version")
-    size = version.GetFileVersionInfoSizeW(str(file), None)
-    if not size:
-        return None
-    data, found, length = ctypes.create_string_buffer(size), ctypes.c_void_p(), ctypes.c_uint()
-    version.GetFileVersionInfoW(str(file), 0, size, data)
-    version.VerQueryValueW(data, "\\", ctypes.byref(found), ctypes.byref(length))
-    return file_version(ctypes.string_at(found.value or 0, FIXED_FILE_INFO))
-
-
-FIXED_FILE_INFO = 52
-"""Bytes of VS_FIXEDFILEINFO, 13 numbers of 32 bits (Microsoft's reference, verrsrc.h)."""
-
-
-def file_version(info: bytes) -> tuple[int, int]:
-    """Its first two numbers. info: a VS_FIXEDFILEINFO, whose third number has them."""
-    high = struct.unpack("<13I", info)[2]
-    return high >> 16, high & 0xFFFF
+    return win32.file_version(Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "msvcp140.dll"))
 
 
 # --- servers ---------------------------------------------------------------------------------------

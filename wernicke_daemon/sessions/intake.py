@@ -20,7 +20,8 @@ from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.options import StartingPoint
 from wernicke_daemon.sessions.rate_watch import RateWatch
 from wernicke_daemon.sessions.sound_watch import SoundWatch
-from wernicke_daemon.wire.audio import Audio, AudioFormat, InvalidAudio, PcmDecoder
+from wernicke_daemon.wire.audio import Audio, AudioFormat, InvalidAudio
+from wernicke_daemon.wire.pcm_decoder import PcmDecoder
 from wernicke_daemon.wire.protocol import AudioReceived
 
 _log = structlog.get_logger()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import wire
-from tests.process.conftest import embedded, journalled, serving, started, stored
+from tests.process.conftest import embedded, journalled, recovered, serving, started, stored
 from tests.process.faults.disturbed import problems, told
 from tests.waiting import eventually
 from wernicke_daemon.records import session_list, transcript_file, writer
@@ -45,10 +45,7 @@ async def test_a_session_is_journalled_again_after_a_full_disk(tmp_path: Path) -
             await eventually(lambda: journalled(directory) >= sum(map(len, parts)))
             process.kill()
             process.wait()
-    async with started(embedded(tmp_path / "data")) as daemon:
-        assert daemon.recovery is not None
-        await daemon.recovery
-        results = stored(daemon, hello["session_id"])
+    results = await recovered(tmp_path / "data", hello["session_id"])
     assert [result["sequence"] for result in results] == [1, 2, 3]
     assert [result["trigger"] for result in results] == ["silence", "silence", "disconnect"]
     for result, expected in zip(results, whole, strict=True):
@@ -96,10 +93,7 @@ async def test_what_lies_behind_a_hole_is_recovered_in_its_place(tmp_path: Path)
     journal.append("s", 0, before)
     journal.close()
     (tmp_path / "journal" / "s" / f"{behind:015d}.f32").write_bytes(after.astype("<f4").tobytes())
-    async with started(embedded(tmp_path)) as daemon:
-        assert daemon.recovery is not None
-        await daemon.recovery
-        first, second = stored(daemon, "s")
+    first, second = await recovered(tmp_path, "s")
     assert [first["trigger"], second["trigger"]] == ["flush", "disconnect"]
     assert first["timestamp_range"]["end"] <= len(before) / 16_000
     assert second["timestamp_range"]["start"] >= len(before) / 16_000

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tests import wire
 from tests.ollama_server import OllamaServer
-from tests.process.conftest import embedded, serving, started, stored
+from tests.process.conftest import embedded, recovered, serving, started
 from tests.process.faults.disturbed import speakers
 from tests.waiting import eventually
 from wernicke_daemon.records import transcript_file
@@ -35,10 +35,7 @@ async def test_audio_that_a_killed_daemon_had_received_is_finished_at_the_next_s
     yesterday = time.time() - 86_400
     for segment in state.parent.glob("*.f32"):
         os.utime(segment, (yesterday, yesterday))
-    async with started(embedded(tmp_path / "data")) as daemon:
-        assert daemon.recovery is not None
-        await daemon.recovery
-        results = stored(daemon, hello["session_id"])
+    results = await recovered(tmp_path / "data", hello["session_id"])
     with transcript_file.reading(tmp_path / "data" / transcript_file.FILE_NAME) as database:
         ((ended,),) = database.execute("SELECT ended FROM session WHERE id = ?", (hello["session_id"],)).fetchall()
     assert ended == pytest.approx(yesterday, abs=60)

@@ -37,13 +37,19 @@ def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PATIENCE_S", 0.1)
 
 
+def journal_of(directory: Path, samples: int) -> Journal:
+    """With a session that has so many."""
+    journal = Journal(directory, 100)
+    journal.begin("s", META)
+    journal.append("s", 0, ramp(0, samples))
+    return journal
+
+
 @pytest.mark.usefixtures("small_segments")
 def test_final_audio_that_can_not_be_deleted_yet_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes later; what comes meanwhile is journalled."""
     holder = Holder(monkeypatch, "unlink", ".f32")
-    journal = Journal(tmp_path, 100)
-    journal.begin("s", META)
-    journal.append("s", 0, ramp(0, 120))
+    journal = journal_of(tmp_path, 120)
     journal.release("s", 110, 2, NOTHING)
     eventually_sync(lambda: holder.refused and segments(tmp_path) == [0, 50, 100])
     holder.holds = False
@@ -58,9 +64,7 @@ def test_final_audio_that_can_not_be_deleted_yet_is_no_failure(tmp_path: Path, m
 def test_a_session_that_is_over_is_removed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else has to happen for that."""
     holder = Holder(monkeypatch, "rename", "")
-    journal = Journal(tmp_path, 100)
-    journal.begin("s", META)
-    journal.append("s", 0, ramp(0, 50))
+    journal = journal_of(tmp_path, 50)
     eventually_sync(lambda: segments(tmp_path) == [0])
     journal.end("s")
     eventually_sync(lambda: holder.refused > 20)  # more than one patience
@@ -85,9 +89,7 @@ def test_a_moment_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """It is waited for where the file must be replaced."""
     monkeypatch.setattr(files, "PATIENCE_S", 60.0)
     holder = Holder(monkeypatch, "replace", ".new")
-    journal = Journal(tmp_path, 100)
-    journal.begin("s", META)
-    journal.append("s", 0, ramp(0, 50))
+    journal = journal_of(tmp_path, 50)
     eventually_sync(lambda: holder.refused > 2)
     holder.holds = False
     journal.close()
