@@ -63,7 +63,8 @@ def test_without_the_visual_cpp_runtime(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     found = checks(tmp_path, "--profile", "embedded", text=f"port = {free_port()}")
     assert "winget" in found["CTranslate2"]["fix"]
-    serve = [sys.executable, "-c", WERNICKE, "serve", "--config", str(tmp_path / "config.toml"), "--port", "0"]
+    options = ["--config", str(tmp_path / "config.toml"), "--profile", "embedded"]
+    serve = [sys.executable, "-c", WERNICKE, "serve", *options]
     ended = subprocess.run(serve, capture_output=True, text=True, encoding="utf-8", timeout=100)
     assert ended.returncode == Exit.USAGE and ended.stderr.count("\n") == 1 and "winget" in ended.stderr
 
