@@ -18,6 +18,7 @@ from wernicke_daemon.commands import (
     evaluate,
     listen,
     models,
+    report,
     security,
     serve,
     status,
@@ -28,7 +29,7 @@ from wernicke_daemon.commands import (
 )
 from wernicke_daemon.commands.outputs import complain, exit_code
 
-_IN_ORDER = (serve, transcribe, listen, transcripts, voices, status, stop, security, models, doctor, evaluate)
+_IN_ORDER = (serve, transcribe, listen, transcripts, voices, status, stop, security, models, doctor, evaluate, report)
 """As --help lists them."""
 
 _INTERRUPTED = 130

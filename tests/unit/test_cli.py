@@ -40,7 +40,19 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     return configs
 
 
-COMMANDS = ("serve", "transcribe", "listen", "sessions", "export", "status", "token", "cert", "models", "doctor")
+COMMANDS = [
+    "serve",
+    "transcribe",
+    "listen",
+    "sessions",
+    "export",
+    "status",
+    "token",
+    "cert",
+    "models",
+    "doctor",
+    "report",
+]
 
 
 @pytest.mark.parametrize("command", [*([name] for name in COMMANDS), []])
