@@ -66,9 +66,13 @@ def _paragraphs(spoken: Iterable[Cue]) -> list[_Paragraph]:
     return paragraphs
 
 
+def ends_without_blank(text: str) -> bool:
+    """Whether it ends in a script that has no blanks between sentences."""
+    return ord(text[-1]) >= 0x2E80
+
+
 def _joined(text: str, more: str) -> str:
-    """Without a blank in scripts that have none between sentences."""
-    return f"{text}{more}" if ord(text[-1]) >= 0x2E80 else f"{text} {more}"
+    return f"{text}{more}" if ends_without_blank(text) else f"{text} {more}"
 
 
 def _markdown(paragraph: _Paragraph) -> str:

@@ -14,14 +14,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wernicke_daemon.web import access, login, pages
+from wernicke_daemon.web import access, api_docs, login, pages
 from wernicke_daemon.web.front import Front, FrontAway, NotDone
 from wernicke_daemon.web.guard import Guard
 from wernicke_daemon.web.live import routes as live
 from wernicke_daemon.web.setup import Setup
+from wernicke_daemon.web.transcripts import programs
+from wernicke_daemon.web.transcripts import routes as transcripts
 
 ROUTERS = [
     live.router,
+    transcripts.router,
+    programs.router,
+    api_docs.router,
 ]
 """All that need a login; the order is that in which routes are looked for."""
 
