@@ -19,6 +19,7 @@ from wernicke_daemon.commands import (
     listen,
     models,
     report,
+    search,
     security,
     serve,
     status,
@@ -29,7 +30,21 @@ from wernicke_daemon.commands import (
 )
 from wernicke_daemon.commands.outputs import complain, exit_code
 
-_IN_ORDER = (serve, transcribe, listen, transcripts, voices, status, stop, security, models, doctor, evaluate, report)
+_IN_ORDER = (
+    serve,
+    transcribe,
+    listen,
+    transcripts,
+    search,
+    voices,
+    status,
+    stop,
+    security,
+    models,
+    doctor,
+    evaluate,
+    report,
+)
 """As --help lists them."""
 
 _INTERRUPTED = 130

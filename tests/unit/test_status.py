@@ -12,7 +12,7 @@ import pytest
 
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit
-from wernicke_daemon.commands.status import page_address
+from wernicke_daemon.commands.asking import page_address
 
 NONE = {"p50": None, "p95": None, "count": 0}
 

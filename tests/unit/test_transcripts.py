@@ -119,7 +119,6 @@ def test_sessions_for_programs(filled: list[str], capsys: pytest.CaptureFixture[
         "length_s": 3725.0,
         "results": 2,
         "language": "ja",
-        "voices": 2,
         "speakers": ["Speaker_00", "Speaker_01"],
         "first_words": "今日は。",
         "continues": None,

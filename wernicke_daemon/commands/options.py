@@ -28,7 +28,16 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
 
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Which daemon to talk to, of this machine or another."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="the server (default: %(default)s)")
+    _add_server(parser, DEFAULT_URL, "the server (default: %(default)s)")
+
+
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """For commands that read what is kept on this machine, and with a url what another machine's daemon has kept."""
+    _add_server(parser, None, f"ask the daemon there, as in {DEFAULT_URL} (default: what is kept on this machine)")
+
+
+def _add_server(parser: argparse.ArgumentParser, url: str | None, sentence: str) -> None:
+    parser.add_argument("--url", default=url, help=sentence)
     parser.add_argument(
         "--token", default=os.environ.get("WERNICKE_TOKEN"), help="the server's token (default: $WERNICKE_TOKEN)"
     )

@@ -44,7 +44,7 @@ def exit_code(error: WernickeError) -> Exit:
 
 def check(output: Path) -> None:
     """To be called before audio is sent, so that a bad path is refused at once. Raises BadOutput."""
-    if _extension(output) not in FORMATS:
+    if ending(output) not in FORMATS:
         raise BadOutput(f"{output} should end in {ENDINGS}.")
     check_place(output)
 
@@ -60,7 +60,7 @@ def check_place(output: Path) -> None:
 def write(output: Path, finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) -> None:
     """In the format that the name of a checked `output` ends in. losses: what the finals lack, in formats that have a
     place for it. Raises BadOutput; what was there is untouched then."""
-    write_bytes(output, FORMATS[_extension(output)].bytes_of(finals, losses))
+    write_bytes(output, FORMATS[ending(output)].bytes_of(finals, losses))
 
 
 def write_text(output: Path, text: str) -> None:
@@ -82,5 +82,5 @@ def _refusing(output: Path) -> Iterator[None]:
         raise BadOutput(f"{output} can't be written: {error.strerror}.") from None
 
 
-def _extension(output: Path) -> str:
+def ending(output: Path) -> str:
     return output.suffix.lower().removeprefix(".")

@@ -4,21 +4,17 @@ import argparse
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from wernicke_daemon.commands import options
+from wernicke_daemon.commands import asking, options
 from wernicke_daemon.commands.options import Subparsers
-from wernicke_daemon.connecting import ClientError, Exit, authorization, tls_context
+from wernicke_daemon.connecting import Exit
 from wernicke_daemon.observability.pages import Health, Percentiles, SessionFigures, Stats
 
 if TYPE_CHECKING:
-    import httpx
     from rich.console import Group, RenderableType
     from rich.table import Table
-
-_TIMEOUT_S = 10.0
 
 _SHED = ("nothing", "partials", "partials and correction", "partials, correction and speakers")
 """What is left out, by the level of overload (see `dispatch/overload.py`)."""
@@ -46,53 +42,7 @@ def _status(args: argparse.Namespace) -> int:
 
 def fetch(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """The page of that name, whatever its HTTP status says of the daemon. Raises ClientError, TlsError."""
-    import httpx
-
-    try:
-        answer = httpx.get(
-            page_address(args.url, name),
-            headers=authorization(args.token),
-            verify=tls_context(args.url, args.cafile) or True,
-            timeout=_TIMEOUT_S,
-            trust_env=False,  # no proxy lies between this and a daemon in one's own network
-        )
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError):
-        raise ClientError(f"{args.url!r} is not the address of a server.", Exit.USAGE) from None
-    except httpx.HTTPError as error:
-        raise ClientError(_silent(args.url, error), Exit.UNREACHABLE) from None
-    if answer.status_code == 401:
-        sentence = "The server wants another token (HTTP 401); give it with --token or WERNICKE_TOKEN."
-        raise ClientError(sentence, Exit.REFUSED)
-    return _page(args.url, answer)
-
-
-def page_address(url: str, name: str) -> str:
-    """http://HOST/stats for ws://HOST/transcribe; what stands before /transcribe is a proxy's and stays."""
-    parts = urlsplit(url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    prefix = parts.path.rpartition("/")[0]
-    return urlunsplit((scheme, parts.netloc, f"{prefix}/{name}", "", ""))
-
-
-def _silent(url: str, error: "httpx.HTTPError") -> str:
-    import httpx
-
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return f"The certificate of {url} is not trusted; name it with --cafile."
-    if isinstance(error, httpx.ConnectError):
-        return f"Nothing answers at {url}: is the daemon running? Start it with `python run_daemon.py`."
-    return f"{url} does not answer as a Wernicke server does ({error or type(error).__name__}); check host and port."
-
-
-def _page(url: str, answer: "httpx.Response") -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(answer.content, type=dict[str, Any])
-    except ValueError:  # bytes that are no text are no DecodeError
-        raise _foreign(url) from None
-
-
-def _foreign(url: str) -> ClientError:
-    return ClientError(f"What answers at {url} is not a Wernicke server; check host and port.", Exit.UNREACHABLE)
+    return asking.decoded(args.url, asking.get(args, asking.page_address(args.url, name)), dict[str, Any])
 
 
 # --- for people ------------------------------------------------------------------------------------
@@ -104,7 +54,7 @@ def _shown(url: str, health_page: dict[str, Any], stats_page: dict[str, Any]) ->
     try:
         health, stats = msgspec.convert(health_page, Health), msgspec.convert(stats_page, Stats)
     except msgspec.ValidationError:
-        raise _foreign(url) from None
+        raise asking.foreign(url) from None
     parts: list[RenderableType] = [
         f"{url}: {health.status}, {health.active_connections} connected",
         _processes(health, stats),

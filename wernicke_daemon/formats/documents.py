@@ -47,12 +47,20 @@ def to_docx(finals: Sequence[ParsedFinal], losses: Sequence[ParsedLoss] = ()) ->
 
 
 def title(finals: Sequence[ParsedFinal]) -> str:
-    """With the local time at which the first of them begins to be counted, where they tell."""
-    if not finals or not finals[0].get("wall_start"):
-        return "Transcript"
-    first = finals[0]
-    begun = datetime.fromisoformat(first["wall_start"]) - timedelta(seconds=first["timestamp_range"]["start"])
-    return f"Transcript {begun.astimezone():%Y-%m-%d %H:%M}"
+    """With the local time at which they begin to be counted, where they tell."""
+    when = begun(finals)
+    return f"Transcript {when.astimezone():%Y-%m-%d %H:%M}" if when else "Transcript"
+
+
+def begun(finals: Sequence[ParsedFinal]) -> datetime | None:
+    """When their time was 0; None where that is not told."""
+    if not finals:
+        return None
+    try:
+        wall_start = datetime.fromisoformat(str(finals[0].get("wall_start")))
+    except ValueError:
+        return None
+    return wall_start - timedelta(seconds=finals[0]["timestamp_range"]["start"])
 
 
 def _paragraphs(spoken: Iterable[Cue]) -> list[_Paragraph]:

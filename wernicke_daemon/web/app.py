@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -45,6 +46,7 @@ def create_app(setup: Setup) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(access.require)])
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(FrontAway, _front_away)
     app.add_exception_handler(NotDone, _not_done)
     security = setup.config.security
@@ -73,6 +75,16 @@ async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, access.LoginNeeded):
         return login.form(request, status=error.status_code)
     return pages.page(request, "problem.html", status=error.status_code, sentence=error.detail)
+
+
+async def _not_understood(request: Request, error: Exception) -> Response:
+    """A bad path leads nowhere; a bad query or form is told what is wrong."""
+    assert isinstance(error, RequestValidationError)
+    wrong = error.errors()
+    if any(each["loc"][0] == "path" for each in wrong):
+        return await _refused(request, HTTPException(404, "There is nothing at this address."))
+    sentence = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in wrong)
+    return await _refused(request, HTTPException(400, sentence))
 
 
 async def _front_away(request: Request, error: Exception) -> Response:

@@ -1,6 +1,5 @@
 """Transcripts for programs: `GET /sessions`, `/sessions/ID.EXT`, `/search`. Described in docs/http.md and on /docs."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -9,7 +8,9 @@ from fastapi import Path as InPath
 from starlette.requests import Request
 from starlette.responses import Response
 
+from wernicke_daemon.formats.documents import begun
 from wernicke_daemon.formats.exports import FORMATS
+from wernicke_daemon.formats.subtitles import ParsedFinal
 from wernicke_daemon.records.search import MOST_HITS, MOST_LETTERS, Found
 from wernicke_daemon.records.session_list import SessionSummary
 from wernicke_daemon.web.transcripts import kept
@@ -78,7 +79,7 @@ def export(
         raise HTTPException(404, f"Session {first} has no text.")
     made = FORMATS[ending]
     # The name holds nothing that anybody could choose.
-    headers = {"Content-Disposition": f'attachment; filename="{_file_name(finals[0], first)}.{ending}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{_file_name(finals, first)}.{ending}"'}
     return Response(made.bytes_of(finals), headers=headers, media_type=made.media_type)
 
 
@@ -112,9 +113,6 @@ def _json(answer: msgspec.Struct) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json; charset=utf-8")
 
 
-def _file_name(first: dict[str, object], session: str) -> str:
-    try:
-        begun = datetime.fromisoformat(str(first.get("wall_start"))).astimezone(UTC)
-    except ValueError:
-        return f"transcript-{session}"
-    return f"transcript-{begun:%Y%m%d-%H%M}-{session}"
+def _file_name(finals: list[ParsedFinal], session: str) -> str:
+    when = begun(finals)
+    return f"transcript-{when.astimezone():%Y%m%d-%H%M}-{session}" if when else f"transcript-{session}"

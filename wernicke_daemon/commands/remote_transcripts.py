@@ -1,0 +1,65 @@
+"""Transcripts that a daemon on another machine has kept, read over HTTP (docs/http.md)."""
+
+import argparse
+from typing import Any
+
+from wernicke_daemon.client import Exit
+from wernicke_daemon.commands import asking
+from wernicke_daemon.connecting import ClientError
+from wernicke_daemon.records.search import Found
+from wernicke_daemon.records.transcript_file import NoTranscript
+
+WITHIN_S = 120.0
+"""For a long transcript as a document."""
+
+A_PAGE = 200
+"""Sessions asked for at a time."""
+
+
+def sessions(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """All, the latest first, as /sessions has them. args: of `options.add_remote`, with a url. Raises ClientError,
+    TlsError."""
+    base, found = _pages(args), list[dict[str, Any]]()
+    query = {"limit": str(A_PAGE)}
+    while True:
+        page = _json(args, f"{base}/sessions", query, dict[str, Any])
+        found += page["sessions"]
+        if page["next"] is None:
+            return found
+        query["before"] = page["next"]
+
+
+def export(args: argparse.Namespace, session: str, ending: str) -> bytes:
+    """One transcript in a format. Raises NoTranscript, ClientError, TlsError."""
+    if not (session.isascii() and session.isalnum()):
+        raise NoTranscript(f"There is no session {session}; `wernicke sessions` lists them.")
+    answer = asking.get(args, f"{_pages(args)}/sessions/{session}.{ending}", timeout_s=WITHIN_S)
+    if answer.status_code != 200:
+        raise NoTranscript(_sentence(args, answer))
+    return answer.content
+
+
+def search(args: argparse.Namespace, query: str, limit: int) -> Found:
+    """As `records.search.search`. Raises NoTranscript, ClientError, TlsError."""
+    return _json(args, f"{_pages(args)}/search", {"q": query, "limit": str(limit)}, Found)
+
+
+def _json(args: argparse.Namespace, address: str, query: dict[str, str], kind: type[asking.T]) -> asking.T:
+    answer = asking.get(args, address, query)
+    if answer.status_code != 200:
+        raise NoTranscript(_sentence(args, answer))
+    return asking.decoded(args.url, answer, kind)
+
+
+def _pages(args: argparse.Namespace) -> str:
+    """Where the pages are: the port that takes speech says it."""
+    answer = asking.get(args, asking.page_address(args.url, ""))
+    if answer.status_code == 307:
+        return str(answer.headers.get("Location", "")).rstrip("/")
+    if answer.status_code == 404:
+        raise ClientError(_sentence(args, answer), Exit.UNREACHABLE)
+    return asking.page_address(args.url, "").rstrip("/")
+
+
+def _sentence(args: argparse.Namespace, answer: Any) -> str:
+    return str(asking.decoded(args.url, answer, dict[str, Any]).get("error") or f"HTTP {answer.status_code}")
