@@ -1,7 +1,7 @@
 """Transcripts for people: the list, search, reading, who is who, deletion."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, HTTPException, Query
@@ -105,7 +105,7 @@ def _when(begun: str, language: pages.Language) -> str:
     return shown.moment(when, language)
 
 
-def _page(request: Request, template: str, **values: object) -> Response:
+def _page(request: Request, template: str, **values: Any) -> Response:
     language = pages.language_of(request)
     return pages.page(
         request,
