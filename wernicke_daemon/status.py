@@ -139,6 +139,7 @@ class Status:
             active_connections=self._clients.active,
             problems=self._problems(),
             overload=self._dispatcher.shed_level,
+            behind_s=round(self._dispatcher.behind_s, 1),
             gpu_available=card is not None,
             vram_free=card["free_mib"] if card else None,
         )

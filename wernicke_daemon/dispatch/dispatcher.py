@@ -65,6 +65,7 @@ class Dispatcher:
         the level of what is left out, when it changes (see Shedding). on_slow: told when a stage is slow (True), and
         when it is not any more."""
         self.late_answers = 0  # that nobody waited for any more
+        self.behind_s = 0.0  # age of the oldest unfinished utterance, by the service clock
         self.pace = Pace(policy.final, policy.early_window_s)  # what the recogniser is fast enough for
         self._policy = policy  # limits of time and of attempts
         self._on_job = on_job  # told of every answered job
@@ -377,7 +378,8 @@ class Dispatcher:
     def _shed(self, served: float) -> None:
         oldest = next(iter(self._progress.under_way.values()), None)
         shedding = self._available.shedding
-        if shedding.behind(served - oldest.served_from if oldest else 0.0):
+        self.behind_s = served - oldest.served_from if oldest else 0.0
+        if shedding.behind(self.behind_s):
             _log.warning("shedding", level=shedding.level)
             self._on_shed(shedding.level)
 

@@ -48,10 +48,9 @@ class Admission:
         self._refused = refused
         self._without_token = 0
 
-    async def admit(self, socket: ClientSocket) -> Admitted | None:
+    async def admit(self, socket: ClientSocket, asked: SessionRequest) -> Admitted | None:
         """What the client asks for, in its request and in the first message where that has to bring its token; None
         where it was refused."""
-        asked = socket.asked
         if not asked.needs_token:
             return _admitted(asked, Start())
         if self._without_token >= MOST_WITHOUT_TOKEN:

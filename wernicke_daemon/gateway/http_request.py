@@ -25,6 +25,8 @@ from wernicke_daemon.wire.redaction import public
 
 SESSIONS = "/transcribe"
 HOME = "/"
+WATCH = "/watch"
+EDIT = "/edit"
 HEALTH = "/health"
 STATS = "/stats"
 PAGES = (HEALTH, STATS)
@@ -37,6 +39,12 @@ class PageRequest(msgspec.Struct, frozen=True):
 
     path: str
     in_full: bool
+
+
+class SideRequest(msgspec.Struct, frozen=True):
+    """A WebSocket that is no session. path: WATCH or EDIT."""
+
+    path: str
 
 
 class HomeRequest(msgspec.Struct, frozen=True):
@@ -60,15 +68,15 @@ class SessionRequest(msgspec.Struct, frozen=True):
 
 def read(
     method: str, path: str, headers: Headers, config: Config
-) -> SessionRequest | PageRequest | HomeRequest | Preflight | Refusal:
+) -> SessionRequest | SideRequest | PageRequest | HomeRequest | Preflight | Refusal:
     """method, path: of the request line, path with the query. What may not be had, or is not understood, is a
     Refusal."""
     try:
         address = urlsplit(path)
     except ValueError:
         return Refusal(400, None, "The address is not one.")
-    if address.path not in (HOME, SESSIONS, *PAGES):
-        known = ", ".join((SESSIONS, *PAGES))
+    if address.path not in (HOME, SESSIONS, WATCH, EDIT, *PAGES):
+        known = ", ".join((SESSIONS, WATCH, *PAGES))
         return Refusal(404, None, f"There is nothing at this address; there is {known}.")
     if method not in METHODS:
         return Refusal(405, None, NOT_ALLOWED)
@@ -79,6 +87,8 @@ def read(
     query = dict(parse_qsl(address.query))
     if address.path == SESSIONS:
         return _session(headers, query, config)
+    if address.path in (WATCH, EDIT):
+        return _side(address.path, headers, query, config)
     return _page(address.path, headers, query, config)
 
 
@@ -93,6 +103,14 @@ def _page(path: str, headers: Headers, query: Query, config: Config) -> PageRequ
     if not in_full and path != HEALTH:
         return access.REFUSALS[Verdict.REFUSED_TOKEN]
     return PageRequest(path, in_full)
+
+
+def _side(path: str, headers: Headers, query: Query, config: Config) -> SideRequest | Refusal:
+    """Who watches or changes brings a token with the request: no page of a browser does it by itself."""
+    verdict = access.request(config.security, headers, query)
+    if verdict is Verdict.ASK_FIRST_MESSAGE:
+        verdict = Verdict.REFUSED_TOKEN
+    return access.REFUSALS.get(verdict) or SideRequest(path)
 
 
 def _session(headers: Headers, query: Query, config: Config) -> SessionRequest | Refusal:

@@ -17,11 +17,14 @@ from wernicke_daemon.gateway import http_request
 from wernicke_daemon.gateway.admission import Admission
 from wernicke_daemon.gateway.connection import Connection
 from wernicke_daemon.gateway.connection_limit import most_in_session
+from wernicke_daemon.gateway.editing import Editor
 from wernicke_daemon.gateway.greeting import Greeter
-from wernicke_daemon.gateway.http_request import SessionRequest, options_from
+from wernicke_daemon.gateway.http_request import WATCH, SessionRequest, SideRequest, options_from
 from wernicke_daemon.gateway.inbox import Allowance
 from wernicke_daemon.gateway.pages import Pages
 from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, address, socket_class
+from wernicke_daemon.gateway.watching import MOST_WATCHERS, Watcher
+from wernicke_daemon.records import transcript_file
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.registry import Drained, SessionRegistry
 from wernicke_daemon.sessions.session import Session
@@ -66,8 +69,10 @@ class Gateway:
         self._admission = Admission(config.security, recorder.refused)  # lets clients in
         self._allowance = Allowance(config.audio.read_ahead_mib * 1024 * 1024)  # for what waits for room in the rings
         self._connections: dict[Session, Connection] = {}  # of each session that has a client, the newest one
+        self._editor = Editor(sessions, config.data_path / transcript_file.FILE_NAME)  # changes what is kept
+        self._watching: set[ClientSocket] = set()  # of those who see all sessions
         # with and without a session
-        self.open_connections = OpenConnections(lambda: {each.socket for each in self._connections.values()})
+        self.open_connections = OpenConnections(self._not_to_be_cut)
         self._servers: list[Server] = []  # from `open` on, one for each address
         self.ready = False  # until the daemon says that sessions are taken, and again from `drain` on
         self.port = 0  # until `open` has bound one
@@ -133,7 +138,7 @@ class Gateway:
         """Answers what is no session; None lets the WebSocket begin."""
         assert isinstance(socket, ClientSocket)  # `serve` was given its class
         asked = http_request.read(request.method, request.path, request.headers, self._config)
-        if isinstance(asked, SessionRequest):
+        if isinstance(asked, SessionRequest | SideRequest):
             socket.begin(asked)
             return None
         return self._pages.answer(asked, request, self.web_port)
@@ -141,7 +146,11 @@ class Gateway:
     async def _handle(self, socket: ServerConnection) -> None:
         """From the end of the WebSocket handshake to the end of the connection."""
         assert isinstance(socket, ClientSocket)  # `serve` was given its class
-        if (admitted := await self._admission.admit(socket)) is None:
+        asked = socket.asked
+        if isinstance(asked, SideRequest):
+            await (self._watch(socket) if asked.path == WATCH else self._editor.serve(socket))
+            return
+        if (admitted := await self._admission.admit(socket, asked)) is None:
             return
         session = self._sessions.find(admitted.session, admitted.resume_token)
         resumed = session is not None
@@ -158,6 +167,19 @@ class Gateway:
         socket.let_in()
         with structlog.contextvars.bound_contextvars(session=session.id):
             await self._serve(socket, session, admitted.last_sequence if resumed else None)
+
+    def _not_to_be_cut(self) -> set[ClientSocket]:
+        return {each.socket for each in self._connections.values()} | self._watching
+
+    async def _watch(self, socket: ClientSocket) -> None:
+        if len(self._watching) >= MOST_WATCHERS:
+            await self._admission.refuse(socket, f"{MOST_WATCHERS} are watching already")
+            return
+        self._watching.add(socket)
+        try:
+            await Watcher(socket, self._sessions, self._status).run()
+        finally:
+            self._watching.discard(socket)
 
     def _refusal(self, resumed: Session | None) -> str | None:
         """Why there is no place for one more client; None where there is."""

@@ -11,7 +11,7 @@ from websockets.asyncio.server import Server, ServerConnection
 from websockets.server import ServerProtocol
 
 from wernicke_daemon.gateway.connection_limit import MOST_WITHOUT_SESSION, ConnectionLimit
-from wernicke_daemon.gateway.http_request import SessionRequest
+from wernicke_daemon.gateway.http_request import SessionRequest, SideRequest
 from wernicke_daemon.gateway.opening import OpeningProtocol
 from wernicke_daemon.gateway.small_reads import PIECE_BYTES, SmallReads
 from wernicke_daemon.observability.log_throttle import Repeats
@@ -65,7 +65,7 @@ class ClientSocket(ServerConnection):
     open_connections: ClassVar[OpenConnections]  # all of the gateway's, where this one is counted
     tls: ClassVar[ssl.SSLContext | None]  # None to serve without TLS
     tcp: asyncio.Transport  # the transport of TCP, whatever is spoken over it
-    asked: SessionRequest  # what its request for a session says, once it is read
+    asked: SessionRequest | SideRequest  # what its request says, once it is read
     _reads: SmallReads  # what it reads, in pieces
 
     def __init__(self, protocol: ServerProtocol, server: Server, **options: Any) -> None:
@@ -74,10 +74,10 @@ class ClientSocket(ServerConnection):
         self._opening = OpeningProtocol(protocol.max_message_size, protocol.logger)
         super().__init__(self._opening, server, **options)
 
-    def begin(self, asked: SessionRequest) -> None:
-        """Its request is for a session."""
+    def begin(self, asked: SessionRequest | SideRequest) -> None:
+        """Its request is for a WebSocket."""
         self.asked = asked
-        if asked.needs_token:
+        if isinstance(asked, SessionRequest) and asked.needs_token:
             self._opening.expect_token()
 
     def let_in(self) -> None:

@@ -25,6 +25,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     active_connections: int  # clients that are connected
     problems: list[str]  # sentences; empty while all is well
     overload: int  # how much is left out, 0 to 3 (see `dispatch/overload.py`)
+    behind_s: float  # how old the oldest unfinished utterance is, without the time of outages
     gpu_available: bool  # whether the NVIDIA driver shows a card
     vram_free: int | None  # MiB free on the first card; None without one
 

@@ -19,7 +19,7 @@ _Message = dict[str, Any]
 def rename(path: Path, sessions: Sequence[str], speaker: str, name: str) -> int:
     """Call a speaker of these sessions by another name, in their segments and words, all or none. path: of the file.
     Returns in how many results. Raises NoTranscript where there is no such speaker, or the file can't be written."""
-    with _changing(path) as database:
+    with changing(path) as database:
         return _rename(database, sessions, speaker, name)
 
 
@@ -29,7 +29,7 @@ def forget(path: Path, name: str) -> int:
     written."""
     if not path.exists():
         return 0
-    with _changing(path) as database:
+    with changing(path) as database:
         return database.execute(_FORGET, (name,)).rowcount
 
 
@@ -41,8 +41,8 @@ _FORGET = """
 
 
 @contextlib.contextmanager
-def _changing(path: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction, of which nothing old is left on disk."""
+def changing(path: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction, of which nothing old is left on disk. Raises NoTranscript where the file can't be written."""
     try:
         address = f"{path.resolve().as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as database:

@@ -28,8 +28,9 @@ from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.sessions.speculation import Workbench
+from wernicke_daemon.sessions.watching import Watchers
 from wernicke_daemon.utterances.voices import NOTHING, Known, Voices
-from wernicke_daemon.wire.protocol import ServerMessage
+from wernicke_daemon.wire.protocol import Degraded, Restored
 
 _log = structlog.get_logger()
 
@@ -71,6 +72,8 @@ class SessionRegistry:
         self._windows: dict[str, _Window] = {}  # of those that wait for their client, the longest-waiting first
         self._over: dict[str, Session] = {}  # that are over, and whose client may come back for results; oldest first
         self._voices: WeakValueDictionary[str, Voices] = WeakValueDictionary()  # by session that uses or had them
+        self.watchers = Watchers()  # who sees all of them
+        self._recent: dict[str, Session] = {}  # that are over and had results, for watchers; oldest first
         self._draining = False  # the daemon stops: no session waits for its client any more
         self._tasks: set[asyncio.Task[None]] = set()  # kept from being collected while they run
         self._freed = asyncio.Event()  # a place has become free
@@ -79,10 +82,11 @@ class SessionRegistry:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
-    def broadcast(self, event: str, message: ServerMessage) -> None:
-        """To every client that asked for `event`."""
+    def broadcast(self, event: str, message: Degraded | Restored) -> None:
+        """To every client that asked for `event`, and to whoever watches."""
         for session in self:
             session.tell(event, message)
+        self.watchers.tell(None, message)
 
     def new(self, options: Options, peer: str, earlier: EarlierSession | None = None) -> Session | None:
         """For a client. None if all rings are taken; also ends the longest-waiting detached session of the busiest
@@ -140,8 +144,11 @@ class SessionRegistry:
             known=self._recorder.known,
             continues=earlier.id if earlier else None,
             revise_s=self._config.diarization.revise_s,
+            watchers=self.watchers,
         )
         self._sessions[session.id] = session
+        self._recent.pop(session.id, None)
+        self.watchers.say(session.shown())
         self._ingest.add(session)
         self._run(self._outlive(session))
         return session
@@ -204,6 +211,31 @@ class SessionRegistry:
         if session.ended is None and not session.attached:
             await session.end_utterance("disconnect")
 
+    # --- for those who watch all of them ---
+
+    def watched(self) -> list[Session]:
+        """Those that are on, and the latest that are over."""
+        return [*self._recent.values(), *self._sessions.values()]
+
+    def known(self, session_id: str) -> Session | None:
+        """One of `watched`."""
+        return self._sessions.get(session_id) or self._recent.get(session_id)
+
+    def is_on(self, session_id: str) -> bool:
+        return session_id in self._sessions
+
+    def forget(self, session_id: str) -> None:
+        """One that is over is to be deleted: nobody is shown it any more, or can come back to it."""
+        self._over.pop(session_id, None)
+        self._recent.pop(session_id, None)
+
+    def _keep_for_watchers(self, session: Session) -> None:
+        session.over()
+        if session.figures().results:
+            self._recent[session.id] = session
+        if len(self._recent) > self._config.max_connections:
+            self._recent.pop(next(iter(self._recent)))
+
     def delivered(self, session: Session) -> None:
         """Its client has all that the session, which is over, had for it: nothing need be kept."""
         self._over.pop(session.id, None)
@@ -220,6 +252,7 @@ class SessionRegistry:
         del self._sessions[session.id]
         self.came_back(session)
         self._keep_results(session)
+        self._keep_for_watchers(session)
         self._arena.release(session.ring)
         self._recorder.over(session)
         self._freed.set()

@@ -28,6 +28,7 @@ from wernicke_daemon.sessions.lifecycle import Lifecycle, SessionState
 from wernicke_daemon.sessions.naming import Naming
 from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.speculation import Speculation, Workbench
+from wernicke_daemon.sessions.watching import Watched, Watchers
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.caption import Shown
 from wernicke_daemon.utterances.context import Context, Remembered
@@ -92,11 +93,12 @@ class Session:
         known: Callable[[], Iterable[Voiceprint]] = tuple,
         continues: str | None = None,
         revise_s: float = math.inf,
+        watchers: Watchers | None = None,
     ) -> None:
         """bench: who works on its utterances. start: what it goes on from, None for a new session. min_silence_s: see
         `vad.min_silence_s`. hurry: has its news taken at once. voices: shared with other sessions, None for
         those of `start`. known: of people from before. continues: id of the session whose client it goes on for.
-        revise_s: see `diarization.revise_s`."""
+        revise_s: see `diarization.revise_s`. watchers: see what it says; None for nobody."""
         start = start or StartingPoint()
         self.id = session_id  # told to its client; names it in the store and the log
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
@@ -121,6 +123,8 @@ class Session:
         self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
         self._captioned: dict[int, Utterance] = {}  # by sequence: those whose client is shown what is known of them
         self._delivery = Delivery(options.events)  # what its client is sent
+        # what those are shown who watch all sessions
+        self._watched = Watched(session_id, watchers or Watchers(), clock.wall())
         self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
         revised, named = partial(records.revised, self), partial(records.named, self)
         self._naming = Naming(self._context, revised, named, revise_s)  # who its voices are
@@ -134,6 +138,7 @@ class Session:
     def attach(self, send: Send, *, resumed: bool = False) -> None:
         """A client listens. resumed: one that came back over another connection, and will be told by `go_on` where."""
         self._delivery.attach(send, resumed)
+        self._watched.attached(True)
         self._intake.hold()
 
     def replay(self, after: int) -> None:
@@ -150,6 +155,7 @@ class Session:
     def detach(self) -> None:
         """Nobody listens. Time does not count while a client may come back: its silence is the line's, not its."""
         self._delivery.detach()
+        self._watched.attached(False)
 
     def abandon(self) -> None:
         """The daemon can't wait any longer: what is not final stays in the journal, what is not in yet is refused."""
@@ -222,6 +228,14 @@ class Session:
             paused=self.paused,
         )
 
+    def shown(self) -> protocol.SessionShown:
+        """To those who watch."""
+        return self._watched.shown(self.options.language, self._delivery.history.after(0), self.done.is_set())
+
+    def over(self) -> None:
+        """Those who watch are told so."""
+        self._watched.over()
+
     @property
     def wall_end(self) -> float:
         """Seconds since 1970 of the last sample received; now, but for a session that is taken up again."""
@@ -242,7 +256,9 @@ class Session:
             self._hurry()
 
     def _warn(self, code: str, message: str) -> None:
-        self.tell("status", protocol.Warned(code, message))
+        warning = protocol.Warned(code, message)
+        self.tell("status", warning)
+        self._watched.tell(warning)
 
     async def feed_recovered(self, samples: Audio) -> None:
         """16 kHz mono from a journal. Waits while the ring is full."""
@@ -337,6 +353,7 @@ class Session:
         if gap is not None:
             _log.error("audio_lost", session=self.id, start_s=gap.start, end_s=gap.end)
             self._delivery.outcome(gap)
+            self._watched.tell(gap)
 
     def _free(self) -> None:
         """Give up what nobody needs any more; is the session over?"""
@@ -381,14 +398,21 @@ class Session:
 
     @property
     def _shows(self) -> bool:
-        """There is a client that wants to see text before it is final."""
+        """Somebody wants to see text before it is final."""
+        return self._watched.wanted or self._client_sees_partials
+
+    @property
+    def _client_sees_partials(self) -> bool:
         return self.attached and "partial" in self.options.events
 
     def _show(self, utterance: Utterance) -> None:
         """The newest state of its text, if it is time and there is one."""
         if self._shows and (shown := utterance.caption.take(self._clock.monotonic())) is not None:
             heard_at = self._intake.time_of_day(round(shown.end * SAMPLE_RATE))
-            self.send(results.partial(utterance, shown, latency_s=self._clock.wall() - heard_at))
+            message = results.partial(utterance, shown, latency_s=self._clock.wall() - heard_at)
+            if self._client_sees_partials:
+                self.send(message)
+            self._watched.grown(message)
 
     def audio_released(self, utterance: Utterance) -> None:
         self._cutting.leases.release_audio(utterance.sequence)
@@ -423,12 +447,14 @@ class Session:
     def told(self, update: SpeakerUpdate) -> None:
         """The revised result is on disk (or nobody wants it there), so it may be sent."""
         self._delivery.revised(update)
+        self._watched.tell(update)
         self._naming.is_kept()
         self._free()
 
     def kept(self, utterance: Utterance, message: Outcome) -> None:
         """The result is on disk (or nobody wants it there), so it may be sent."""
         self._delivery.outcome(message)
+        self._watched.tell(message)
         self._cutting.leases.release_result(utterance.sequence)
         self._context.kept(utterance.sequence)
         self._free()

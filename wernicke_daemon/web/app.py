@@ -19,6 +19,7 @@ from wernicke_daemon.web import access, api_docs, login, pages
 from wernicke_daemon.web.front import Front, FrontAway, NotDone
 from wernicke_daemon.web.guard import Guard
 from wernicke_daemon.web.live import routes as live
+from wernicke_daemon.web.live.hub import Hub
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.web.transcripts import programs
 from wernicke_daemon.web.transcripts import routes as transcripts
@@ -36,7 +37,9 @@ def create_app(setup: Setup) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.front = Front(setup)
+        app.state.hub = Hub(app.state.front)
         yield
+        await app.state.hub.stop()
         await app.state.front.close()
 
     app = FastAPI(title="Wernicke daemon", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -45,6 +48,7 @@ def create_app(setup: Setup) -> FastAPI:
     app.include_router(login.router)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(access.require)])
+    app.include_router(live.sockets)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(FrontAway, _front_away)

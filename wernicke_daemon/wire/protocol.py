@@ -130,6 +130,33 @@ def parse_speakers(said: str | int) -> tuple[int, int]:
     return bounds
 
 
+class Rename(msgspec.Struct, frozen=True, tag="name"):
+    """Who a voice of a session is, of one that is over, too."""
+
+    session_id: str
+    speaker: Annotated[str, Meta(max_length=1000)]  # as results have it
+    name: Annotated[str, Meta(max_length=1000)]  # see `utterances.titles.checked`
+
+
+class Delete(msgspec.Struct, frozen=True, tag="delete"):
+    """A session that is over."""
+
+    session_id: str
+
+
+Edit = Rename | Delete
+
+_edit: msgspec.json.Decoder[Edit] = msgspec.json.Decoder(Edit)
+
+
+def parse_edit(frame: str | bytes) -> Edit:
+    """Raises InvalidMessage."""
+    try:
+        return _edit.decode(frame)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise InvalidMessage(f"Not understood: {error}. A change is JSON with a type of name or delete.") from None
+
+
 # --- server to client ------------------------------------------------------------------------------
 
 
@@ -282,6 +309,41 @@ class Gap(ServerMessage, frozen=True, tag="gap"):
 
 class SessionEnded(ServerMessage, frozen=True, tag="session_ended"):
     session_id: str
+
+
+class SessionShown(ServerMessage, frozen=True, tag="session_shown"):
+    """A session as far as it is known, to those who watch."""
+
+    session_id: str
+    begun: str  # UTC, ISO 8601
+    language: str  # as its client asked for it, or as configured
+    attached: bool  # its client is connected
+    over: bool  # nothing more comes
+    results: list[msgspec.Raw]  # finals, errors and gaps, in order
+    open: list[msgspec.Raw]  # partials of what is not final
+
+
+class SessionChanged(ServerMessage, frozen=True, tag="session_changed"):
+    session_id: str
+    attached: bool  # as in SessionShown
+    over: bool
+
+
+class Watching(ServerMessage, frozen=True, tag="watching"):
+    """Everything that there is has been shown."""
+
+    sessions: list[str]  # their ids
+
+
+class Watched(ServerMessage, frozen=True, tag="watched"):
+    """What those who watch are told besides."""
+
+    session_id: str | None  # None for what concerns all sessions
+    message: msgspec.Raw  # any other server message
+
+
+class Done(ServerMessage, frozen=True, tag="done"):
+    """The change was made."""
 
 
 class Error(ServerMessage, frozen=True, tag="error"):
