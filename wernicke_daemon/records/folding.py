@@ -19,8 +19,11 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().replace("\0", " ").split())
 
 
-def marks(text: str, terms: Iterable[str]) -> list[Span]:
+def marks(text: str, terms: Sequence[str]) -> list[Span]:
     """Where the terms, which are folded, stand in the text: in order, without overlap."""
+    at_once = fold(text)  # much faster, and most texts hold none
+    if not any(term in at_once for term in terms):
+        return []
     folded, places = _with_places(text)
     found = sorted(span for term in terms for span in _all_of(folded, term))
     return _joined([(places[start][0], places[end - 1][1]) for start, end in found])

@@ -1,8 +1,8 @@
 """The index that transcripts are searched by (SQLite FTS5, trigrams), in a file of its own beside them.
 
 It can be made again from the transcripts at any time, and so nothing about it endangers them: a damaged one is deleted
-and made anew. The store's writer brings it up to date in small steps when it has nothing else to do, so that a result
-waits for no more than one step.
+and made anew. A thread of its own brings it up to date in small steps after what the store's thread has written, and
+only reads the transcripts: no result waits for it.
 
 Triggers write down in the transcripts which results have changed (`change`), whoever changed them. How far the index
 has come is kept in the index itself, in the transaction of what it has taken over: no kill and no power cut parts the
@@ -11,7 +11,8 @@ two. What was there before the index is taken over from the latest result backwa
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import structlog
 from ipc import clock
 from ipc.files import patiently
 from wernicke_daemon.records.folding import fold
+from wernicke_daemon.records.transcript_file import LOCK_WAIT_S
 
 _log = structlog.get_logger()
 
@@ -28,7 +30,7 @@ FILE_NAME = "transcripts-search.db"
 """Beside the transcripts."""
 
 RESULTS_A_STEP = 25
-"""Some milliseconds, the most that a result waits for (benchmarks/search.py)."""
+"""Some milliseconds (benchmarks/search.py)."""
 
 REST_S = 0.01
 """Between two steps: about as long as one takes, so that half a core is the most that it costs."""
@@ -83,19 +85,62 @@ class _Final(msgspec.Struct):
 _final = msgspec.json.Decoder(_Final)
 
 
+class Indexing:
+    """The thread."""
+
+    def __init__(self, transcripts: Path, forget: Callable[[int], None]) -> None:
+        """transcripts: the file. forget: see `SearchIndex`."""
+        self._transcripts = transcripts
+        self._index = SearchIndex(transcripts.with_name(FILE_NAME), forget)
+        self._news = threading.Event()  # there may be something to do
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="search-index", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was written. From any thread."""
+        self._news.set()
+
+    def close(self, within_s: float) -> None:
+        """After the step that it is at."""
+        self._closing = True
+        self._news.set()
+        self._thread.join(within_s)
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._news.clear()
+            self._news.wait(self._step())
+        self._index.close()
+
+    def _step(self) -> float | None:
+        """Returns the seconds after which it goes on by itself. A connection for each step holds up nobody who wants to
+        move the file."""
+        address = f"{self._transcripts.resolve().as_uri()}?mode=ro"
+        try:
+            with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as transcripts:
+                return self._index.step(transcripts)
+        except sqlite3.Error:  # the store tells what is wrong with it
+            return RETRY_EVERY_S
+
+
 class SearchIndex:
     """Used by one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, forget: Callable[[int], None] = lambda number: None) -> None:
+        """forget: told which changes need not be written down any more: all up to that number."""
         self._path = path  # the file
+        self._forget = forget
         self._database: sqlite3.Connection | None = None  # None until it is needed, and after a failure
+        self._far_behind = False  # so that it is worth a line in the log
         self._retry_at = 0.0  # after a failure: when it is tried again
         self._reason: str | None = None  # of the last failure
 
     def step(self, transcripts: sqlite3.Connection) -> float | None:
         """Take over a little of what is not in it. Returns the seconds after which it wants to go on, None where there
-        is nothing more. transcripts: the writer's connection, without an open transaction. Raises nothing: what goes
-        wrong is logged, and tried again later."""
+        is nothing more. transcripts: is read only. Raises nothing: what goes wrong is logged, and tried again later."""
         if (wait_s := self._retry_at - clock.monotonic()) > 0:
             return wait_s
         try:
@@ -129,9 +174,13 @@ class SearchIndex:
     def _opened(self, transcripts: sqlite3.Connection) -> sqlite3.Connection:
         if self._database is not None and not self._path.exists():
             self.close()  # somebody deleted it
-        if self._database is None:
+        if self._database is None or not _fits(self._database, transcripts):
+            self.close()
             self._database = self._of(transcripts)
-            _forget_changes(transcripts, self._database)
+            below = self._database.execute("SELECT below FROM progress").fetchone()[0]
+            self._far_behind = below > RESULTS_A_STEP
+            if self._far_behind:
+                _log.info("search_index_behind", results=below - 1)
         return self._database
 
     def _of(self, transcripts: sqlite3.Connection) -> sqlite3.Connection:
@@ -142,8 +191,7 @@ class SearchIndex:
         database.close()
         self._delete()
         database = self._connected()
-        if last := _make(database, transcripts):
-            _log.info("search_index_begun", results=last)
+        _make(database, transcripts)
         return database
 
     def _connected(self) -> sqlite3.Connection:
@@ -168,7 +216,7 @@ class SearchIndex:
             last = changes[-1][0]
             _write(database, rows, _texts(transcripts, rows), (last, below))
             if last // KEPT_CHANGES > taken // KEPT_CHANGES:
-                _forget_changes(transcripts, database)
+                self._forget(last - KEPT_CHANGES)
             return True
         return self._earlier(database, transcripts, taken, below)
 
@@ -182,8 +230,9 @@ class SearchIndex:
         rows = [row for (row,) in found]
         _write(database, rows, _texts(transcripts, rows), (taken, min(rows, default=0)))
         if not rows:
-            _log.info("search_index_complete")
             self._reason = None
+            if self._far_behind:
+                _log.info("search_index_complete")
         return bool(rows)
 
 
@@ -212,8 +261,7 @@ def _origin(transcripts: sqlite3.Connection) -> str:
     return str(transcripts.execute("SELECT id FROM origin").fetchone()[0])
 
 
-def _make(database: sqlite3.Connection, transcripts: sqlite3.Connection) -> int:
-    """Returns the rowid of the latest result that is there to be taken over; 0 where there is none."""
+def _make(database: sqlite3.Connection, transcripts: sqlite3.Connection) -> None:
     database.executescript(_SCHEMA)
     last = int(transcripts.execute("SELECT coalesce(max(rowid), 0) FROM result").fetchone()[0])
     with database:
@@ -221,13 +269,6 @@ def _make(database: sqlite3.Connection, transcripts: sqlite3.Connection) -> int:
             database.execute("INSERT INTO passage (passage, rank) VALUES ('secure-delete', 1)")
         progress = (_origin(transcripts), _changes(transcripts)[1], last and last + 1)
         database.execute("INSERT INTO progress VALUES (?, ?, ?)", progress)
-    return last
-
-
-def _forget_changes(transcripts: sqlite3.Connection, database: sqlite3.Connection) -> None:
-    taken = database.execute("SELECT taken FROM progress").fetchone()[0]
-    with transcripts:
-        transcripts.execute("DELETE FROM change WHERE number <= ?", (taken - KEPT_CHANGES,))
 
 
 def _texts(transcripts: sqlite3.Connection, rows: Iterable[int]) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """The thread that writes transcripts: what has come together meanwhile goes into one transaction.
 
 What a failing disk does not take is held in memory, up to a limit, and written once it works again. Nobody waits for
-that: who gave it is told in any case. Between transactions the search index is brought up to date.
+that: who gave it is told in any case. The search index is told of what was written.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from pathlib import Path
 import structlog
 
 from wernicke_daemon.hardware import descriptors
-from wernicke_daemon.records import search_index, transcript_file
-from wernicke_daemon.records.search_index import SearchIndex
+from wernicke_daemon.records import transcript_file
+from wernicke_daemon.records.search_index import Indexing
 from wernicke_daemon.wire import protocol
 
 _log = structlog.get_logger()
@@ -56,8 +56,7 @@ class Writer:
         self._unwritten: deque[Write] = deque()  # what the thread took and the disk did not; oldest first
         self._given_up = 0  # results that were too many to hold in this outage
         self._database: sqlite3.Connection | None = None  # None where it can't be opened
-        self._index = SearchIndex(path.with_name(search_index.FILE_NAME))  # follows the file
-        self._index_in_s: float | None = 0.0  # when the index goes on; None: with the next write
+        self._indexing = Indexing(path, self._forget_changes)  # follows what is written
         self._loop: asyncio.AbstractEventLoop  # where deliveries are called, from `open` on
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)  # the only one that writes
 
@@ -66,6 +65,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._attempt()
         self._thread.start()
+        self._indexing.start()
 
     def put(self, write: Write) -> None:
         """In the order in which they are given."""
@@ -75,8 +75,12 @@ class Writer:
         """Everything that was put is written and delivered; nothing may come after it."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT_S)
+        await asyncio.to_thread(self._indexing.close, CLOSE_TIMEOUT_S)
         if lost := self._given_up + sum(write.result for write in self._unwritten):
             _log.error("results_lost", results=lost)
+
+    def _forget_changes(self, up_to: int) -> None:
+        self.put(Write("DELETE FROM change WHERE number <= ?", (up_to,)))
 
     def _run(self) -> None:
         closing = False
@@ -89,22 +93,17 @@ class Writer:
             for write in writes:
                 if write.delivered is not None:
                     self._loop.call_soon_threadsafe(write.delivered)
-            if self._database is not None and not self.problem and not closing:
-                self._index_in_s = self._index.step(self._database)
+            self._indexing.wake()
         self._disconnect()
 
     def _take(self) -> list[Write | None]:
-        """All that waits, once there is something; nothing where there is something else to do."""
+        """All that waits, once there is something; in an outage after a while nothing, so that it is tried again."""
         taken: list[Write | None] = []
         with contextlib.suppress(queue.Empty):
-            taken.append(self._queue.get(timeout=self._patience_s()))
+            taken.append(self._queue.get(timeout=RETRY_EVERY_S if self.problem else None))
             while True:
                 taken.append(self._queue.get_nowait())
         return taken
-
-    def _patience_s(self) -> float | None:
-        """After which it is tried again to write, or the index goes on."""
-        return RETRY_EVERY_S if self.problem else self._index_in_s
 
     def _attempt(self) -> None:
         """Write what is not written yet."""
@@ -139,7 +138,6 @@ class Writer:
         return self._database
 
     def _disconnect(self) -> None:
-        self._index.close()
         if self._database is not None:
             self._database.close()
             self._database = None

@@ -155,7 +155,7 @@ async def test_transcripts_of_before_are_taken_in_beside_what_comes(
             await indexed(file)
             assert found(file, "い話") == [9, 8, 7, 6, 5, 4, 3, 2, 1]
             assert search(file, "い話").complete
-    assert [line["event"] for line in lines] == ["search_index_begun", "search_index_complete"]
+    assert [line["event"] for line in lines] == ["search_index_behind", "search_index_complete"]
 
 
 def _complete(file: Path) -> bool:
