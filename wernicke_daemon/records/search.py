@@ -104,7 +104,7 @@ def search(path: Path, query: str, limit: int = 20, before: int | None = None) -
     with transcript_file.reading(path) as transcripts, _reading_index(path) as index:
         rows = _rows(index, wanted, limit + 1, before)
         hits = [_hit(transcripts, row, wanted) for row in rows[:limit]]
-        complete = not index.execute("SELECT below FROM progress").fetchone()[0]
+        complete = index.execute("SELECT below FROM progress").fetchone() == (0,)
     return Found([hit for hit in hits if hit], rows[limit - 1] if len(rows) > limit else None, complete)
 
 
