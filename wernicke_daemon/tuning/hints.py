@@ -7,6 +7,7 @@ sentences are in `words.json`. Limits are the least at which somebody would noti
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from ipc.messages import StageName
 from wernicke_daemon.tuning.summary import Summary
 
 FEWEST = 20
@@ -20,7 +21,7 @@ BUSY = 0.7
 SLOW = 0.5
 """Seconds of work for a second of audio: two who speak at once are all that it can do."""
 
-LIGHTER = {
+LIGHTER: dict[StageName, str] = {
     "asr": "asr.model",
     "diarization": "diarization.engine",
     "correction": "llm.model",
@@ -29,13 +30,16 @@ LIGHTER = {
 """What makes a stage quicker most."""
 
 
+Numbers = dict[str, str | int | float]
+
+
 @dataclass(frozen=True)
 class Hint:
     """key: of config.toml. rule: of the sentence in `words.json`. numbers: that are put into it."""
 
     rule: str
     key: str
-    numbers: dict[str, str | int | float] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=dict)
 
 
 Rule = Callable[[Summary], Iterable[Hint]]
@@ -90,7 +94,7 @@ def _busy(summary: Summary) -> Iterable[Hint]:
         shares = [slot.worked_ms[stage] / 1000 / summary.timeline.width_s for _, slot in summary.timeline]
         busy = sum(share >= BUSY for share in shares)
         if len(shares) >= 4 and busy >= SHARE_LARGE * len(shares):
-            numbers = {"stage": stage, "percent": _percent(busy / len(shares)), "busy": _percent(BUSY)}
+            numbers: Numbers = {"stage": stage, "percent": _percent(busy / len(shares)), "busy": _percent(BUSY)}
             yield Hint("busy", "max_connections", numbers)
 
 
@@ -116,7 +120,7 @@ def _slowest(summary: Summary) -> Iterable[Hint]:
     }
     if cause in keys:
         share = of[cause] / sum(of.values())
-        numbers = {"cause": cause, "percent": _percent(share), "wait_s": sum(of.values()) / 1000}
+        numbers: Numbers = {"cause": cause, "percent": _percent(share), "wait_s": sum(of.values()) / 1000}
         yield Hint("slowest", keys[cause], numbers)
 
 

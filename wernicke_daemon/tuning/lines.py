@@ -116,6 +116,14 @@ def read(line: bytes, since: float = 0.0) -> Utterance | Event | Fault | None:
         return "other_version"
 
 
+def time_of(line: bytes) -> float | None:
+    """When it was written, in seconds since 1970; None where it does not say."""
+    try:
+        return _head.decode(line).timestamp.timestamp()
+    except ValueError:
+        return None
+
+
 def _is_object(line: bytes) -> bool:
     try:
         _object.decode(line)

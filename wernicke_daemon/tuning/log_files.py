@@ -6,9 +6,9 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from io import BufferedIOBase
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ipc.errors import WernickeError
 from wernicke_daemon.tuning import lines
@@ -19,13 +19,11 @@ LONGEST_LINE = 1024 * 1024
 TELL_EVERY = 2000
 """Lines between two calls that tell how far it is."""
 SLACK_S = 60.0
-"""A file's last change may be told this much too early, by file systems and their clocks."""
+"""A file's last change may be told so much too early, by file systems and clocks; lines be so much out of order."""
+SEEK_BYTES = 256 * 1024
+"""Less is read rather than searched."""
 
-_OPENED: dict[str, Callable[[BufferedIOBase], BufferedIOBase]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-}
+_OPENED: dict[str, Callable[[BinaryIO], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -81,7 +79,11 @@ def _take(path: Path, since: float, told: Callable[[int], None], found: Found) -
         return
     found.files.append(path)
     with path.open("rb") as file:
-        opened = _OPENED[path.suffix](file) if path.suffix in _OPENED else file
+        if path.suffix in _OPENED:
+            opened = _OPENED[path.suffix](file)
+        else:
+            opened = file
+            file.seek(written_from(file, status.st_size, since))
         done = 0
         for number, line in enumerate(_lines(opened)):
             found.summary.take("malformed" if line is None else lines.read(line, since))
@@ -91,7 +93,20 @@ def _take(path: Path, since: float, told: Callable[[int], None], found: Found) -
     told(status.st_size - done)
 
 
-def _lines(file: BufferedIOBase) -> Iterator[bytes | None]:
+def written_from(file: BinaryIO, size: int, since: float) -> int:
+    """Where in a log, whose lines are in order of time, to begin so as to miss none written since then: a place that is
+    rather too early than too late. Found by halving; what has no time is passed over."""
+    low, high = 0, size
+    while since and high - low > SEEK_BYTES:
+        middle = (low + high) // 2
+        file.seek(middle)
+        file.readline(LONGEST_LINE)  # what is left of the one that this place is within
+        at = next((at for line in islice(_lines(file), 100) if line and (at := lines.time_of(line)) is not None), None)
+        low, high = (middle, high) if at is not None and at < since - SLACK_S else (low, middle)
+    return low
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes | None]:
     """None for one that is too long."""
     while line := file.readline(LONGEST_LINE):
         if len(line) < LONGEST_LINE or line.endswith(b"\n"):

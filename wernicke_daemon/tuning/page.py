@@ -34,7 +34,7 @@ class Bar(NamedTuple):
     """share: percent of the longest. class_: "ok" or "no", its colour."""
 
     label: str
-    count: int
+    times: int
     share: float
     class_: str
 

@@ -23,12 +23,14 @@ from wernicke_daemon.web.live.hub import Hub
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.web.transcripts import programs
 from wernicke_daemon.web.transcripts import routes as transcripts
+from wernicke_daemon.web.tuning import routes as tuning
 
 ROUTERS = [
     live.router,
     transcripts.router,
     programs.router,
     api_docs.router,
+    tuning.router,
 ]
 """All that need a login; the order is that in which routes are looked for."""
 

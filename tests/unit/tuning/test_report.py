@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.tuning.log_lines import line, utterance
+from tests.unit.tuning.log_lines import BEGAN, line, utterance
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit
 from wernicke_daemon.tuning import log_files
@@ -71,6 +71,16 @@ def test_old_files_are_not_opened(tmp_path: Path) -> None:
     told: list[int] = []
     assert summarised([log], since=5000.0, told=told.append).files == []
     assert sum(told) == log.stat().st_size
+
+
+def test_only_the_end_of_a_long_log_is_read(tmp_path: Path) -> None:
+    """No line since then is missed, whatever else stands in the log; what is before it is not read."""
+    log = tmp_path / "log.jsonl"
+    broken = b"no line of the daemon's\n" * 50
+    log.write_bytes(b"".join(utterance(n) + (broken if n % 100 == 0 else b"") for n in range(3000)))
+    summary = summarised([log], since=BEGAN + 2900).summary
+    assert summary.utterances == 100
+    assert summary.read < 1000
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
