@@ -31,10 +31,12 @@ STARTS_S = 300.0
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """settings: for the stages. Neither the port nor the data directory of `config` is used."""
+    """settings: for the stages. Neither the port nor the data directory of `config` is used. pages: whether there are
+    those for browsers, where config has them."""
 
     config: Config
     settings: StageSettings
+    pages: bool = False
 
 
 def plan(config: Config, sleep_ms: dict[str, float], per_audio_s: dict[str, float]) -> Plan:
@@ -98,7 +100,7 @@ async def _start(plan: Plan, directory: Path) -> Served:
     )
     assert process.stdin is not None and process.stdout is not None
     config = _placed(plan.config, directory)
-    process.stdin.write(msgspec.json.encode(Plan(config, plan.settings)) + b"\n")
+    process.stdin.write(msgspec.json.encode(replace(plan, config=config)) + b"\n")
     async with asyncio.timeout(STARTS_S):
         port = await process.stdout.readline()
     if not port:
@@ -117,7 +119,7 @@ def _placed(config: Config, directory: Path) -> Config:
 
 
 async def _serve(plan: Plan) -> None:
-    async with running(plan.config, lambda line: None, plan.settings) as daemon:
+    async with running(plan.config, lambda line: None, plan.settings, pages=plan.pages) as daemon:
         print(daemon.port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

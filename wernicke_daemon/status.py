@@ -135,7 +135,7 @@ class Status:
         card = self._hardware.card
         return Health(
             status=self._in_a_word(stages),
-            stages={name: _health_of(stage) for name, stage in stages.items()},
+            stages={name: _health_of(stage, self._dispatcher.depth(name)) for name, stage in stages.items()},
             active_connections=self._clients.active,
             problems=self._problems(),
             overload=self._dispatcher.shed_level,
@@ -212,7 +212,7 @@ def _figures_ahead(ahead: Ahead) -> AheadFigures:
     return AheadFigures(jobs=ahead.jobs, work_s=round(ahead.work_ms / 1000, 1), used_s=round(ahead.used_ms / 1000, 1))
 
 
-def _health_of(stage: StageStatus) -> StageHealth:
+def _health_of(stage: StageStatus, queue: int) -> StageHealth:
     return StageHealth(
         state=stage.state.value,
         pid=stage.pid,
@@ -220,4 +220,5 @@ def _health_of(stage: StageStatus) -> StageHealth:
         why_down=stage.why_down,
         engine=stage.engine,
         doing=stage.doing,
+        queue=queue,
     )

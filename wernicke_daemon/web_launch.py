@@ -43,7 +43,7 @@ class WebLaunch:
         thread."""
         if not self._wanted:
             return
-        self.port = self._config.web.port or _free_port(self._host)
+        self.port = self._config.web.port or free_port(self._host)
         record = msgspec.json.encode(self._setup(front_port, self.port))
         self._process = WebProcess(record, _restarts(self._config), on_line)
         self._process.start()
@@ -81,7 +81,7 @@ def _restarts(config: Config) -> RestartPolicy:
     )
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
     """One that nobody listens on now: every process of the web is to have the same."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:

@@ -15,6 +15,7 @@ class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
     why_down: str | None  # of its last death; None before the first
     engine: str | None  # in use, or the last one that was; None before the first
     doing: str  # what it does, in words
+    queue: int = 0  # unanswered jobs
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +26,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     active_connections: int  # clients that are connected
     problems: list[str]  # sentences; empty while all is well
     overload: int  # how much is left out, 0 to 3 (see `dispatch/overload.py`)
-    behind_s: float  # how old the oldest unfinished utterance is, without the time of outages
+    behind_s: float = 0.0  # how old the oldest unfinished utterance is, without the time of outages
     gpu_available: bool  # whether the NVIDIA driver shows a card
     vram_free: int | None  # MiB free on the first card; None without one
 

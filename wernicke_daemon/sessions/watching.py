@@ -37,7 +37,7 @@ class Watchers:
     def tell(self, session_id: str | None, message: Told) -> None:
         """session_id: None for what concerns all of them."""
         if self._sends:
-            self.say(protocol.Watched(session_id, msgspec.Raw(protocol.encode(without_words(message)).encode())))
+            self.say(protocol.Watched(session_id, _raw(message)))
 
     def say(self, message: ServerMessage) -> None:
         if self._sends:

@@ -154,7 +154,6 @@ def _with_headers(send: Send) -> Send:
 async def _refuse(refusal: tuple[int, str], scope: Scope, receive: Receive, send: Send) -> None:
     status, sentence = refusal
     if scope["type"] == "websocket":
-        await send({"type": "websocket.http.response.start", "status": status, "headers": []})
-        await send({"type": "websocket.http.response.body", "body": sentence.encode()})
+        await send({"type": "websocket.close", "code": 1008})  # before it is accepted: 403
         return
     await JSONResponse({"error": sentence}, status, headers={**HEADERS, "Connection": "close"})(scope, receive, send)

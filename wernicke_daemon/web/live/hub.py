@@ -31,7 +31,7 @@ LINGER_S = 30.0
 AGAIN_S = 1.0
 """From a lost line to the front to the next try."""
 
-STATUS_EVERY_S = 2.0
+STATUS_EVERY_S = 3.0
 
 CLOSE_TRY_AGAIN = 1013
 
@@ -168,29 +168,23 @@ class Hub:
 
     async def _asked(self) -> str:
         try:
-            health, stats = await self._front.page("/health"), await self._front.page("/stats")
+            health = await self._front.page("/health")
         except FrontAway:
             return _encoded({"type": "status", "status": "away", "stages": {}, "behind_s": 0.0, "problems": []})
-        return _encoded(_status(health, stats))
+        return _encoded(_status(health))
 
     def _tell(self, text: str) -> None:
         for viewer in list(self._viewers):
             viewer.send(text)
 
 
-def _status(health: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
+def _status(health: dict[str, Any]) -> dict[str, Any]:
     """What a page says of them; little enough that it seldom changes."""
-    queues = {name: stage["queue"] for name, stage in stats.get("stages", {}).items()}
     return {
         "type": "status",
         "status": health["status"],
         "stages": {
-            name: {
-                "state": stage["state"],
-                "engine": stage["engine"],
-                "doing": stage["doing"],
-                "queue": queues.get(name),
-            }
+            name: {key: stage[key] for key in ("state", "engine", "doing", "queue")}
             for name, stage in health.get("stages", {}).items()
         },
         "behind_s": float(round(health.get("behind_s", 0.0))),

@@ -50,9 +50,15 @@ class Speaking {
     if (kind === "session" || kind === "anew") this.begun(detail);
     if (kind === "anew") this.say("new_session");
     else if (kind === "refused") { this.say("refused"); this.end(); }
-    else if (kind === "over") this.say("done");
+    else if (kind === "over") this.done(detail);
     else if (uplink && !uplink.ready && uplink.lostAt !== null) this.say("kept", { seconds: uplink.keptSeconds.toFixed(1) });
     else if (uplink && !uplink.stopping) this.say("on", { time: minutes(uplink.seconds) });
+  }
+
+  /** uplink: all of it has been received. */
+  done(uplink) {
+    this.say("done");
+    Object.assign(byId("speak-state").dataset, { samples: uplink.samples, rate: uplink.sampleRate });
   }
 
   async stop(why = "ending") {

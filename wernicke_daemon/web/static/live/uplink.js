@@ -30,8 +30,12 @@ export class Uplink {
     return (this.end - this.keptFrom) / BYTES_PER_SAMPLE / this.sampleRate;
   }
 
+  get samples() {
+    return (this.before + this.end) / BYTES_PER_SAMPLE;
+  }
+
   get seconds() {
-    return (this.before + this.end) / BYTES_PER_SAMPLE / this.sampleRate;
+    return this.samples / this.sampleRate;
   }
 
   /** samples: Int16Array */
@@ -67,7 +71,7 @@ export class Uplink {
       case "audio_received": return this.acknowledged(message.samples_received * BYTES_PER_SAMPLE);
       case "session_ended":
         this.over = true;
-        return this.told("over");
+        return this.told("over", this);
       case "error":
         if (message.code === "SERVER_OVERLOADED" && !this.session) this.refused = true;
         if (message.code === "UNAUTHORIZED") this.refused = true;

@@ -1,0 +1,120 @@
+"""The live page in a real browser, of a daemon whose processes are real ones."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests import wire
+from tests.waiting import eventually_sync
+from tests.web import browser
+from tests.web.conftest import Served, Speech
+
+pytestmark = pytest.mark.web
+
+NAME = "<script>田中</script>"
+
+
+def page(chrome: Chrome, served: Served) -> None:
+    chrome.get(served.pages)
+    eventually_sync(lambda: chrome.execute_script("return document.body.dataset.line === 'open'"))
+
+
+def script(chrome: Chrome, expression: str) -> Callable[[], Any]:
+    return lambda: chrome.execute_script(f"return {expression}")
+
+
+def texts(chrome: Chrome, session: str) -> list[str]:
+    """Of the finals that the page shows, where it shows that session."""
+    shown = chrome.execute_script(
+        "return document.getElementById('captions').dataset.session === arguments[0] ?"
+        " [...document.querySelectorAll('.line:not(.open):not(.note) .text')].map((each) => each.textContent) : []",
+        session,
+    )
+    return [str(text) for text in shown]
+
+
+def said(speech: Speech) -> list[str]:
+    return [segment["text"] for final in speech.finals for segment in final["segments"]]
+
+
+def keys(chrome: Chrome, text: str) -> None:
+    chrome.find_element(By.TAG_NAME, "body").send_keys(text)
+
+
+def test_captions_grow_are_named_and_survive_a_kill(chrome: Chrome, served: Served) -> None:
+    """Text in the making is grey, finals are told to screen readers, a voice is named while one reads what it said, and
+    where the web process is killed in mid-caption no client notices and the page has all that was said meanwhile."""
+    page(chrome, served)
+    speech = Speech(served.port, np.concatenate([wire.turn(number) for number in (0, 3, 1)]))
+    eventually_sync(script(chrome, "document.querySelector('.open .text')?.textContent"))
+    eventually_sync(lambda: speech.finals)
+    session = speech.messages[0]["session_id"]
+    eventually_sync(lambda: texts(chrome, session))
+    assert said(speech)[0] in chrome.execute_script("return document.getElementById('announce').textContent")
+    browser.picture(chrome, "live")
+    served.kill_web()
+    eventually_sync(script(chrome, "document.body.dataset.line === 'open'"))
+    speech.end()
+    assert [message["type"] for message in speech.messages][-1] == "session_ended"
+    eventually_sync(lambda: texts(chrome, session) == said(speech))
+    _name_the_first_voice(chrome)
+    _look_and_keys(chrome, said(speech))
+
+
+def _name_the_first_voice(chrome: Chrome) -> None:
+    chrome.find_element(By.CSS_SELECTOR, "button.name").click()
+    first = chrome.execute_script("return document.querySelector('.line .text').textContent")
+    assert first in chrome.find_element(By.ID, "rename-said").text
+    chrome.find_element(By.ID, "rename-name").send_keys("Speaker_07", Keys.ENTER)
+    eventually_sync(lambda: "another name" in chrome.find_element(By.ID, "rename-problem").text)
+    box = chrome.find_element(By.ID, "rename-name")
+    box.clear()
+    box.send_keys(NAME, Keys.ENTER)
+    eventually_sync(lambda: chrome.find_element(By.CSS_SELECTOR, "button.name").text == NAME)
+    assert chrome.execute_script("return document.querySelectorAll('#captions script').length") == 0
+
+
+def _look_and_keys(chrome: Chrome, lines: list[str]) -> None:
+    keys(chrome, "kk")
+    selected = script(chrome, "document.querySelector('.line.selected .text')?.textContent")
+    assert selected() == lines[-2]
+    keys(chrome, "j")
+    assert selected() == lines[-1]
+    keys(chrome, "/" + lines[0].split()[0])
+    eventually_sync(script(chrome, "document.querySelectorAll('.line.misses').length > 0"))
+    chrome.find_element(By.ID, "find-text").send_keys(Keys.ESCAPE)
+    assert script(chrome, "document.querySelectorAll('.line.misses').length")() == 0
+    chrome.find_element(By.ID, "theme").click()
+    browser.picture(chrome, "live-dark")
+    browser.size(chrome, browser.PHONE)
+    browser.picture(chrome, "live-phone")
+    assert script(chrome, "document.documentElement.scrollWidth <= innerWidth")()
+    chrome.find_element(By.ID, "language").click()
+    eventually_sync(script(chrome, "document.documentElement.lang === 'ja' && document.body.dataset.ready"))
+    assert script(chrome, "document.documentElement.dataset.theme")() == "dark"
+
+
+def test_the_browsers_microphone_loses_no_sample_over_a_kill(chrome: Chrome, served: Served) -> None:
+    """What the page has sent is what the daemon has received, to the sample, although the process between them was
+    killed on the way; and the words are there."""
+    page(chrome, served)
+    chrome.find_element(By.ID, "speak").click()
+    chrome.find_element(By.ID, "speak-start").click()
+    eventually_sync(script(chrome, "document.querySelector('.open .text')?.textContent"))
+    browser.picture(chrome, "live-speaking")
+    served.kill_web()
+    eventually_sync(script(chrome, "document.querySelector('#captions .line:not(.open) .text')?.textContent"))
+    chrome.find_element(By.ID, "speak-stop").click()
+    eventually_sync(script(chrome, "document.getElementById('speak-state').dataset.samples"))
+    samples, rate = chrome.execute_script(
+        "const told = document.getElementById('speak-state').dataset; return [+told.samples, +told.rate]"
+    )
+    session = chrome.execute_script("return document.getElementById('captions').dataset.session")
+    [over] = eventually_sync(lambda: [each for each in served.events("session_over") if each["session"] == session])
+    assert over["received_s"] == pytest.approx(samples / rate, abs=0.002)
+    assert samples > 2 * rate
