@@ -67,7 +67,7 @@ def test_captions_grow_are_named_and_survive_a_kill(chrome: Chrome, served: Serv
 
 
 def _name_the_first_voice(chrome: Chrome) -> None:
-    chrome.find_element(By.CSS_SELECTOR, "button.name").click()
+    chrome.execute_script("document.querySelector('button.name').click()")  # lines may be made anew at any moment
     first = chrome.execute_script("return document.querySelector('.line .text').textContent")
     assert first in chrome.find_element(By.ID, "rename-said").text
     chrome.find_element(By.ID, "rename-name").send_keys("Speaker_07", Keys.ENTER)
@@ -75,7 +75,7 @@ def _name_the_first_voice(chrome: Chrome) -> None:
     box = chrome.find_element(By.ID, "rename-name")
     box.clear()
     box.send_keys(NAME, Keys.ENTER)
-    eventually_sync(lambda: chrome.find_element(By.CSS_SELECTOR, "button.name").text == NAME)
+    eventually_sync(lambda: script(chrome, "document.querySelector('button.name')?.textContent")() == NAME)
     assert chrome.execute_script("return document.querySelectorAll('#captions script').length") == 0
 
 
