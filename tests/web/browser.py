@@ -60,6 +60,7 @@ def picture(chrome: Chrome, name: str) -> None:
 
 
 def complaints(chrome: Chrome) -> list[str]:
-    """Errors in the console since the last look, but those of lines that broke."""
+    """Errors in the console since the last look, but those of lines that broke and of what the daemon refused."""
     lines = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
-    return [line for line in lines if "WebSocket" not in line and "ERR_CONNECTION" not in line]
+    expected = ("WebSocket", "ERR_CONNECTION", "409 (Conflict)")
+    return [line for line in lines if not any(part in line for part in expected)]
