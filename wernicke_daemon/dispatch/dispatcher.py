@@ -380,7 +380,7 @@ class Dispatcher:
         shedding = self._available.shedding
         self.behind_s = served - oldest.served_from if oldest else 0.0
         if shedding.behind(self.behind_s):
-            _log.warning("shedding", level=shedding.level)
+            _log.warning("shedding", leaves_out=shedding.level)  # `level` is the line's own
             self._on_shed(shedding.level)
 
     def _too_late(self, entry: _Entry, now: float) -> None:

@@ -76,14 +76,14 @@ def _happened(event: str, rule: str, key: str, at_least: int = 1) -> Rule:
 
 
 def _queues(summary: Summary) -> Iterable[Hint]:
-    """A stage whose jobs wait longer than they take: it has more work than it can do."""
+    """A stage whose jobs wait far longer than they take: it has more work than it can do."""
     for stage, key in LIGHTER.items():
         queued, run = summary.queued_ms[stage].quantile(0.95), summary.run_ms[stage].quantile(0.5)
         if (
             queued is not None
             and run is not None
             and len(summary.run_ms[stage]) >= FEWEST
-            and queued > max(run, WAITS_MS)
+            and queued > max(2 * run, WAITS_MS)
         ):
             yield Hint("queues", key, {"stage": stage, "queued_s": queued / 1000, "run_s": run / 1000})
 

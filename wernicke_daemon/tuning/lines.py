@@ -9,6 +9,12 @@ from typing import Annotated, Literal
 import msgspec
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
+YEARS = range(2000, 9000)
+"""Of lines that count: a clock that was never set is further back."""
+Number = Annotated[float, msgspec.Meta(ge=-1e8, le=1e8)]
+"""More than a day in milliseconds is no time that a result takes."""
+Positive = Annotated[float, msgspec.Meta(ge=0, le=1e8)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 TROUBLE = frozenset(
     {
@@ -45,24 +51,24 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True):
     """An `utterance` line; docs/logging.md explains each field."""
 
     timestamp: Time
-    latency_ms: float
-    ready_ms: float | None = None
+    latency_ms: Positive
+    ready_ms: Positive | None = None
     session: str = ""
-    sequence: int = 0
+    sequence: Count = 0
     trigger: str = ""
     outcome: str = "final"
-    audio_s: float = 0.0
-    final_s: float | None = None
-    first_text_s: float | None = None
-    queued_ms: dict[str, float] = {}
-    run_ms: dict[str, float] = {}
-    worked_ms: dict[str, list[tuple[float, float]]] = {}
-    live_ms: float = 0.0
-    without_text_s: float = 0.0
-    left_out: dict[str, int] = {}
-    corrections_accepted: int = 0
-    corrections_refused: int = 0
-    refused_for: dict[str, int] = {}
+    audio_s: Positive = 0.0
+    final_s: Positive | None = None
+    first_text_s: Positive | None = None
+    queued_ms: dict[str, Positive] = {}
+    run_ms: dict[str, Positive] = {}
+    worked_ms: dict[str, list[tuple[Number, Number]]] = {}
+    live_ms: Positive = 0.0
+    without_text_s: Positive = 0.0
+    left_out: dict[str, Count] = {}
+    corrections_accepted: Count = 0
+    corrections_refused: Count = 0
+    refused_for: dict[str, Count] = {}
     warnings: list[str] = []
 
     @property
@@ -106,6 +112,8 @@ def read(line: bytes, since: float = 0.0) -> Utterance | Event | Fault | None:
         head = _head.decode(line)
     except ValueError:  # bytes that are no text are no DecodeError
         return "foreign" if _is_object(line) else "malformed"
+    if head.timestamp.year not in YEARS:
+        return "foreign"
     if head.timestamp.timestamp() < since:
         return None
     try:

@@ -132,13 +132,15 @@ class Summary:
             self.order_ms.add(max(0.0, line.latency_ms - line.ready_ms))
         if line.first_text_s is not None:
             self.first_text_ms.add(line.first_text_s * 1000)
-        slot = self.timeline.at(line.left)
-        slot.latency_ms.add(line.latency_ms)
+        self.timeline.at(line.left).latency_ms.add(line.latency_ms)
+        end = line.left - line.latency_ms / 1000
+        self.timeline.worked("asr", end - line.live_ms / 1000, end)
         for stage in STAGES:
             if stage in line.run_ms:
                 self.run_ms[stage].add(line.run_ms[stage])
                 self.queued_ms[stage].add(line.queued_ms.get(stage, 0.0))
-                slot.worked_ms[stage] += line.run_ms[stage] + (line.live_ms if stage == "asr" else 0.0)
+                for start, stop in line.worked_ms.get(stage) or [(-line.run_ms[stage], 0.0)]:
+                    self.timeline.worked(stage, end + start / 1000, end + stop / 1000)
 
     # --- another line ---
 

@@ -8,12 +8,14 @@ from wernicke_daemon.tuning.histogram import Histogram
 
 MOST_SLOTS = 240
 FIRST_WIDTH_S = 15.0
+LONGEST_WORK_S = 600.0
+"""Nobody's log makes slots for more than this at once."""
 
 
 @dataclass
 class Slot:
-    """latency_ms: of results that left in it. worked_ms: by stage, of the work that is in them. ended: processes of
-    stages that ended unasked."""
+    """latency_ms: of results that left in it. worked_ms: by stage, of its work on results. ended: processes of stages
+    that ended unasked."""
 
     latency_ms: Histogram = field(default_factory=Histogram)
     worked_ms: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -42,6 +44,14 @@ class Timeline:
             while len(self._slots) > self._most:
                 self._widen()
         return self._slots[int(time // self.width_s)]
+
+    def worked(self, stage: str, start: float, end: float) -> None:
+        """A stage was at work from then to then, in seconds since 1970."""
+        start = max(start, end - LONGEST_WORK_S)
+        while start < end:
+            slot, ends = self.at(start), (start // self.width_s + 1) * self.width_s
+            slot.worked_ms[stage] += 1000 * (min(end, ends) - start)
+            start = ends
 
     def _widen(self) -> None:
         wider: dict[int, Slot] = {}

@@ -14,6 +14,7 @@ from wernicke_daemon.tuning.page import _said, _sentence, words
 from wernicke_daemon.tuning.summary import Summary
 
 AT_EASE: dict[str, Any] = {"latency_ms": 600.0, "ready_ms": 600.0}
+BUSY: dict[str, Any] = {"run_ms": {"asr": 950.0}, "worked_ms": {"asr": [[-950.0, 0.0]]}}
 
 
 def summary(of: Iterable[bytes]) -> Summary:
@@ -36,7 +37,9 @@ SEEN = {
     "gpu_memory": [*some(), line("out_of_gpu_memory", stage="diarization")],
     "placement": [*some(), line("llm_placement")],
     "queues": some(every=5, queued_ms={"asr": 3000.0}),
-    "busy": [utterance(float(n), **AT_EASE, run_ms={"asr": 950.0}) for n in range(100)],
+    "busy": [
+        utterance(float(n), **AT_EASE, run_ms={"asr": 950.0}, worked_ms={"asr": [[-950.0, 0.0]]}) for n in range(100)
+    ],
     "slow": some(run_ms={"asr": 2500.0}),
     "slowest": slow_in(asr=[(0, 1800)]),
     "overloaded": some(every=10, warnings=["OVERLOADED"]),

@@ -8,13 +8,18 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ipc.messages import STAGES
 from tests.unit.tuning.log_lines import BEGAN, line, utterance
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit
 from wernicke_daemon.tuning import log_files
-from wernicke_daemon.tuning.log_files import LONGEST_LINE, summarised
+from wernicke_daemon.tuning.lines import read
+from wernicke_daemon.tuning.log_files import LONGEST_LINE, Found, summarised
 from wernicke_daemon.tuning.page import Language, _said, document
+from wernicke_daemon.tuning.summary import Summary
 
 
 def test_older_files_compressed_or_not(tmp_path: Path) -> None:
@@ -122,6 +127,22 @@ def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(tmp_path: Path, 
     assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"\bsrc=|\bhref=|@import|url\(|style=", text)
     assert text.count("<svg") >= 5
+
+
+NUMBERS = st.floats(-1e8, 1e8) | st.sampled_from([0.0, -0.0, 1e-300, 1e8])
+SPANS = st.dictionaries(st.sampled_from(STAGES), st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3))
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS.map(abs), NUMBERS.map(abs), SPANS), min_size=1, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_no_figures_are_too_odd_for_the_page(lines: list[tuple[float, float, float, dict[str, object]]]) -> None:
+    """Whatever stands in a log."""
+    summary = Summary()
+    for at, waited, worked, spans in lines:
+        of = utterance(at, latency_ms=waited, ready_ms=worked, final_s=worked, audio_s=waited, worked_ms=spans)
+        summary.take(read(of))
+    assert summary.utterances == len(lines)
+    assert not re.search("nan|inf[^o]", document(Found(summary, [], []), "en").partition("</style>")[2])
 
 
 def test_words_are_there_in_both_languages_with_the_same_blanks() -> None:

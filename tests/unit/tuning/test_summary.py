@@ -56,6 +56,15 @@ def test_a_timeline_stays_small_and_loses_nothing() -> None:
     assert [at for at, _ in slots] == sorted(at for at, _ in slots)
 
 
+def test_work_counts_when_it_was_done() -> None:
+    """A long job is not of the moment at which its result left; nor does a wrong number make slots for years."""
+    found = summary(utterance(100, latency_ms=0.0, ready_ms=0.0, worked_ms={"asr": [[-40_000.0, 0.0]]}))
+    worked = [slot.worked_ms["asr"] for _, slot in found.timeline]
+    assert sum(worked) == pytest.approx(40_000) and max(worked) <= 15_000
+    found = summary(utterance(100, worked_ms={"asr": [[-1e8, 0.0]]}, live_ms=1e8, latency_ms=1e8))
+    assert len(list(found.timeline)) < 100
+
+
 def test_what_a_result_waited_for() -> None:
     """Of two side by side the slower; what was done before the end costs nothing; then correction, then the order."""
     assert causes() == {"diarization_run": 600, "correction_queue": 100, "correction_run": 400, "order": 100}
@@ -102,11 +111,13 @@ def test_lines_that_are_none() -> None:
         b'{"event": "utterance", "timestamp": "yesterday", "latency_ms": 1}',
         line("utterance", latency_ms="fast"),
         line("stage_died", stage=["asr"]),
+        line("utterance", latency_ms=1e12),
+        line("utterance", at=-1_600_000_000.0, latency_ms=1.0),
         line("something_new", whatever=1),
         utterance(),
     )
-    assert dict(found.faults) == {"malformed": 4, "foreign": 2, "other_version": 2}
-    assert (found.read, found.utterances) == (10, 1)
+    assert dict(found.faults) == {"malformed": 4, "foreign": 3, "other_version": 3}
+    assert (found.read, found.utterances) == (12, 1)
 
 
 @given(st.binary(max_size=60) | st.dictionaries(st.text(), st.integers()).map(lambda each: line("utterance", **each)))
