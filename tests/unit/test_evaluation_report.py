@@ -19,7 +19,7 @@ from wernicke_daemon.evaluation.measures import Heard, heard_speech
 from wernicke_daemon.evaluation.page import Shown, flac, page
 from wernicke_daemon.evaluation.pairing import paired
 from wernicke_daemon.evaluation.reference import BadReference, Stretch
-from wernicke_daemon.evaluation.worst import Both, compared, worst
+from wernicke_daemon.evaluation.worst import Both, compared, text_within, worst
 
 
 def files(tmp_path: Path, *names: str) -> Path:
@@ -115,8 +115,10 @@ def test_the_page_has_the_sounds_within_it(tmp_path: Path) -> None:
     [utterance] = worst(TURNS, HEARD.finals[:1], "character", 1)
     utterance = utterance._replace(text="<b>Ann</b>")
     sound = np.linspace(-1, 1, 800, dtype=np.float32)
-    text = page("Evaluation", [["", "a"], ["CER", "1 %"]], ["a note"], [Shown("a.wav", utterance, sound)], "")
+    shown = Shown("a.wav", utterance, sound, (text_within(HEARD.finals, 0.0, 6.5),))
+    text = page("Evaluation", [["", "a", "b", "difference"], ["CER", "1 %", "2 %", "1"]], ["a note"], [shown], "")
     assert "&lt;b&gt;Ann" in text and "<b>" not in text and "http" not in text
+    assert text.count("gets it, ") == 2 and "<td><pre>S0: 始めます。" in text
     assert "<del>ぞ" in text and "<ins>も</ins>" in text
     [encoded] = re.findall(r'src="data:audio/flac;base64,([^"]+)"', text)
     assert np.allclose(decoded(base64.b64decode(encoded)), sound, atol=1e-4)

@@ -109,7 +109,7 @@ def _write_page(args: argparse.Namespace, evaluations: Sequence["Evaluation"]) -
     from wernicke_daemon.evaluation import report
     from wernicke_daemon.evaluation.page import page
 
-    shown = event_loop.run(_worst(evaluations[0]))
+    shown = event_loop.run(_worst(*evaluations))
     notes = report.notes(evaluations, realtime=args.realtime)
     gap = "" if all(one.unit == "character" for one in evaluations[0].judged) else " "
     text = page(f"Evaluation: {args.folder.name}", report.table(evaluations), notes, shown, gap)
@@ -120,19 +120,23 @@ def _write_page(args: argparse.Namespace, evaluations: Sequence["Evaluation"]) -
     note(f"{args.html}: the worst utterances, to read and to play.")
 
 
-async def _worst(evaluation: "Evaluation") -> list["Shown"]:
-    """Of all recordings together."""
+async def _worst(evaluation: "Evaluation", *others: "Evaluation") -> list["Shown"]:
+    """Of all recordings together, beside what the others made of them."""
     from wernicke_daemon.evaluation.clips import clips
     from wernicke_daemon.evaluation.page import Shown
-    from wernicke_daemon.evaluation.worst import worst
+    from wernicke_daemon.evaluation.worst import text_within, worst
 
     found = [
-        (one.recording, utterance)
-        for one in evaluation.judged
+        (number, utterance)
+        for number, one in enumerate(evaluation.judged)
         for utterance in worst(one.reference.turns or (), one.heard.finals, one.unit, WORST)
     ]
     found = sorted(found, key=lambda each: -each[1].errors)[:WORST]
-    sounds = await clips([(recording, utterance.start, utterance.end) for recording, utterance in found])
-    return [
-        Shown(recording.name, utterance, sound) for (recording, utterance), sound in zip(found, sounds, strict=True)
-    ]
+    recordings = [one.recording for one in evaluation.judged]
+    sounds = await clips([(recordings[number], utterance.start, utterance.end) for number, utterance in found])
+    shown = []
+    for (number, utterance), sound in zip(found, sounds, strict=True):
+        finals = (other.judged[number].heard.finals for other in others)
+        otherwise = tuple(text_within(each, utterance.start, utterance.end) for each in finals)
+        shown.append(Shown(recordings[number].name, utterance, sound, otherwise))
+    return shown

@@ -25,21 +25,25 @@ background: #dfd; text-decoration: none } pre { white-space: pre-wrap; font: inh
 
 
 class Shown(NamedTuple):
-    """recording: its name. sound: mono, float32 from -1 to 1, at SAMPLE_RATE."""
+    """recording: its name. sound: mono, float32 from -1 to 1, at SAMPLE_RATE. otherwise: its text with the
+    settings that these are compared with, if there are any."""
 
     recording: str
     utterance: Compared
     sound: NDArray[np.float32]
+    otherwise: tuple[str, ...] = ()
 
 
 def page(title: str, table: Sequence[Sequence[str]], notes: Iterable[str], shown: Iterable[Shown], gap: str) -> str:
-    """table: of the figures, the heads in its first row. gap: between units: "" for characters, " " for words."""
+    """table: of the figures, with the names of the settings in its first row. gap: between units: "" for characters,
+    " " for words."""
+    texts = "".join(f"<th>as a client gets it, {html.escape(name)}" for name in table[0][1:3])
     rows = "".join(_row(one, gap) for one in shown)
     remarks = "".join(f"<p class=dim>{html.escape(note)}</p>" for note in notes)
     return (
         f"<!doctype html><html><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"
         f"<h1>{html.escape(title)}</h1>{_table(table)}{remarks}"
-        "<h2>The worst utterances</h2><table><tr><th>where<th>said<th>heard<th>as a client gets it</tr>"
+        f"<h2>The worst utterances</h2><table><tr><th>where<th>said<th>heard{texts}</tr>"
         f"{rows}</table></html>\n"
     )
 
@@ -54,6 +58,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def _row(one: Shown, gap: str) -> str:
     utterance = one.utterance
     sound = base64.b64encode(flac(one.sound)).decode("ascii")
+    texts = "".join(f"<td><pre>{html.escape(text)}</pre>" for text in (utterance.text, *one.otherwise))
     where = (
         f"{html.escape(one.recording)}<br>{clock(utterance.start)}–{clock(utterance.end)}, {utterance.errors} errors"
     )
@@ -61,7 +66,7 @@ def _row(one: Shown, gap: str) -> str:
         f'<tr><td>{where}<br><audio controls preload=none src="data:audio/flac;base64,{sound}"></audio>'
         f"<td class=said>{_marked(utterance.pairs, lambda pair: pair.said, 'del', gap)}"
         f"<td class=heard>{_marked(utterance.pairs, lambda pair: pair.heard, 'ins', gap)}"
-        f"<td><pre>{html.escape(utterance.text)}</pre></tr>"
+        f"{texts}</tr>"
     )
 
 

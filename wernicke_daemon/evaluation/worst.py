@@ -50,6 +50,12 @@ def compared(turns: Sequence[Turn], finals: Sequence[ParsedMessage], unit: Unit)
     return [_compared(final, pairs) for final, pairs in zip(finals, of_utterance, strict=True)]
 
 
+def text_within(finals: Sequence[ParsedMessage], start: float, end: float) -> str:
+    """What was heard in that time, with its speakers; seconds of the recording. Utterances of other settings begin and
+    end elsewhere."""
+    return "\n".join(cue.spoken for cue in cues(finals) if start < (cue.start + cue.end) / 2 < end)
+
+
 def _units(final: ParsedMessage, unit: Unit) -> list[str]:
     return [one for cue in cues([final]) for one in split(cue.text, unit)]
 
