@@ -5,6 +5,7 @@ before it: the decoder's running estimates (cepstral mean, noise) are thrown awa
 """
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -31,6 +32,10 @@ MAX_ACTIVE_STATES = 3000
 speech and takes several times as long where speech is unclear."""
 MIN_PAUSE_S = 0.5
 """Seconds between two words from which the second begins a new segment."""
+LONGEST_PHONE_S = 0.3
+"""Of a word's phones on average. Over noise the decoder finds words that nobody draws out so long: an "if" of 25 s."""
+LEAST_SCORE = 1e-4
+"""Of a word whose probability is rounded to 0, for the logarithm."""
 LANGUAGES = ("en", "auto")
 FULL_SCALE = 32767
 FILLER = re.compile(r"[<\[+]")
@@ -83,7 +88,9 @@ class PocketSphinx:
             raise TypeError(f"an asr engine was given {type(work).__name__}")
         if work.language not in LANGUAGES:
             raise EngineFailed(f"this server recognises English only, not {work.language!r}: connect with language=en")
-        segments = split_at_pauses(self.recognise(read_audio(work.audio)))
+        words = self.recognise(read_audio(work.audio))
+        sure = log_prob(words)  # of all together: the decoder weighs whole sentences
+        segments = tuple(replace(segment, log_prob=sure) for segment in split_at_pauses(words))
         if work.kind == "live":
             return AsrResult("en", 1.0, tuple(replace(segment, words=()) for segment in segments), alignment="none")
         return AsrResult("en", 1.0, segments, alignment=self.name)
@@ -108,12 +115,20 @@ class PocketSphinx:
             self._decoder.end_utt()
 
     def _words(self, duration_s: float) -> Iterator[Word]:
-        """score: the word's posterior probability in the lattice, whose logarithm is rounded: it may exceed 1."""
+        """score: the word's posterior probability in the lattice, whose logarithm is rounded: it may exceed 1. That of
+        a word too long to be said is 0: where nothing else sounds like noise either, the lattice is sure of it."""
         for found in self._decoder.seg() or ():
             if not FILLER.match(found.word):
                 start = min(found.start_frame / FRAMES_PER_SECOND, duration_s)
                 end = min((found.end_frame + 1) / FRAMES_PER_SECOND, duration_s)
-                yield Word(start, end, " " + VARIANT.sub("", found.word), min(1.0, max(0.0, found.prob)))
+                longest = LONGEST_PHONE_S * len(self._decoder.lookup_word(found.word).split())
+                score = min(1.0, max(0.0, found.prob)) if end - start <= longest else 0.0
+                yield Word(start, end, " " + VARIANT.sub("", found.word), score)
+
+
+def log_prob(words: Sequence[Word]) -> float:
+    """Mean natural logarithm of the words' scores, as a segment has it; 0 of no words."""
+    return sum(math.log(max(LEAST_SCORE, word.score)) for word in words) / max(1, len(words))
 
 
 def to_int16(audio: Audio) -> NDArray[np.int16]:

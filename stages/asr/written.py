@@ -30,6 +30,8 @@ TENS = {"十": 10, "百": 100, "千": 1000}
 MYRIADS = "万億兆"
 NUMBER = re.compile(f"[{''.join([*NUMERALS, *TENS])}{MYRIADS}]+")
 WIDE = re.compile(r"[０-９]+")
+POINT = re.compile(r"(?<![\d、])0、(?=\d+(?![\d、]))")
+"""Whisper's 0、8% for 0.8%. 0、1、2 is counted."""
 ABOUT = frozenset("数何幾")
 """Before or after a number in kanji, it is none in digits: 数十人, 十数人."""
 COUNTED = re.compile(rf"([{''.join([*NUMERALS, *TENS])}]{{2,}})([年月日時分秒円人名台個件点本枚回度])")
@@ -139,8 +141,9 @@ def digits(text: str) -> str:
 
 
 def numbers(text: str) -> list[tuple[int, int, str]]:
-    """Where in the text there are numbers not in digits, and the digits."""
+    """Where in the text there are numbers not in digits, or with 、 for a point, and what is written there."""
     found = [(*wide.span(), unicodedata.normalize("NFKC", wide[0])) for wide in WIDE.finditer(text)]
+    found += [(*point.span(), "0.") for point in POINT.finditer(text)]
     if NUMBER.search(text):
         found += _in_kanji(text)
     return sorted(found)
