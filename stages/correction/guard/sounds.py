@@ -6,6 +6,7 @@ reads. A word has all readings that the dictionary knows for its spelling.
 - Spellings of one sound are one (ぢ and じ, ー and the vowel that it draws out, は as a particle and わ). Beyond that
   every kana counts: one that is another makes 契約 (けいやく) of 計画 (けいかく), or 国外 of 国内.
 - Numbers that were heard stay, in digits or kanji, even if what replaced them sounds the same (五回, 誤解).
+- なん of 相互なんです is not 何, and stays.
 - A term of the glossary may be one kana in three off. One in Latin letters whose reading is not known may stand for
   about as many kana as it has letters, if these have much the same consonants (`consonants`).
 
@@ -34,6 +35,8 @@ FEWEST_KANA, MOST_KANA = 1 / 2, 2
 _FILLER = re.compile(r"え[ーえ]*っ?と[ーお]*|えー+っ?|あー*|あの[ーう]*|そのー+|うー+ん?|んー+|まあ|まー+")
 _PUNCTUATION = re.compile(r"[\s、。!?・「」『』]|[,.](?!\d)")
 
+_EXPLAINING = re.compile(r"(?<=\w)なん(?=です|だ|で)")
+
 
 class Read(Protocol):
     """See `readings.Reader`."""
@@ -60,6 +63,8 @@ def other_sounds(before: str, after: str, terms: Collection[str], read: Read) ->
     """What is wrong with `after`; None where nothing is. All in NFKC and case-folded."""
     if _PUNCTUATION.sub("", before) == _PUNCTUATION.sub("", after) != "":
         return None  # whatever the dictionary makes of a text, which may depend on its punctuation
+    if len(_EXPLAINING.findall(after)) < len(_EXPLAINING.findall(before)):
+        return "sound"
     known = {term for term in terms if any(map(str.isalnum, term))}
     heard = list(_pieces(before, known, known, read))
     written = list(_pieces(after, known, {term for term in known if term in before}, read))

@@ -17,6 +17,7 @@ from stages.correction.guard.sounds import Read, other_sounds
 from stages.correction.guard.stretches import mended
 
 MARKUP = "<>{}[]`*#|\\"
+_ENDS = "。、!?！？,."
 ALIKE = 0.4
 """An answer that is less like what was heard is another text, and what both have in common is chance: its commas would
 come to stand anywhere. Of the cases in tests/unit, other texts (refusals, translations, summaries) are at 0.36 and
@@ -82,7 +83,14 @@ def _well_formed(original: str, corrected: str) -> bool:
         return False
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in corrected):
         return False
+    if _begins_with_its_end(corrected) and not _begins_with_its_end(original):
+        return False
     return not any(mark in corrected and mark not in original for mark in MARKUP)
+
+
+def _begins_with_its_end(text: str) -> bool:
+    """A full stop or comma comes first, as where the word before it was refused."""
+    return text.lstrip()[:1] in tuple(_ENDS)
 
 
 def _folded(text: str) -> str:
