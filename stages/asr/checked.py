@@ -46,8 +46,9 @@ def checked(work: AsrWork, hear: Hear, phantoms: Phantoms) -> AsrResult:
 
 def sifted(segments: Sequence[Segment], work: AsrWork, phantoms: Phantoms) -> tuple[list[Segment], list[LeftOut]]:
     """What somebody may have said, and why the rest is left out."""
-    verdicts = [(segment, phantoms.why_not(segment, work.speech)) for segment in segments]
-    return [segment for segment, why in verdicts if why is None], [why for _, why in verdicts if why is not None]
+    verdicts = phantoms.verdicts(segments, work.speech)
+    kept = [segment for segment, why in zip(segments, verdicts, strict=True) if why is None]
+    return kept, [why for why in verdicts if why is not None]
 
 
 def _with_more(

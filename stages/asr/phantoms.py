@@ -7,7 +7,7 @@ and what is only typical of such text (the phrases of the file) counts where the
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ipc.errors import EngineUnavailable
@@ -25,6 +25,9 @@ LETTERS_PER_S = 20.0
 300 words a minute, 25 letters with their blanks, of which 20 are letters."""
 FEW_LETTERS = 10
 """Of so few the rate says nothing, as times are not so exact."""
+SPARSE = 4.0
+"""Letters a second of an utterance's speech, fewer of which are hardly any text for it. People say 6 to 10 in Japanese
+as in English, 4 and more where pauses count as speech."""
 REPEATED = re.compile(r"(.{1,12}?)\1{4,}")
 """One word or syllable five times and more. はいはいはい is said, and so is no, no, no, no."""
 REPEATED_SHARE = 0.6
@@ -48,8 +51,15 @@ class Phantoms:
         self._by_level = settings.vad.engine == "energy"  # speech is what is loud
         self._settings = settings.asr
 
-    def why_not(self, segment: Segment, speech: Speech) -> LeftOut | None:
-        """Why nobody said that; None where somebody may have. speech: empty where that is not known."""
+    def verdicts(self, segments: Sequence[Segment], speech: Speech) -> list[LeftOut | None]:
+        """Of all segments of an utterance: why nobody said that; None where somebody may have. speech: empty where that
+        is not known."""
+        said = sum(len(letters(segment.text)) for segment in segments)
+        sparse = said < SPARSE * sum(end - start for start, end in speech)
+        return [self._why_not(segment, speech, only_loud=self._by_level and sparse) for segment in segments]
+
+    def _why_not(self, segment: Segment, speech: Speech, *, only_loud: bool) -> LeftOut | None:
+        """only_loud: nothing but loudness says that there is speech, and most of what is loud has no text."""
         text = letters(segment.text)
         length = max(segment.end - segment.start, 1e-3)
         spoken = spoken_s(segment.start - UNSURE_S, segment.end + UNSURE_S, speech) if speech else length
@@ -59,7 +69,7 @@ class Phantoms:
             return "too_fast"
         if repeats(text) and self._weak(segment, spoken / length):
             return "repetition"
-        doubted = self._by_level or spoken < LEAST_SPEECH * length or self._silent(segment)
+        doubted = only_loud or spoken < LEAST_SPEECH * length or self._silent(segment)
         if self._improbable(segment) and doubted:
             return "improbable"
         if self._only_phrases.fullmatch(text) and self._weak(segment, spoken / length):
