@@ -115,15 +115,18 @@ class PocketSphinx:
             self._decoder.end_utt()
 
     def _words(self, duration_s: float) -> Iterator[Word]:
-        """score: the word's posterior probability in the lattice, whose logarithm is rounded: it may exceed 1. That of
-        a word too long to be said is 0: where nothing else sounds like noise either, the lattice is sure of it."""
         for found in self._decoder.seg() or ():
             if not FILLER.match(found.word):
                 start = min(found.start_frame / FRAMES_PER_SECOND, duration_s)
                 end = min((found.end_frame + 1) / FRAMES_PER_SECOND, duration_s)
-                longest = LONGEST_PHONE_S * len(self._decoder.lookup_word(found.word).split())
-                score = min(1.0, max(0.0, found.prob)) if end - start <= longest else 0.0
-                yield Word(start, end, " " + VARIANT.sub("", found.word), score)
+                phones = len(self._decoder.lookup_word(found.word).split())
+                yield Word(start, end, " " + VARIANT.sub("", found.word), score(found.prob, end - start, phones))
+
+
+def score(probability: float, seconds: float, phones: int) -> float:
+    """Of a word: its posterior probability in the lattice, whose logarithm is rounded, so that it may exceed 1. 0 of a
+    word too long to be said: the lattice is sure of it where nothing else sounds like that noise either."""
+    return min(1.0, max(0.0, probability)) if seconds <= LONGEST_PHONE_S * phones else 0.0
 
 
 def log_prob(words: Sequence[Word]) -> float:

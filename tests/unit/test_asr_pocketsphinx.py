@@ -14,7 +14,7 @@ from ipc.audio_handle import Audio, AudioHandle
 from ipc.errors import EngineFailed, EngineUnavailable
 from ipc.messages import AsrResult, AsrWork, DiarizationWork, Word
 from ipc.settings import AsrSettings, StageSettings
-from stages.asr.pocketsphinx import PocketSphinx, split_at_pauses, to_int16
+from stages.asr.pocketsphinx import PocketSphinx, log_prob, score, split_at_pauses, to_int16
 
 DEMO = Path(__file__).resolve().parents[2] / "wernicke_daemon" / "demo"
 RATE = 16_000
@@ -125,6 +125,14 @@ def test_split_at_pauses_needs_half_a_second() -> None:
     words = [Word(0.1, 0.3, " a", 1.0), Word(0.79, 0.9, " b", 1.0), Word(1.4, 1.6, " c", 1.0)]
     assert [(s.start, s.end, s.text) for s in split_at_pauses(words)] == [(0.1, 0.9, "a b"), (1.4, 1.6, "c")]
     assert split_at_pauses([]) == ()
+
+
+def test_what_a_word_says_for_itself(engine: PocketSphinx, utterances: list[tuple[Audio, str]]) -> None:
+    """Nobody says "if" for 25 s, however sure the decoder is. Of clear speech it is sure."""
+    assert score(1.0, 25.0, 2) == 0.0 and score(1.003, 0.6, 2) == 1.0 and score(0.4, 0.3, 2) == 0.4
+    assert log_prob([]) == 0.0 and log_prob([Word(0, 25, " if", 0.0), Word(25, 26, " it", 1.0)]) < -4
+    [segment] = recognised(engine, utterances[0][0]).segments
+    assert -0.5 < segment.log_prob < 0
 
 
 @pytest.mark.parametrize(
