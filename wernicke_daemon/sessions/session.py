@@ -230,7 +230,7 @@ class Session:
 
     def shown(self) -> protocol.SessionShown:
         """To those who watch."""
-        return self._watched.shown(self.options.language, self._delivery.history.after(0), self.done.is_set())
+        return self._watched.shown(self.options.language, self._delivery.history.after(0))
 
     def over(self) -> None:
         """Those who watch are told so."""

@@ -56,6 +56,7 @@ class Watched:
         self._watchers = watchers
         self._open: dict[int, Partial] = {}  # newest text of what is not final, by sequence
         self._attached = False  # its client is connected
+        self._over = False  # nothing more comes
 
     @property
     def wanted(self) -> bool:
@@ -77,20 +78,20 @@ class Watched:
     def attached(self, attached: bool) -> None:
         """Its client has come or gone."""
         self._attached = attached
-        self._watchers.say(protocol.SessionChanged(self.id, attached, over=False))
+        self._watchers.say(protocol.SessionChanged(self.id, attached, self._over))
 
     def over(self) -> None:
-        self._attached = False
-        self._watchers.say(protocol.SessionChanged(self.id, attached=False, over=True))
+        self._over = True
+        self._watchers.say(protocol.SessionChanged(self.id, self._attached, over=True))
 
-    def shown(self, language: str, results: Iterable[Outcome | Gap], over: bool) -> protocol.SessionShown:
+    def shown(self, language: str, results: Iterable[Outcome | Gap]) -> protocol.SessionShown:
         """All that there is of it. results: in order."""
         return protocol.SessionShown(
             session_id=self.id,
             begun=protocol.utc_text(self.begun),
             language=language,
             attached=self._attached,
-            over=over,
+            over=self._over,
             results=[_raw(each) for each in results],
             open=[_raw(each) for each in self._open.values()],
         )

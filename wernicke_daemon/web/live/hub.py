@@ -79,6 +79,7 @@ class Hub:
         self._front = front
         self._viewers: set[Viewer] = set()
         self._state: State | None = None  # None until the front has told all there is
+        self._lost = False  # the line is broken at present
         self._status = ""  # how the daemon is, as pages were told last
         self._line: asyncio.Task[None] | None = None  # to the front
         self._idle: asyncio.TimerHandle | None = None  # ends it
@@ -91,7 +92,10 @@ class Hub:
         viewer = Viewer(socket)
         self._viewers.add(viewer)
         self._begin()
-        viewer.send(AWAY if self._state is None else _encoded(self._state.shown()))
+        if self._state is not None:
+            viewer.send(_encoded(self._state.shown()))
+        elif self._lost:
+            viewer.send(AWAY)
         if self._status:
             viewer.send(self._status)
         try:
@@ -135,7 +139,7 @@ class Hub:
             while True:
                 with contextlib.suppress(OSError, TimeoutError, WebSocketException, msgspec.DecodeError):
                     await self._follow()
-                self._state = None
+                self._state, self._lost = None, True
                 self._tell(AWAY)
                 await asyncio.sleep(AGAIN_S)
         finally:
@@ -152,7 +156,7 @@ class Hub:
                     self._state.take(message)
                     self._tell(text)
                 elif coming is not None and message["type"] == "watching":
-                    self._state, coming = coming, None
+                    self._state, self._lost, coming = coming, False, None
                     self._tell(_encoded(self._state.shown()))
                 elif coming is not None:
                     coming.take(message)

@@ -51,15 +51,20 @@ class Session {
     for (const { index, speaker } of update.segments) {
       const before = final.segments[index].speaker;
       final.segments[index].speaker = speaker;
-      if (speaker && !this.colours.has(speaker)) this.colours.set(speaker, this.colours.get(before) ?? this.colours.size);
+      if (speaker && !this.colours.has(speaker)) this.colours.set(speaker, this.colours.get(before) ?? this.unused());
     }
     return update.sequence;
   }
 
   colour(message) {
     for (const { speaker } of message.segments ?? []) {
-      if (speaker && !this.colours.has(speaker)) this.colours.set(speaker, this.colours.size);
+      if (speaker && !this.colours.has(speaker)) this.colours.set(speaker, this.unused());
     }
+  }
+
+  /** The colour of the next voice; one that was named keeps its own. */
+  unused() {
+    return 1 + Math.max(-1, ...this.colours.values());
   }
 
   /** Of all utterances, in order. */

@@ -6,6 +6,7 @@ const BEHIND_S = 4; // a result that takes less is not late
 /** {level: "ok" | "warn" | "bad", sentences: [...]} */
 export function inWords(state, t) {
   const { status } = state;
+  if (!status && !state.frontAway) return { level: "off", sentences: [t("live.status_unknown")] };
   if (state.frontAway || !status || status.status === "away") return { level: "bad", sentences: [t("live.front_away")] };
   if (status.status === "starting") return { level: "warn", sentences: [t("live.status_starting", { what: starting(status, t) })] };
   const sentences = [...lacking(state, t), ...behind(status, t), ...status.problems];
@@ -38,16 +39,16 @@ function behind(status, t) {
   return [t("live.status_behind", { stage: t(`live.stage_${name}`), seconds })];
 }
 
-const LEVELS = { ready: "ok", starting: "warn", backoff: "bad", failed: "bad", unloaded: "", stopped: "" };
+const LEVELS = { ready: "ok", starting: "warn", backoff: "bad", failed: "bad", unloaded: "off", stopped: "off" };
 
 export function showStatus(state, t) {
   const { level, sentences } = inWords(state, t);
-  document.getElementById("status-dot").className = `dot ${level}`;
+  document.getElementById("status-dot").className = `dot is-${level}`;
   document.getElementById("status-text").textContent = capital(sentences.join(" · "));
   const stages = Object.entries(state.status?.stages ?? {}).filter(([, stage]) => stage.engine !== "none");
   document.getElementById("stages").replaceChildren(...stages.map(([name, stage]) => {
     const said = `${t(`live.stage_${name}`)}: ${t(`live.stage_${stage.state}`)}${stage.engine ? ` (${stage.engine})` : ""}`;
-    const item = element("li", { title: said }, element("span", { className: `dot ${LEVELS[stage.state] ?? ""}` }), t(`live.stage_${name}`));
+    const item = element("li", { title: said }, element("span", { className: `dot is-${LEVELS[stage.state] ?? "off"}` }), t(`live.stage_${name}`));
     item.append(element("span", { className: "visually-hidden" }, `: ${t(`live.stage_${stage.state}`)}`));
     return item;
   }));
