@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -20,6 +21,7 @@ from tests.process.conftest import embedded
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings, WebSettings
 from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.tuning import log_files
 from wernicke_daemon.wire import tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -188,6 +190,27 @@ async def test_two_hundred_pages_that_read_nothing_hold_up_nobody(guarded: Daemo
             message = await wire.receive(reader)
             if message["type"] == "watched" and message["message"]["type"] == "final":
                 seen = message["message"]["text"]
+
+
+async def test_figures_of_what_was_said(guarded: Daemon) -> None:
+    """/metrics counts it, and its line in the log tells the report what its result waited for."""
+    async with viewing(guarded, f"/transcribe?{LISTENS}", **BEARER) as client:
+        await client.send(SPEECH)
+        await client.send('{"type": "stop"}')
+        await wire.until(client, "session_ended")
+    async with pages(guarded, headers=BEARER) as http:
+        scraped = {metric.name: metric for metric in text_string_to_metric_families((await http.get("/metrics")).text)}
+        page = (await http.get("/tuning?since=15m")).text
+    [finals] = scraped["wernicke_finals"].samples
+    waits = scraped["wernicke_trigger_to_final_seconds"].samples
+    waited = {each.name: each.value for each in waits if "le" not in each.labels}
+    assert finals.value >= 1
+    assert waited["wernicke_trigger_to_final_seconds_count"] == finals.value
+    assert waited["wernicke_trigger_to_final_seconds_sum"] > 0
+    found = log_files.summarised(log_files.of_log(guarded._config.log_path))
+    assert len(found.summary.waits) == found.summary.utterances == finals.value
+    assert found.summary.faults == {}
+    assert page.count("<svg") >= 6
 
 
 async def test_no_token_is_in_any_log(guarded: Daemon) -> None:

@@ -16,6 +16,7 @@ from wernicke_daemon.config.schema import Config, RuntimeSettings, SecuritySetti
 from wernicke_daemon.web.app import create_app
 from wernicke_daemon.web.front import FrontAway
 from wernicke_daemon.web.setup import Setup
+from wernicke_daemon.web.tuning.routes import FRESH_S, Figures
 from wernicke_daemon.wire import tokens
 
 TOKEN = "a" * 64
@@ -27,8 +28,10 @@ class Front:
 
     def __init__(self) -> None:
         self.away = False
+        self.asked = 0
 
     async def page(self, path: str) -> dict[str, Any]:
+        self.asked += 1
         if self.away:
             raise FrontAway("gone")
         page: dict[str, Any] = msgspec.to_builtins(STATS if path == "/stats" else HEALTH)
@@ -65,8 +68,18 @@ def test_a_scrape(tmp_path: Path) -> None:
         assert answer.headers["content-type"].startswith("text/plain; version=")
         assert "wernicke_finals_total 7.0" in answer.text
         front.away = True
+        client.app.state.figures = Figures(front)  # type: ignore[attr-defined,arg-type]  # as a second later
         answer = client.get("/metrics")
         assert (answer.status_code, "wernicke_up 0.0" in answer.text) == (200, True)
+
+
+def test_many_who_look_cost_the_front_no_more_than_one(tmp_path: Path) -> None:
+    """What it said is kept for a second."""
+    with browsing(tmp_path) as (client, front):
+        began = time.monotonic()
+        while time.monotonic() - began < 0.2:
+            client.get("/metrics")
+        assert front.asked == 2 or time.monotonic() - began > FRESH_S
 
 
 def test_strangers_get_nothing(tmp_path: Path, log: Path) -> None:

@@ -118,12 +118,12 @@ def test_a_time_that_is_none(since: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(tmp_path: Path, language: Language) -> None:
     """No script, no address of another host; what a log has for names is shown as text."""
     evil = "<script>alert(1)</script>"
-    log = tmp_path / f"{evil.replace('/', '_')}.jsonl"
+    log = tmp_path / "a&b.jsonl"
     fields = {"left_out": {evil: 1}, "outcome": evil, "session": evil, "warnings": [evil], "refused_for": {evil: 1}}
     events = [line("stage_died", 1, stage=evil, reason=evil), line("shedding", 2)]
     log.write_bytes(b"".join([*(utterance(n, corrections_refused=1, **fields) for n in range(3)), *events]))
     text = document(summarised([log]), language)
-    assert "<script" not in text and "&lt;script&gt;" in text
+    assert "<script" not in text and "&lt;script&gt;" in text and "a&amp;b.jsonl" in text
     assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"\bsrc=|\bhref=|@import|url\(|style=", text)
     assert text.count("<svg") >= 5

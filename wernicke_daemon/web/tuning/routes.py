@@ -23,6 +23,8 @@ from wernicke_daemon.web.tuning import metrics
 SPANS: Mapping[str, float] = {"15m": 900.0, "1h": 3600.0, "6h": 21_600.0, "24h": 86_400.0}
 """Seconds of log to choose from."""
 DEFAULT = "1h"
+FRESH_S = 1.0
+"""For so long nobody has the front asked again."""
 KEPT_S = 10.0
 """For so long nobody has the log read again."""
 
@@ -31,22 +33,45 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/metrics")
 async def for_prometheus(request: Request) -> Response:
-    front: Front = request.app.state.front
     try:
-        stats, health = await _figures(front)
+        stats, health = await _figures(request)
     except FrontAway:
         stats, health = None, None
     text, content_type = metrics.exposed(stats, health, request.headers.get("accept", ""))
     return Response(text, headers={"Content-Type": content_type})
 
 
-async def _figures(front: Front) -> tuple[Stats, Health]:
+async def _figures(request: Request) -> tuple[Stats, Health]:
     """Raises FrontAway."""
-    stats, health = await asyncio.gather(front.page("/stats"), front.page("/health"))
-    try:
-        return msgspec.convert(stats, Stats), msgspec.convert(health, Health)
-    except msgspec.ValidationError as error:  # a daemon that stops answers otherwise
-        raise FrontAway(str(error)) from None
+    state = request.app.state
+    if not hasattr(state, "figures"):
+        state.figures = Figures(state.front)
+    figures: Figures = state.figures
+    return await figures.now()
+
+
+class Figures:
+    """The front's pages. Many who look at once cost it no more than one."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._alone = asyncio.Lock()
+        self._kept: tuple[float, Stats, Health] | None = None  # with when they came (monotonic seconds)
+
+    async def now(self) -> tuple[Stats, Health]:
+        """Not older than FRESH_S. Raises FrontAway."""
+        async with self._alone:
+            if self._kept is None or time.monotonic() - self._kept[0] > FRESH_S:
+                self._kept = None
+                self._kept = (time.monotonic(), *await self._ask())
+            return self._kept[1:]
+
+    async def _ask(self) -> tuple[Stats, Health]:
+        stats, health = await asyncio.gather(self._front.page("/stats"), self._front.page("/health"))
+        try:
+            return msgspec.convert(stats, Stats), msgspec.convert(health, Health)
+        except msgspec.ValidationError as error:  # a daemon that stops answers otherwise
+            raise FrontAway(str(error)) from None
 
 
 @router.get("/tuning")
@@ -83,7 +108,7 @@ async def style() -> Response:
 async def _now(request: Request) -> tuple[Stats, Health] | None:
     """None while the front does not answer."""
     try:
-        return await _figures(request.app.state.front)
+        return await _figures(request)
     except FrontAway:
         return None
 
