@@ -177,7 +177,8 @@ class SearchIndex:
         if self._database is None or not _fits(self._database, transcripts):
             self.close()
             self._database = self._of(transcripts)
-            below = self._database.execute("SELECT below FROM progress").fetchone()[0]
+            taken, below = self._database.execute("SELECT taken, below FROM progress").fetchone()
+            self._forget(taken - KEPT_CHANGES)
             self._far_behind = below > RESULTS_A_STEP
             if self._far_behind:
                 _log.info("search_index_behind", results=below - 1)
