@@ -18,6 +18,7 @@ from wernicke_daemon import cli
 from wernicke_daemon.config.schema import Config, RuntimeSettings, SecuritySettings
 from wernicke_daemon.records import search_index, transcript_file
 from wernicke_daemon.web.app import create_app
+from wernicke_daemon.web.front import NotDone
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import tokens
 
@@ -68,8 +69,11 @@ class Edits:
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.refusal: str | None = None
 
     async def edit(self, asked: dict[str, Any]) -> None:
+        if self.refusal:
+            raise NotDone(self.refusal)
         self.asked.append(asked)
 
     async def close(self) -> None:
@@ -245,6 +249,19 @@ def test_names_and_deletion_are_asked_of_the_front(file: Path) -> None:
         {"type": "delete", "session_id": "bb02"},
         {"type": "delete", "session_id": "aa01"},
     ]
+
+
+def test_what_the_front_refuses_is_a_sentence(file: Path) -> None:
+    """On a page for whoever sent a form without scripts, in JSON for a script. A browser says where a form of ours comes
+    from, which it does not of pages that allow no referrer at all."""
+    with browsing(setup_of(file.parent)) as (client, edits):
+        edits.refusal = "That session is not over <yet>."
+        page = client.post(
+            "/transcripts/aa01/delete", headers={"Accept": "text/html", "Origin": "http://127.0.0.1:8001"}
+        )
+        assert page.status_code == 409 and edits.refusal in Tags(page.text).texts
+        assert page.headers["referrer-policy"] == "same-origin"
+        assert client.post("/transcripts/aa01/delete").json() == {"error": edits.refusal}
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])

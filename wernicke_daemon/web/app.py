@@ -70,7 +70,7 @@ class _Static(StaticFiles):
 
 
 def _wants_page(request: Request) -> bool:
-    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    return "text/html" in request.headers.get("accept", "")  # of a form's answer, too; scripts ask for anything
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 
 def form(request: Request, *, status: int = 200, wrong: bool = False) -> Response:
     """wrong: the token that was given is not known."""
-    wanted = request.url.path if request.url.path != "/login" else "/"
+    wanted = request.url.path if request.method == "GET" and request.url.path != "/login" else "/"
     return pages.page(request, "login.html", status=status, wrong=wrong, wanted=wanted)
 
 

@@ -12,9 +12,32 @@ for (const button of document.querySelectorAll("[data-closes]")) {
   button.addEventListener("click", () => button.closest("dialog").close());
 }
 
+for (const form of document.querySelectorAll("dialog form")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const problem = form.querySelector("[role=alert]");
+    problem.hidden = true;
+    const refused = await refusal(form);
+    if (refused === null) location.assign(form.dataset.then);
+    problem.textContent = refused;
+    problem.hidden = refused === null;
+  });
+}
+
+/** Why what a form asks for was not done, in a sentence; null where it was. */
+async function refusal(form) {
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" });
+    return answer.ok || answer.type === "opaqueredirect" ? null : (await answer.json()).error;
+  } catch {
+    return form.dataset.away;
+  }
+}
+
 /** Whom the dialog renames, with what that voice said first and at length. */
 function fill(speaker) {
   document.getElementById("speaker").value = speaker;
+  document.querySelector("#rename [role=alert]").hidden = true;
   const name = document.getElementById("name");
   name.value = speaker;
   setTimeout(() => name.select());
