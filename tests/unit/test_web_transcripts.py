@@ -252,8 +252,8 @@ def test_names_and_deletion_are_asked_of_the_front(file: Path) -> None:
 
 
 def test_what_the_front_refuses_is_a_sentence(file: Path) -> None:
-    """On a page for whoever sent a form without scripts, in JSON for a script. A browser says where a form of ours comes
-    from, which it does not of pages that allow no referrer at all."""
+    """On a page for whoever sent a form without scripts, in JSON for a script. A browser says where a form of ours
+    comes from, which it does not of pages that allow no referrer at all."""
     with browsing(setup_of(file.parent)) as (client, edits):
         edits.refusal = "That session is not over <yet>."
         page = client.post(
