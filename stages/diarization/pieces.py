@@ -18,7 +18,7 @@ from stages.diarization.speakers import Sound, speakers_of
 from stages.diarization.stitching import Stitched
 
 Indices = NDArray[np.intp]
-"""Of frames, ascending."""
+"""Of frames, in the order in which they are heard."""
 Vectors = NDArray[np.floating[Any]]
 
 FRAMES_PER_SECOND = 100
@@ -29,6 +29,10 @@ MIN_STRETCH_S = 0.15
 """Shorter than a syllable: of nobody."""
 MIN_EMBEDDED_S = 0.4
 """Of clean speech, below which an embedding says nothing."""
+HEARD_S = 1.6
+"""Speech that is shorter is heard several times over, up to so much: what encoders are trained on (GE2E: just that). With
+silence put to it instead, half a second of a voice in a noisy room is more like another's half second than like five
+seconds of its own (docs/quality.md)."""
 MAX_PIECE_S = 6.0
 """Longer ones are cut: an embedding of half of that is as good, and two of one voice tell what such have in common."""
 CONTEXT_S = 3.0
@@ -95,7 +99,8 @@ class Listener:
     def sound(self, stretch: Stretch) -> Sound:
         frames = self._frames(stretch)
         seconds = len(frames) / FRAMES_PER_SECOND
-        vector = self._heard.embedding(frames) if seconds >= MIN_EMBEDDED_S else np.zeros(0)
+        enough = max(len(frames), round(HEARD_S * FRAMES_PER_SECOND))
+        vector = self._heard.embedding(np.resize(frames, enough)) if seconds >= MIN_EMBEDDED_S else np.zeros(0)
         return Sound(stretch.track, seconds, tuple(vector.tolist()) if vector.any() else ())
 
     def parts(self, stretch: Stretch) -> list[Stretch]:

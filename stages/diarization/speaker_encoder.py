@@ -79,8 +79,6 @@ class Ge2e(SpeakerEncoder):
 
     WINDOW, STEP = 160, 77
     """Frames that the network was trained on; from one to the next at Resemblyzer's 1.3 windows a second."""
-    LEAST_COVERED = 0.75
-    """Share of a last window that has to be there: Resemblyzer's."""
     BINS = 40
     LEAST_RMS = 10 ** (-30 / 20)
     """To which quieter audio is raised: Resemblyzer's -30 dBFS."""
@@ -90,12 +88,10 @@ class Ge2e(SpeakerEncoder):
         return mel_powers(audio * max(1.0, self.LEAST_RMS / max(rms, SMALLEST)), self.BINS)
 
     def embedding(self, features: Floats) -> Floats:
-        missing = max(0, self.WINDOW - len(features))
-        starts = list(range(0, len(features) + missing - self.WINDOW + 1, self.STEP))
-        if len(features) - (starts[-1] + self.STEP) >= self.LEAST_COVERED * self.WINDOW:
-            starts.append(starts[-1] + self.STEP)
-        padded = np.pad(features, ((0, max(0, starts[-1] + self.WINDOW - len(features))), (0, 0)))
-        mean = self.vectors(np.stack([padded[start : start + self.WINDOW] for start in starts])).mean(axis=0)
+        features = np.resize(features, (max(len(features), self.WINDOW), self.BINS))  # few of them over and over
+        last = len(features) - self.WINDOW
+        starts = np.linspace(0, last, 1 + round(last / self.STEP)).astype(int)
+        mean = self.vectors(np.stack([features[start : start + self.WINDOW] for start in starts])).mean(axis=0)
         return np.asarray(mean / max(float(np.linalg.norm(mean)), SMALLEST), np.float32)
 
 
