@@ -9,13 +9,11 @@ Policy:
   stretch, else with the voice that it is most like, unless it is more likely another's.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from ipc.messages import Piece
 from wernicke_daemon.utterances.titles import Titles, label_of
@@ -24,15 +22,11 @@ from wernicke_daemon.utterances.voices_clustering import (
     NEVER,
     Count,
     Labels,
-    Likeness,
     clustered,
-    in_order_of_appearance,
 )
 from wernicke_daemon.utterances.voices_naming import assigned
 from wernicke_daemon.utterances.voices_pairs import Pairs, heard, likeness
-from wernicke_daemon.utterances.voices_rows import NOBODY, Rows, SavedRow
-
-Vector = NDArray[np.float32]
+from wernicke_daemon.utterances.voices_rows import NOBODY, Rows, SavedRow, Vector, corrected
 
 LEAST_S = 0.6
 """Seconds of clean speech from which a stretch counts: embeddings of less are too scattered."""
@@ -93,7 +87,7 @@ class Voices:
 
         same_voice: the engine's own threshold. model: that made the embeddings; what was made by another is forgotten,
         but for the names."""
-        usable = [_vector(piece) for piece in pieces]
+        usable = [corrected(piece.embedding, piece.seconds) for piece in pieces]
         self._begin(next((len(vector) for vector in usable if vector is not None), None), model)
         own = self._add(pieces, usable)
         self._fitted = same_voice
@@ -183,7 +177,7 @@ class Voices:
         count = self.count if sure else replace(self.count, least=1)
         expected = likeness(self._pairs, self._fitted)
         labels = clustered(rows.pairs(), rows.seconds, rows.squares, rows.apart, expected, count)
-        self._name(with_small(labels, rows, expected, NEW_VOICE_S))
+        self._name(labels)
 
     def _name(self, labels: Labels) -> None:
         """Give each cluster the voice that most of it was, or a new one."""
@@ -225,29 +219,6 @@ class Voices:
         alike = np.where(taken, NEVER, rows.means @ vector)
         nearest = int(alike.argmax())
         return rows.ids[nearest] if alike[nearest] >= likeness(self._pairs, self._fitted).doubtful else None
-
-
-def with_small(labels: Labels, rows: Rows, expected: Likeness, least_s: float) -> Labels:
-    """Clusters with less speech than that put to the one that they are most like, where that is more likely one voice
-    than two, and may be."""
-    sums = np.bincount(labels, rows.seconds)
-    small = sums < least_s
-    joined = labels.copy()
-    for label in np.flatnonzero(small).tolist():
-        own = labels == label
-        mean = np.average(rows.means[own], axis=0, weights=rows.seconds[own])
-        alike = np.bincount(labels, rows.seconds * (rows.means @ mean)) / sums
-        apart = np.bincount(joined, rows.apart[own].any(axis=0), len(sums)) > 0
-        alike[small | apart] = NEVER
-        if alike.max() >= expected.doubtful:
-            joined[own] = int(alike.argmax())
-    return in_order_of_appearance(joined)
-
-
-def _vector(piece: Piece) -> Vector | None:
-    """The embedding scaled to length 1; None where that means nothing (empty, not finite, all zero)."""
-    length = math.hypot(*piece.embedding)
-    return np.array(piece.embedding, np.float32) / np.float32(length) if 0 < length < math.inf else None
 
 
 def _distance(piece: Piece, other: Piece) -> float:

@@ -8,6 +8,7 @@ not be one voice (two people in one utterance) never is.
 Averages over pairs do not change where pieces are merged into one row beforehand.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,10 @@ NEVER = np.float32(-np.inf)
 
 PRIOR = 3.0
 """Weight of what is expected of any voice, in pairs of one second each: little against two sentences of this one."""
+
+SCATTERED_S = 1.5
+"""Seconds of one piece that is by `tolerance` less alike to its own voice in one of twenty cases, for its scatter; of
+half of it by twice as much (docs/quality.md)."""
 
 
 @dataclass(frozen=True)
@@ -57,46 +62,71 @@ class Likeness:
 def clustered(pairs: Matrix, seconds: Column, squares: Column, apart: Mask, likeness: Likeness, count: Count) -> Labels:
     """[n]: the cluster of each row, numbered in order of first appearance.
 
-    A row is a piece, or several; a pair of pieces weighs the product of their seconds. pairs: [n, n], sums of the
-    cosines between the pieces of each two rows, each with itself included. seconds: [n]. squares: [n], sums of the
-    squared seconds of the pieces. apart: [n, n], symmetric: what is not one voice, whatever it sounds like. With
+    A row is a piece, or several; a pair of pieces weighs the product of their seconds. pairs: [n, n], sums of how
+    alike the pieces of each two rows are, none with itself. seconds: [n]. squares: [n], sums of the squared seconds of
+    the pieces. apart: [n, n], symmetric: what is not one voice, whatever it sounds like. With
     `apart` there may be more clusters than `count` wants.
     """
-    size = len(pairs)
-    labels = np.arange(size)
-    pairs, seconds, squares = pairs.astype(np.float32), seconds.copy(), squares.copy()
-    own = _own(np.diag(pairs), seconds, squares, likeness)
-    margin = np.where(apart, NEVER, pairs / np.outer(seconds, seconds) - (own[:, None] + own) / 2)
-    np.fill_diagonal(margin, NEVER)
-    for clusters in range(size, 1, -1):
-        first, second = divmod(int(margin.argmax()), size)
-        most = margin[first, second]
-        far = most < -likeness.tolerance
-        if most == NEVER or count.wants_more(clusters) or (far and not count.wants_fewer(clusters)):
+    found = _Clusters(pairs, seconds, squares, apart, likeness)
+    while found.number > 1 and not count.wants_more(found.number):
+        first, second = found.most_alike()
+        far = found.margin[first, second] < -likeness.tolerance
+        if found.margin[first, second] == NEVER or (far and not count.wants_fewer(found.number)):
             break
-        labels[labels == second] = first
-        _join(first, second, pairs, seconds, squares)
-        own[first] = _own(pairs[first, first], seconds[first], squares[first], likeness)
-        never = (margin[first] == NEVER) | (margin[second] == NEVER)
-        row = np.where(never, NEVER, pairs[first] / (seconds[first] * seconds) - (own[first] + own) / 2)
-        margin[first], margin[:, first] = row, row
-        margin[second], margin[:, second] = NEVER, NEVER
-    return in_order_of_appearance(labels)
+        found.join(first, second)
+    for label in np.argsort(found.seconds).tolist():
+        if not count.wants_more(found.number):
+            found.join_if_little(label)
+    return in_order_of_appearance(found.labels)
 
 
-def _join(first: int, second: int, pairs: Matrix, seconds: Column, squares: Column) -> None:
-    """Put the second cluster into the first, in place."""
-    pairs[first] += pairs[second]
-    pairs[:, first] += pairs[:, second]
-    seconds[first] += seconds[second]
-    squares[first] += squares[second]
+class _Clusters:
+    """Row i of each array is the cluster whose first row that was; those that are part of another count no more.
+    margin: [n, n], how much more alike two are than the pieces of each among each other."""
 
+    def __init__(self, pairs: Matrix, seconds: Column, squares: Column, apart: Mask, likeness: Likeness) -> None:
+        self.number = len(pairs)
+        self.labels: Labels = np.arange(self.number)
+        self.seconds, self._squares = seconds.copy(), squares.copy()
+        self._pairs = pairs.astype(np.float32)
+        self._likeness = likeness
+        self._own = self._among(slice(None), np.diag(pairs))
+        self.margin = np.where(apart, NEVER, pairs / np.outer(seconds, seconds) - (self._own[:, None] + self._own) / 2)
+        np.fill_diagonal(self.margin, NEVER)
 
-def _own(pairs: Column, seconds: Column, squares: Column, likeness: Likeness) -> Column:
-    """How alike the pieces of a cluster are among each other: with what is expected of any, as long as they are few."""
-    others = np.maximum(seconds * seconds - squares, 0)  # without each piece with itself, whose cosine is 1
-    mean: Column = (pairs - squares + PRIOR * likeness.same) / (others + PRIOR)
-    return mean
+    def most_alike(self) -> tuple[int, int]:
+        first, second = divmod(int(self.margin.argmax()), len(self.margin))
+        return first, second
+
+    def join(self, first: int, second: int) -> None:
+        """Put the second into the first."""
+        self.number -= 1
+        self.labels[self.labels == second] = first
+        self._pairs[first] += self._pairs[second]
+        self._pairs[:, first] += self._pairs[:, second]
+        for column in (self.seconds, self._squares):
+            column[first] += column[second]
+        self._own[first] = self._among(first, self._pairs[first, first])
+        never = (self.margin[first] == NEVER) | (self.margin[second] == NEVER)
+        alike = self._pairs[first] / (self.seconds[first] * self.seconds)
+        row = np.where(never, NEVER, alike - (self._own[first] + self._own) / 2)
+        self.margin[first], self.margin[:, first] = row, row
+        self.margin[second], self.margin[:, second] = NEVER, NEVER
+
+    def join_if_little(self, label: int) -> None:
+        """Put a cluster into the one with more speech that it is most like, where the scatter of so little explains that
+        it is not more so."""
+        margin = np.where(self.seconds >= self.seconds[label], self.margin[label], NEVER)
+        scattered = min(1.0, SCATTERED_S / math.sqrt(self._squares[label]))
+        if margin.max() >= -self._likeness.tolerance * (1 + scattered):
+            self.join(int(margin.argmax()), label)
+
+    def _among(self, which: int | slice, pairs: Column) -> Column:
+        """How alike the pieces of a cluster are among each other: with what is expected of any, as long as they are
+        few."""
+        others = np.maximum(self.seconds[which] ** 2 - self._squares[which], 0)  # without each piece with itself
+        mean: Column = (pairs + PRIOR * self._likeness.same) / (others + PRIOR)
+        return mean
 
 
 def in_order_of_appearance(labels: Labels) -> Labels:

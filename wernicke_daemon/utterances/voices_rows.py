@@ -1,9 +1,15 @@
 """What is kept of the speech of a session's voices: one row for each stretch, few rows for much of it. Pure.
 
-A row is the mean of unit vectors, weighted by seconds of clean speech, so that two rows of one voice can be made one
-without changing what clusters are like on average (`voices_clustering`). So ten hours take no more than ten minutes.
+A row is a mean of vectors, weighted by seconds of clean speech, so that two rows of one voice can be made one without
+changing what clusters are like on average (`voices_clustering`). So ten hours take no more than ten minutes.
+
+Vectors are not of length 1: the embedding of little speech is the voice and much scatter, so that two of one voice are
+less alike the shorter they are, and one threshold would not fit all. Each is scaled so that the product of any two is
+how alike endless stretches of the same voices would be (correction for attenuation; Spearman, "The proof and
+measurement of association between two things", 1904).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,11 +23,25 @@ from wernicke_daemon.utterances.voices_clustering import NEVER, Mask, Matrix
 MOST = 100
 """Rows: some minutes of lively talk one by one; clustering them takes about 3 ms."""
 
+SCATTER_S = 0.25
+"""Seconds of speech in whose embedding voice and scatter are equal parts: with this, pairs of GE2E embeddings of one
+voice, and those of two, are equally alike on average from half a second to six (docs/quality.md)."""
+
 NOBODY = -1
 """The voice of a row whose cluster is too little to be one."""
 
 Seconds = NDArray[np.float32]
 Numbers = NDArray[np.intp]
+Vector = NDArray[np.float32]
+
+
+def corrected(embedding: Sequence[float], seconds: float) -> Vector | None:
+    """The vector of a stretch with so much clean speech; None where the embedding means nothing (empty, not finite, all
+    zero)."""
+    length = math.hypot(*embedding)
+    if not (0 < length < math.inf and seconds > 0):
+        return None
+    return np.array(embedding, np.float32) * np.float32(math.sqrt((seconds + SCATTER_S) / seconds) / length)
 
 
 class SavedRow(msgspec.Struct, frozen=True):
@@ -149,8 +169,9 @@ class Rows:
         self.alike, self.apart = self.alike[np.ix_(kept, kept)], self.apart[np.ix_(kept, kept)]
 
     def pairs(self) -> Matrix:
-        """[n, n]: sums of the cosines between the pieces of each two rows, weighted by their seconds."""
+        """[n, n]: sums of how alike the pieces of each two rows are, weighted by their seconds; none with itself."""
         sums: Matrix = np.outer(self.seconds, self.seconds) * self.alike
+        np.fill_diagonal(sums, np.diag(sums) - self.squares - SCATTER_S * self.seconds)
         return sums
 
     def lookup(self) -> Callable[[int | None], int]:
