@@ -173,7 +173,8 @@ class Piece(Message, frozen=True):
 
     speaker: the engine's own voice within this utterance, from 0: pieces of two speakers are two voices, pieces of one
     are perhaps one. seconds: of clean speech, with nobody else over it, that the embedding is of. embedding: (), where
-    that is too little to say anything.
+    that is too little to say anything. halves: cosine of the embeddings of the first and second half of that speech, None
+    where they are too short.
     """
 
     start: float
@@ -181,6 +182,7 @@ class Piece(Message, frozen=True):
     speaker: int
     seconds: float
     embedding: tuple[float, ...] = ()
+    halves: float | None = None
 
 
 class Turn(Message, frozen=True):

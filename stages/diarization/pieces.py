@@ -33,8 +33,10 @@ HEARD_S = 1.6
 """Speech that is shorter is heard several times over, up to so much: what encoders are trained on (GE2E: just that). With
 silence put to it instead, half a second of a voice in a noisy room is more like another's half second than like five
 seconds of its own (docs/quality.md)."""
+HEARD = round(HEARD_S * FRAMES_PER_SECOND)
 MAX_PIECE_S = 6.0
-"""Longer ones are cut: an embedding of half of that is as good, and two of one voice tell what such have in common."""
+"""Longer ones are cut: an embedding of half of that is as good."""
+SMALLEST = 1e-6
 CONTEXT_S = 3.0
 """Of speech on either side of a place that are compared to find whether the voice changes there."""
 SNAP_S = 0.3
@@ -81,7 +83,7 @@ def diarized(found: Stitched, frames: Frames, heard: Heard, duration_s: float, m
     return DiarizationResult(
         turns=tuple(Turn(stretch.start, stretch.end, number) for number, stretch in enumerate(stretches)),
         pieces=tuple(
-            Piece(stretch.start, stretch.end, speaker, sound.seconds, sound.embedding)
+            Piece(stretch.start, stretch.end, speaker, sound.seconds, sound.embedding, sound.halves)
             for stretch, sound, speaker in zip(stretches, sounds, speakers, strict=True)
         ),
         same_voice=heard.alike.same_voice,
@@ -97,11 +99,16 @@ class Listener:
         self._clean = ~overlap
 
     def sound(self, stretch: Stretch) -> Sound:
+        """Of long ones each half is heard by itself: what one voice is like to itself, and the mean is the whole's."""
         frames = self._frames(stretch)
         seconds = len(frames) / FRAMES_PER_SECOND
-        enough = max(len(frames), round(HEARD_S * FRAMES_PER_SECOND))
-        vector = self._heard.embedding(np.resize(frames, enough)) if seconds >= MIN_EMBEDDED_S else np.zeros(0)
-        return Sound(stretch.track, seconds, tuple(vector.tolist()) if vector.any() else ())
+        if seconds < MIN_EMBEDDED_S:
+            return Sound(stretch.track, seconds, ())
+        parts = np.array_split(frames, 2 if seconds >= 2 * HEARD_S else 1)
+        vectors = [self._heard.embedding(np.resize(part, max(len(part), HEARD))) for part in parts]
+        whole = unit(np.sum(vectors, axis=0))
+        halves = float(vectors[0] @ vectors[1]) if len(vectors) == 2 else None
+        return Sound(stretch.track, seconds, tuple(whole.tolist()) if whole.any() else (), halves)
 
     def parts(self, stretch: Stretch) -> list[Stretch]:
         """The stretch cut where the voice changes, and where a part would be too long."""
@@ -129,6 +136,12 @@ class Listener:
     def _frames(self, stretch: Stretch) -> Indices:
         start, end = (round(second * FRAMES_PER_SECOND) for second in stretch[:2])
         return start + np.flatnonzero(self._clean[start:end])
+
+
+def unit(vector: Vectors) -> Vectors:
+    """Of length 1; all zero where it was."""
+    scaled: Vectors = vector / max(float(np.linalg.norm(vector)), SMALLEST)
+    return scaled
 
 
 def cut_at(stretch: Stretch, seconds: Sequence[float]) -> list[Stretch]:

@@ -74,7 +74,7 @@ class HeardFeatures:
 class Ge2e(SpeakerEncoder):
     """Resemblyzer's. Its embeddings have no negative values: those of two people are more alike than elsewhere."""
 
-    alike = Alike(same_voice=0.81, changed=0.72)
+    alike = Alike(same_voice=0.85, changed=0.72)
     probe = (120, 30)
 
     WINDOW, STEP = 160, 77

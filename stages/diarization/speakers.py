@@ -20,11 +20,12 @@ DOUBT = 0.1
 
 class Sound(NamedTuple):
     """Of a piece. track: the speaker that segmentation gave it. seconds: of clean speech behind the embedding, which is
-    () where they are too few."""
+    () where they are too few. halves: as in `Piece`."""
 
     track: int
     seconds: float
     embedding: tuple[float, ...]
+    halves: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def speakers_of(sounds: Sequence[Sound], alike: float, most: int) -> list[int]:
 def groups_of(sounds: Sequence[Sound]) -> list[Group]:
     """One for each track of which there is an embedding."""
     found: dict[int, Group] = {}
-    for track, seconds, embedding in sounds:
+    for track, seconds, embedding, _ in sounds:
         if embedding:
             group = Group({track}, seconds, seconds * np.array(embedding))
             found[track] = found[track].taken(group) if track in found else group

@@ -1,8 +1,11 @@
 """From how alike on two stretches of speech are one voice: what a session's own pairs tell of that. Pure.
 
-Within an utterance much is known without any threshold: two stretches of one local speaker are one voice, those that
-the engine told apart are two. How alike these are depends on the model, the room and the people; so a threshold that
-was fitted elsewhere, or to another model, does not make one voice of everybody here.
+Within an utterance something is known without any threshold: what is said in one go, first half and second, is one
+voice; two local speakers are two. How alike these are depends on the model, the room and the people; so a threshold
+that was fitted elsewhere, or to another model, does not make one voice of everybody here.
+
+Pieces of one local speaker are not taken for one voice here: of two people who speak by turns engines make one now and
+then (in the room of docs/quality.md every fourth such pair was of two).
 """
 
 from collections.abc import Sequence
@@ -15,11 +18,12 @@ from numpy.typing import NDArray
 
 from ipc.messages import Piece
 from wernicke_daemon.utterances.voices_clustering import Likeness
+from wernicke_daemon.utterances.voices_rows import certainty
 
 ENOUGH = 10
 """Pairs of a kind that count as much as what was fitted elsewhere: the standard error of their median is 0.4 of their
 spread (1.25 / sqrt(10), for a normal distribution)."""
-FRACTION = 3
+FRACTION = 4
 """Of how much less alike two people are than one: that part is borne within one, see `likeness`."""
 REMEMBERED = 300
 """Pairs of each kind, the latest: a room or a microphone may change."""
@@ -30,27 +34,29 @@ LEAST_S = 1.0
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """Cosines of pairs, the latest last."""
+    """Of pairs, how alike they are without the scatter of little speech (`voices_rows`); the latest last."""
 
-    same: tuple[float, ...] = ()  # of one local speaker
+    same: tuple[float, ...] = ()  # halves of a piece
     different: tuple[float, ...] = ()  # told apart by the engine within an utterance
 
 
 def heard(before: Pairs, pieces: Sequence[Piece], vectors: NDArray[np.float32]) -> Pairs:
-    """With the pairs of one utterance more. vectors: [n, d], unit vectors of the pieces."""
+    """With the pairs of one utterance more. vectors: [n, d], of the pieces, as `voices_rows` has them."""
+    same = [piece.halves / certainty(piece.seconds / 2) for piece in pieces if piece.halves is not None]
     long = [at for at, piece in enumerate(pieces) if piece.seconds >= LEAST_S]
     alike = vectors @ vectors.T
-    same, different = list[float](), list[float]()
-    for one, other in combinations(long, 2):
-        kind = same if pieces[one].speaker == pieces[other].speaker else different
-        kind.append(round(float(alike[one, other]), 4))
+    different = [
+        float(alike[one, other])
+        for one, other in combinations(long, 2)
+        if pieces[one].speaker != pieces[other].speaker
+    ]
     return Pairs(_latest(before.same, same), _latest(before.different, different))
 
 
 def _latest(before: tuple[float, ...], new: list[float]) -> tuple[float, ...]:
     """Of many new ones some from all over."""
     few = new[:: -(-len(new) // MOST_OF_ONE) or 1]
-    return (*before, *few)[-REMEMBERED:]
+    return (*before, *(round(each, 4) for each in few))[-REMEMBERED:]
 
 
 def likeness(pairs: Pairs, fitted: float) -> Likeness:

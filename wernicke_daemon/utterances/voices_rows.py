@@ -35,13 +35,18 @@ Numbers = NDArray[np.intp]
 Vector = NDArray[np.float32]
 
 
+def certainty(seconds: float) -> float:
+    """Share of the voice in an embedding of so much speech: what is left of how alike two such of one voice are."""
+    return seconds / (seconds + SCATTER_S)
+
+
 def corrected(embedding: Sequence[float], seconds: float) -> Vector | None:
     """The vector of a stretch with so much clean speech; None where the embedding means nothing (empty, not finite, all
     zero)."""
     length = math.hypot(*embedding)
     if not (0 < length < math.inf and seconds > 0):
         return None
-    return np.array(embedding, np.float32) * np.float32(math.sqrt((seconds + SCATTER_S) / seconds) / length)
+    return np.array(embedding, np.float32) / np.float32(math.sqrt(certainty(seconds)) * length)
 
 
 class SavedRow(msgspec.Struct, frozen=True):
