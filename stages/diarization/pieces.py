@@ -30,9 +30,9 @@ MIN_STRETCH_S = 0.15
 MIN_EMBEDDED_S = 0.4
 """Of clean speech, below which an embedding says nothing."""
 HEARD_S = 1.6
-"""Speech that is shorter is heard several times over, up to so much: what encoders are trained on (GE2E: just that). With
-silence put to it instead, half a second of a voice in a noisy room is more like another's half second than like five
-seconds of its own (docs/quality.md)."""
+"""Speech that is shorter is heard several times over, up to so much: what encoders are trained on (GE2E: just that).
+With silence put to it instead, half a second of a voice in a noisy room is more like another's half second than like
+three seconds of its own (docs/quality.md)."""
 HEARD = round(HEARD_S * FRAMES_PER_SECOND)
 MAX_PIECE_S = 6.0
 """Longer ones are cut: an embedding of half of that is as good."""

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ipc.messages import DiarizationResult
-from stages.diarization.pieces import Alike, Indices, changes, diarized
+from stages.diarization.pieces import HEARD, Alike, Indices, changes, diarized
 from stages.diarization.segmentation import Frames
 from stages.diarization.speakers import Sound, speakers_of
 from stages.diarization.stitching import Stitched
@@ -83,6 +83,34 @@ def test_speech_over_other_speech_is_not_listened_to() -> None:
     (piece,) = found([0] * 100 + [1] * 100, [0] * 200, overlap=slice(100, 200)).pieces
     assert (piece.start, piece.end, piece.seconds) == (0.0, 2.0, 1.0)
     assert piece.embedding == (1.0, 0.0, 0.0, 0.0)
+
+
+def test_little_speech_is_heard_several_times_over() -> None:
+    """Up to what encoders are trained on; none of the silence around it."""
+    asked: list[Indices] = []
+
+    class Noted(Voices):
+        def embedding(self, frames: Indices) -> NDArray[np.float64]:
+            asked.append(frames)
+            return super().embedding(frames)
+
+    heard = Stitched(
+        np.array([[0.0]] * 100 + [[1.0]] * 70 + [[0.0]] * 100),
+        np.array([0.0] * 100 + [1.0] * 70 + [0.0] * 100),
+        np.zeros(270),
+    )
+    (piece,) = diarized(heard, FRAMES, Noted([-1] * 100 + [0] * 70 + [-1] * 100), 2.7, 8).pieces
+    assert [len(frames) for frames in asked] == [HEARD]
+    assert set(asked[0].tolist()) == set(range(100, 170))
+    assert (piece.seconds, piece.halves) == (0.7, None)
+
+
+def test_halves_of_long_speech_are_compared() -> None:
+    """Whatever segmentation made of it; and the whole sounds like both."""
+    (alone,) = found([0] * 400, [0] * 400).pieces
+    assert alone.halves == pytest.approx(1.0)
+    (mixed,) = found([0] * 200 + [0, 1] * 100, [0] * 400).pieces
+    assert mixed.halves is not None and mixed.halves < 0.8
 
 
 def test_too_little_speech_sounds_like_nothing() -> None:

@@ -55,13 +55,22 @@ def test_loudness_of_an_embedding_does_not_matter() -> None:
 
 
 def test_threshold() -> None:
-    """A similarity of just over same_voice is the same voice; just under it is another."""
+    """Of much speech a similarity of just over same_voice is the same voice; just under it is another."""
     voices = Voices()
-    say(voices, ANNA)
-    above, below = at(math.degrees(math.acos(0.701))), at(-math.degrees(math.acos(0.699)))
+    say(voices, ANNA, seconds=60.0)
+    above, below = at(math.degrees(math.acos(0.71))), at(-math.degrees(math.acos(0.69)))
     other = voices.copy()
-    assert say(voices, above) == ["Speaker_00"]
-    assert say(other, below) == ["Speaker_01"]
+    assert say(voices, above, seconds=60.0) == ["Speaker_00"]
+    assert say(other, below, seconds=60.0) == ["Speaker_01"]
+
+
+def test_little_speech_is_scattered() -> None:
+    """What is another voice where there is much of it is none where there is little: it goes with the nearest, once
+    and again, as one voice's little speech has something in common, too."""
+    voices = Voices()
+    say(voices, ANNA, CLARA, seconds=20.0)
+    assert [say(voices, at(50), seconds=1.0) for _ in range(3)] == [["Speaker_00"]] * 3
+    assert say(voices, at(50), seconds=20.0) == ["Speaker_02"]
 
 
 @pytest.mark.parametrize("unusable", [(), (0.0, 0.0, 0.0), (math.nan, 1.0, 0.0), (math.inf, 0.0, 0.0)])
@@ -138,7 +147,7 @@ def test_later_speech_tells_who_spoke_before() -> None:
 def test_a_name_that_lost_its_voice_is_not_given_again() -> None:
     """Two turn out to be one: the name of the one with more speech stays, and the next new voice is a third."""
     voices = Voices()
-    first, second = hear(voices, at(0), seconds=20.0), hear(voices, at(50), seconds=4.0)
+    first, second = hear(voices, at(0), seconds=20.0), hear(voices, at(54), seconds=4.0)
     assert voices.names([*first, *second]) == ["Speaker_00", "Speaker_01"]
     hear(voices, at(30), seconds=20.0)
     assert voices.names([*first, *second]) == ["Speaker_00", "Speaker_00"]
@@ -155,12 +164,12 @@ def test_no_more_voices_than_the_client_named() -> None:
 def test_as_many_voices_as_the_client_named() -> None:
     """At the end, or once each can have spoken; not before, or the first to speak would be made two."""
     voices = Voices(count=Count(2, 2))
-    rows = [*hear(voices, at(0)), *hear(voices, at(10))]
+    rows = [*hear(voices, at(0)), *hear(voices, at(30))]
     assert len(set(voices.names(rows))) == 1
     late = voices.copy()
     late.settle()
     assert len(set(late.names(rows))) == 2
-    rows += hear(voices, at(12), seconds=120.0)
+    rows += voices.hear(pieces(*[at(36)] * 24, speakers=(0,) * 24), SAME)[:1]
     assert voices.names(rows) == ["Speaker_00", "Speaker_01", "Speaker_01"]
 
 

@@ -114,8 +114,8 @@ class _Clusters:
         self.margin[second], self.margin[:, second] = NEVER, NEVER
 
     def join_if_little(self, label: int) -> None:
-        """Put a cluster into the one with more speech that it is most like, where the scatter of so little explains that
-        it is not more so."""
+        """Put a cluster into the one with more speech that it is most like, where the scatter of so little explains
+        that it is not more so."""
         margin = np.where(self.seconds >= self.seconds[label], self.margin[label], NEVER)
         scattered = min(1.0, SCATTERED_S / math.sqrt(self._squares[label]))
         if margin.max() >= -self._likeness.tolerance * (1 + scattered):

@@ -20,9 +20,9 @@ from ipc.messages import Piece
 from wernicke_daemon.utterances.voices_clustering import Likeness
 from wernicke_daemon.utterances.voices_rows import certainty
 
-ENOUGH = 10
-"""Pairs of a kind that count as much as what was fitted elsewhere: the standard error of their median is 0.4 of their
-spread (1.25 / sqrt(10), for a normal distribution)."""
+ENOUGH = 5
+"""Pairs of a kind that count as much as what was fitted elsewhere: the standard error of their median is 0.56 of their
+spread (1.25 / sqrt(5), for a normal distribution)."""
 FRACTION = 4
 """Of how much less alike two people are than one: that part is borne within one, see `likeness`."""
 REMEMBERED = 300
@@ -46,9 +46,7 @@ def heard(before: Pairs, pieces: Sequence[Piece], vectors: NDArray[np.float32]) 
     long = [at for at, piece in enumerate(pieces) if piece.seconds >= LEAST_S]
     alike = vectors @ vectors.T
     different = [
-        float(alike[one, other])
-        for one, other in combinations(long, 2)
-        if pieces[one].speaker != pieces[other].speaker
+        float(alike[one, other]) for one, other in combinations(long, 2) if pieces[one].speaker != pieces[other].speaker
     ]
     return Pairs(_latest(before.same, same), _latest(before.different, different))
 
@@ -63,8 +61,8 @@ def likeness(pairs: Pairs, fitted: float) -> Likeness:
     """What to expect of one voice. fitted: the engine's own threshold, which counts as much as ENOUGH pairs.
 
     How much less alike two people are than one differs from pair to pair of people: the most alike two of a handful
-    are about half as far apart as two usually are. So a third of it is borne within a voice, for what a voice changes
-    in a recording. Where only pairs of one voice are known, twice their spread is the most that is borne."""
+    are about half as far apart as two usually are. So half of that half is borne within a voice, for what a voice
+    changes in a recording. Where only pairs of one voice are known, twice their spread is the most that is borne."""
     same, different = _spread(pairs.same), _spread(pairs.different)
     expected = (1 + fitted) / 2
     difference = FRACTION * (expected - fitted)
