@@ -25,8 +25,8 @@ class Voices:
         self._directions = np.eye(4)[np.array(spoken)]
 
     def embedding(self, frames: Indices) -> NDArray[np.float64]:
-        mean = self._directions[frames].mean(axis=0)
-        return mean / np.linalg.norm(mean)
+        mean: NDArray[np.float64] = self._directions[frames].mean(axis=0)
+        return mean / float(np.linalg.norm(mean))
 
     def windows(self, frames: Indices, length: int, step: int) -> NDArray[np.float64]:
         starts = range(0, len(frames) - length + 1, step)
