@@ -173,8 +173,8 @@ class Piece(Message, frozen=True):
 
     speaker: the engine's own voice within this utterance, from 0: pieces of two speakers are two voices, pieces of one
     are perhaps one. seconds: of clean speech, with nobody else over it, that the embedding is of. embedding: (), where
-    that is too little to say anything. halves: cosine of the embeddings of its first and second half, None where they are
-    too short.
+    that is too little to say anything. halves: cosine of the embeddings of its first and second half; None where they
+    are too short.
     """
 
     start: float
