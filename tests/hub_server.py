@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-LARGE = (".bin", ".safetensors", ".npz")
+LARGE = (".bin", ".safetensors", ".npz", ".onnx")
 """Endings of what the hub keeps in large file storage, under its SHA-256; the rest is named by git."""
 
 

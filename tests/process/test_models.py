@@ -8,8 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ipc.model_names import ONNX_SPEAKERS
+from stages.diarization.speaker_encoder import WeSpeaker
+from tests import tiny_onnx
 from tests.hub_server import LARGE, HubServer, Repository
 from tests.ollama_server import MODEL, OllamaServer
 
@@ -272,6 +276,49 @@ def test_whisper_in_a_directory_of_ones_own(machine: Machine, hub: HubServer) ->
     assert machine.folders()[0] == own
     (own / "model.bin").unlink()
     assert machine.run("verify") == 1 and "lacks model.bin" in machine.output
+
+
+DIARIZED = """
+import json, sys
+import numpy as np
+from ipc.settings import DiarizationSettings, StageSettings
+from stages.diarization.onnx import OnnxDiarization
+from tests.tiny_onnx import HIGH, LOW, voice
+
+engine = OnnxDiarization("diarization", StageSettings(diarization=DiarizationSettings(onnx_model="large")))
+engine.load()
+engine.warm_up()
+both = voice(LOW, 2) + voice(HIGH, 2)
+pause = np.random.default_rng(1).standard_normal(16_000).astype(np.float32) * 0.003
+found = engine.diarize(np.concatenate([pause, voice(LOW, 4), pause, voice(HIGH, 4), both, pause, voice(LOW, 3)]))
+pieces = [(piece.speaker, piece.start, piece.end, piece.seconds, piece.embedding) for piece in found.pieces]
+print(json.dumps([engine.model, found.same_voice, pieces]))
+"""
+
+
+def test_the_larger_models_that_tell_speakers_apart(machine: Machine, hub: HubServer) -> None:
+    """Without a token they are fetched, found by the engine, and heard right: sets of speakers by frame, so that speech
+    over other speech is known, and embeddings of 80 mel bands, from which who comes back is known again."""
+    repositories = dict(ONNX_SPEAKERS.values())
+    tiny = {"segmentation": tiny_onnx.segmentation(), "encoder": tiny_onnx.encoder()}
+    for part, (repository, file) in ONNX_SPEAKERS.items():
+        hub.repositories[repository] = Repository({file: tiny[part], "README.md": b"?"})
+    machine.configure(speakers="onnx", more='onnx_model = "large"\n')
+    assert machine.run("pull") == 0, machine.output
+    assert {(one.repository, one.path) for one in hub.fetched} >= set(repositories.items())
+    assert all(machine.is_there(repository) for repository in repositories)
+    ended = subprocess.run(
+        [sys.executable, "-c", DIARIZED], env=machine.environment, stdout=subprocess.PIPE, text=True, timeout=100
+    )
+    model, same_voice, pieces = json.loads(ended.stdout)
+    assert (model, same_voice) == ("onnx-large", WeSpeaker.alike.same_voice)
+    assert [speaker for speaker, *_ in pieces] == [0, 1, 0, 0]
+    edges = [edge for _, *times, _, _ in pieces for edge in times]
+    assert edges == pytest.approx([1.0, 5.0, 6.0, 10.0, 10.0, 12.0, 13.0, 16.0], abs=0.15)
+    seconds, voices = [piece[3] for piece in pieces], np.array([piece[4] for piece in pieces])
+    assert seconds == pytest.approx([4.0, 4.0, 0.5, 3.0], abs=0.2)
+    assert voices.shape == (4, 256)
+    assert voices[0] @ voices[3] > 0.95 and voices[0] @ voices[1] < 0.3
 
 
 def test_the_language_model(machine: Machine) -> None:
