@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings, WebSettings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.tuning import log_files
-from wernicke_daemon.wire import tokens
+from wernicke_daemon.wire import tls, tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -153,6 +154,30 @@ async def test_no_path_leads_out(guarded: Daemon, path: str) -> None:
     """Of the folder of our own files."""
     async with pages(guarded, headers=BEARER) as http:
         assert (await http.get(path)).status_code in (404, 405)
+
+
+async def test_with_a_certificate_everything_is_encrypted(tmp_path: Path) -> None:
+    """Pages and their sockets by the daemon's own files; the way to the front by the same; a cookie goes no other
+    way."""
+    certificate, key = tls.make_certificate(tmp_path / "made", [], now=datetime.now(UTC))
+    security = SecuritySettings((tokens.hash_of(TOKEN),), certificate_file=str(certificate), key_file=str(key))
+    config = embedded(tmp_path / "data", security=security, web=WebSettings(port=0))
+    context = tls.client_context(certificate)
+    async with running(config, lambda line: None, pages=True) as daemon:
+        address = f"https://127.0.0.1:{daemon.web.port}"
+        async with httpx.AsyncClient(base_url=address, verify=context, trust_env=False) as http:
+            answer = await eventually(lambda: logged_in(http))
+            assert "Secure" in answer.headers["set-cookie"]
+        socket = connect(address.replace("https", "wss") + "/live/socket", additional_headers=BEARER, ssl=context)
+        async with socket as page:
+            await wire.until(page, "snapshot")  # it has come from the front
+
+
+async def logged_in(http: httpx.AsyncClient) -> httpx.Response | None:
+    with contextlib.suppress(httpx.HTTPError):
+        answer = await http.post("/login", data={"token": TOKEN})
+        return answer if answer.status_code == 303 else None
+    return None
 
 
 async def test_a_name_is_not_believed_where_nobody_logs_in(tmp_path: Path) -> None:

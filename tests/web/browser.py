@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ DESKTOP, PHONE = (1280, 800), (390, 844)
 
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--lang=en",
+    "--use-fake-ui-for-media-stream", f"--host-resolver-rules=MAP {socket.gethostname()} 127.0.0.1",
+    "--use-fake-device-for-media-stream", "--lang=en",
 )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The live page in a real browser, of a daemon whose processes are real ones."""
 
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +48,7 @@ def keys(chrome: Chrome, text: str) -> None:
     chrome.find_element(By.TAG_NAME, "body").send_keys(text)
 
 
-def test_captions_grow_are_named_and_survive_a_kill(chrome: Chrome, served: Served) -> None:
+def test_captions_grow_are_named_and_survive_a_kill(chrome: Chrome, served: Served, tmp_path: Path) -> None:
     """Text in the making is grey, finals are told to screen readers, a voice is named while one reads what it said, and
     where the web process is killed in mid-caption no client notices and the page has all that was said meanwhile."""
     page(chrome, served)
@@ -64,6 +66,7 @@ def test_captions_grow_are_named_and_survive_a_kill(chrome: Chrome, served: Serv
     eventually_sync(lambda: texts(chrome, session) == said(speech))
     _name_the_first_voice(chrome)
     _look_and_keys(chrome, said(speech))
+    _found_and_exported(chrome, served, said(speech)[1], tmp_path)
 
 
 def _name_the_first_voice(chrome: Chrome) -> None:
@@ -97,6 +100,33 @@ def _look_and_keys(chrome: Chrome, lines: list[str]) -> None:
     chrome.find_element(By.ID, "language").click()
     eventually_sync(script(chrome, "document.documentElement.lang === 'ja' && document.body.dataset.ready"))
     assert script(chrome, "document.documentElement.dataset.theme")() == "dark"
+
+
+def _found_and_exported(chrome: Chrome, served: Served, text: str, directory: Path) -> None:
+    """From the live page's field to all transcripts, to the one, to a file."""
+    browser.size(chrome, browser.DESKTOP)
+    field = chrome.find_element(By.ID, "find-text")
+    field.send_keys(text, Keys.ENTER)
+    eventually_sync(script(chrome, "document.querySelector('.hit')"))
+    assert script(chrome, "document.querySelector('.hit mark').textContent")() == text
+    browser.picture(chrome, "search")
+    chrome.execute_script("document.querySelector('.hit').click()")
+    eventually_sync(script(chrome, "document.getElementById('transcript')"))
+    assert NAME in chrome.find_element(By.ID, "transcript").text
+    browser.picture(chrome, "transcript")
+    chrome.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(directory)})
+    chrome.execute_script("document.querySelector('a[download][href$=\".srt\"]').click()")
+    [file] = eventually_sync(lambda: list(directory.glob("*.srt")))
+    assert text in file.read_text(encoding="utf-8")
+
+
+def test_where_the_browser_forbids_the_microphone_the_page_says_what_to_do(chrome: Chrome, served: Served) -> None:
+    """By this machine's name, without TLS."""
+    chrome.get(served.pages.replace("127.0.0.1", socket.gethostname()))
+    eventually_sync(script(chrome, "document.body.dataset.ready"))
+    chrome.find_element(By.ID, "speak").click()
+    assert "wernicke cert" in chrome.find_element(By.ID, "speak-insecure").text
+    assert not chrome.find_element(By.ID, "speak-start").is_displayed()
 
 
 def test_the_browsers_microphone_loses_no_sample_over_a_kill(chrome: Chrome, served: Served) -> None:

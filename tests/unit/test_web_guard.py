@@ -1,0 +1,67 @@
+"""Which hosts and origins the pages take, and where a login leads; pure decisions."""
+
+import pytest
+
+from wernicke_daemon.web.guard import believes_host, is_foreign
+from wernicke_daemon.web.login import _own_path
+
+NAMES = frozenset({"pc", "pc.local"})
+LISTED = ("https://captions.example:8443",)
+
+
+@pytest.mark.parametrize(
+    ("host", "believed"),
+    [
+        ("127.0.0.1:8001", True),
+        ("[::1]:8001", True),
+        ("192.168.1.20", True),
+        ("localhost:8001", True),
+        ("PC.local:8001", True),
+        ("captions.example:8443", True),
+        ("captions.example", False),
+        ("evil.example:8001", False),
+        ("127.0.0.1.evil.example", False),
+        ("pc.local.evil.example", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+def test_a_name_that_anybody_could_point_here_is_not_believed(host: str, believed: bool) -> None:
+    """An address is, this machine's name is, and what is listed is."""
+    assert believes_host([host], LISTED, NAMES) is believed
+
+
+def test_one_host_and_no_more() -> None:
+    """A request that says two of them is believed in none."""
+    assert not believes_host([], (), NAMES) and not believes_host(["localhost", "localhost"], (), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("origins", "foreign"),
+    [
+        ([], False),
+        (["http://pc:8001"], False),
+        (["https://pc:8001"], False),
+        (["https://captions.example:8443"], False),
+        (["http://pc"], True),
+        (["http://pc:8000"], True),
+        (["null"], True),
+        (["http://pc:8001", "https://evil.example"], True),
+    ],
+)
+def test_a_page_from_elsewhere_is_foreign(origins: list[str], foreign: bool) -> None:
+    """Another port of this machine, too; a program sends no origin."""
+    assert is_foreign(origins, ["pc:8001"], LISTED) is foreign
+
+
+@pytest.mark.parametrize(
+    "wanted", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", ""]
+)
+def test_a_login_leads_nowhere_else(wanted: str) -> None:
+    """Whatever the form says."""
+    assert _own_path(wanted) == "/"
+
+
+def test_a_login_leads_to_what_was_wanted() -> None:
+    """With the page that asked for it."""
+    assert _own_path("/transcripts/0a1b") == "/transcripts/0a1b"
