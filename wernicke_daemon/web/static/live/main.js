@@ -21,8 +21,10 @@ const news = new Set(); // sessions with text that was not looked at
 
 function current() {
   if (chosen && state.sessions.has(chosen)) return state.sessions.get(chosen);
+  const shown = state.sessions.get(captions.session?.id);
+  if (shown && !shown.over) return shown; // nobody is taken away from what they read
   const all = [...state.sessions.values()];
-  return all.findLast((session) => !session.over) ?? all.at(-1) ?? null;
+  return all.findLast((session) => !session.over) ?? shown ?? all.at(-1) ?? null;
 }
 
 function showTabs() {
@@ -60,7 +62,10 @@ function take(message) {
   const changed = state.take(message);
   if (!changed) return;
   if (changed.status) showStatus(state, t);
-  if (changed.all) return showAll();
+  if (changed.facts && captions.session && current() === captions.session) {
+    captions.describe();
+    showTabs();
+  } else if (changed.facts || changed.all) showAll();
   if (changed.session) said(changed);
 }
 

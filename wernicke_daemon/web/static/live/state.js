@@ -1,5 +1,6 @@
 // What is known of all sessions, put together from what the server tells; the same as web/live/state.py does. No DOM.
 const MOST_RESULTS = 1000;
+const MOST_OVER = 12;
 
 class Session {
   constructor(shown) {
@@ -92,7 +93,7 @@ export class State {
     this.frontAway = false;
   }
 
-  /** What changed: {all}, {session, sequence, final}, {status}; null where nothing did. */
+  /** What changed: {all}, {facts} (which sessions there are, and how), {session, sequence, message}, {status}. */
   take(message) {
     switch (message.type) {
       case "snapshot": return this.everything(message);
@@ -103,8 +104,7 @@ export class State {
         this.status = message;
         return { status: true };
       case "session_shown":
-        this.sessions.set(message.session_id, new Session(message));
-        return { all: true };
+        return this.shown(message);
       case "session_changed": return this.changed(message);
       case "watched": return message.session_id === null ? this.lacks(message.message) : this.said(message);
     }
@@ -123,12 +123,22 @@ export class State {
     return { all: true, status: true };
   }
 
+  shown(message) {
+    const before = this.sessions.get(message.session_id);
+    const session = new Session(message);
+    keepColours(before, session);
+    this.sessions.set(session.id, session);
+    const over = [...this.sessions.values()].filter((each) => each.over);
+    for (const each of over.slice(0, Math.max(0, over.length - MOST_OVER))) this.sessions.delete(each.id);
+    return before ? { all: true } : { facts: true };
+  }
+
   changed(message) {
     const session = this.sessions.get(message.session_id);
     if (!session) return null;
     Object.assign(session, { attached: message.attached, over: message.over });
     if (session.over && !session.results.size) this.sessions.delete(session.id);
-    return { all: true };
+    return { facts: true };
   }
 
   said({ session_id: id, message }) {
