@@ -20,6 +20,7 @@ from wernicke_daemon.records.no_store import NoStore
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances import results
+from wernicke_daemon.utterances.context import Context, Remembered
 from wernicke_daemon.utterances.utterance import SpokenLine, Utterance
 from wernicke_daemon.wire import protocol
 
@@ -235,7 +236,12 @@ def test_every_field_of_the_utterance_line() -> None:
     )
     with structlog.testing.capture_logs() as lines:
         final = results.final(utterance, [], words=True, now=1.0)
-        session = cast(Session, SimpleNamespace(id="s", attached=True, voices=(), kept=lambda utterance, message: None))
+        session = cast(
+            Session,
+            SimpleNamespace(
+                id="s", attached=True, context=Context(Remembered(), 1, 0), kept=lambda utterance, message: None
+            ),
+        )
         Recorder(Figures(), NoStore(), None, log_text=True).outcome(session, utterance, final)
     [line] = [line for line in lines if line["event"] == "utterance"]
     assert set(line) - {"event", "log_level"} == set(rows(section(LOGGING, "The `utterance` line")))

@@ -13,6 +13,7 @@ from wernicke_daemon.records.no_store import NoStore
 from wernicke_daemon.sessions.options import Options
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
+from wernicke_daemon.utterances.context import Context, Remembered
 from wernicke_daemon.wire.protocol import Suppressed
 
 
@@ -35,10 +36,9 @@ def spoke(recorder: Recorder, name: str, *, abandoned: bool = False) -> Any:
         ended="stop",
         wall_end=0.0,
         account=dict,
-        remembered=None,
         resume_token="",
         continues=None,
-        voices=(),
+        context=Context(Remembered(), 1, 0),
     )
     recorder._peers[name] = "a peer"
     recorder.audio(session, 0, np.zeros(10, np.float32))
@@ -80,7 +80,8 @@ def test_a_result_goes_back_to_its_session_though_it_cannot_be_counted(journal: 
     """A figure that can't be taken must not hold up a result."""
     stats = Figures()
     stats.utterance = mock.Mock(side_effect=RuntimeError("no figure"))  # type: ignore[method-assign]
-    session: Any = mock.create_autospec(Session, instance=True, id="s", attached=True)
+    context = Context(Remembered(), 1, 0)
+    session: Any = mock.create_autospec(Session, instance=True, id="s", attached=True, context=context)
     utterance: Any = SimpleNamespace(sequence=1, triggered=0.0)
     message = Suppressed(1, "b", "nothing")
     with pytest.raises(RuntimeError, match="no figure"):
@@ -91,6 +92,6 @@ def test_a_result_goes_back_to_its_session_though_it_cannot_be_counted(journal: 
 def test_what_is_taken_up_again_keeps_its_time(journal: mock.Mock) -> None:
     """Its row may have been in memory alone."""
     store = mock.create_autospec(NoStore, instance=True)
-    session: Any = SimpleNamespace(id="s", options=SimpleNamespace(language="ja"), voices=())
+    session: Any = SimpleNamespace(id="s", options=SimpleNamespace(language="ja"), context=Context(Remembered(), 1, 0))
     Recorder(Figures(), store, journal, log_text=False).taken_up(session, 1_700_000_000.0)
     store.session_started.assert_called_once_with("s", 1_700_000_000.0, "ja", "")

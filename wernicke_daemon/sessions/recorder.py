@@ -146,7 +146,7 @@ class Recorder:
         self._recovered.discard(session.id)
         self._heard.pop(session.id, None)
         if self._people is not None:
-            self._people.over(session.id, session.people)
+            self._people.over(session.id, session.context.voices.prints())
 
     def _end_stored(self, journal: Journal) -> None:
         done = {session_id for session_id in self._not_ended if not self.waits_for_recogniser(session_id)}
@@ -163,7 +163,7 @@ class Recorder:
 
     def final_before(self, session: Session, sample: int, next_sequence: int) -> None:
         if self._journal is not None and self._store.healthy:  # else results may be in memory alone
-            self._journal.release(session.id, sample, next_sequence, session.remembered)
+            self._journal.release(session.id, sample, next_sequence, session.context.remembered)
             self._end_stored(self._journal)
 
     def postpone(self, session: Session, late: Late, context: Context) -> bool:
@@ -218,15 +218,16 @@ class Recorder:
         self._store.keep(session.id, utterance.sequence, message, stored)
 
     def _remember(self, session: Session) -> None:
-        if self._heard.get(session.id) is not session.voices:
-            self._heard[session.id] = session.voices
-            self._store.remember(session.id, session.voices)
+        heard = session.context.voices.known()  # the same object as long as nothing changes
+        if self._heard.get(session.id) is not heard:
+            self._heard[session.id] = heard
+            self._store.remember(session.id, heard)
 
     def named(self, session: Session, before: Collection[str]) -> None:
         """It is in the journal with the next `final_before`."""
         self._remember(session)
         if self._people is not None:
-            self._people.named(session.id, before, session.people)
+            self._people.named(session.id, before, session.context.voices.prints())
 
     def revised(self, session: Session, update: SpeakerUpdate) -> None:
         self._remember(session)

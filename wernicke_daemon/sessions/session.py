@@ -4,15 +4,15 @@ every stage.
 Audio goes through the intake, is examined by the ingest stage, and is kept until its utterance needs it no more. A
 result is kept in the transcript store before it is sent. Each part has a module: which part of its life a session is in
 (`lifecycle.py`), audio in (`intake.py`), utterances and the samples that are still needed for them (`cutting.py`), what
-they depend on (`utterances/context.py`), what its client is sent (`delivery.py`).
+they depend on (`utterances/context.py`), what its client is sent (`delivery.py`) and shown before (`captions.py`), what
+is kept of it (`records.py`).
 """
 
 import asyncio
 import math
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -20,6 +20,7 @@ from ipc.arena import RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import Boundary, IngestOutcome, IngestTask, OpenSpeech, Trigger
 from wernicke_daemon.observability.pages import SessionFigures
+from wernicke_daemon.sessions.captions import Captions
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.cutting import Cutting
 from wernicke_daemon.sessions.delivery import Delivery, Send
@@ -27,50 +28,24 @@ from wernicke_daemon.sessions.intake import Intake
 from wernicke_daemon.sessions.lifecycle import Lifecycle, SessionState
 from wernicke_daemon.sessions.naming import Naming
 from wernicke_daemon.sessions.options import Options, StartingPoint
+from wernicke_daemon.sessions.records import Records
 from wernicke_daemon.sessions.speculation import Speculation, Workbench
 from wernicke_daemon.sessions.watching import Watched, Watchers
 from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.caption import Shown
-from wernicke_daemon.utterances.context import Context, Remembered
+from wernicke_daemon.utterances.context import Context
 from wernicke_daemon.utterances.late import Late
 from wernicke_daemon.utterances.ordering import InOrder
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
 from wernicke_daemon.utterances.voiceprints import Voiceprint
-from wernicke_daemon.utterances.voices import Known, Voices
+from wernicke_daemon.utterances.voices import Voices
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
 from wernicke_daemon.wire.protocol import Final, ServerMessage, SpeakerUpdate
 
 _log = structlog.get_logger()
-
-
-class Records(Protocol):
-    """Where a session's audio and results are kept besides memory, and what is written down about it."""
-
-    def audio(self, session: "Session", start: int, samples: Audio) -> None:
-        """Samples from number `start` on were received."""
-
-    def final_before(self, session: "Session", sample: int, next_sequence: int) -> None:
-        """All before `sample` is final; the first utterance that is not has that sequence."""
-
-    def postpone(self, session: "Session", late: Late, context: Context) -> bool:
-        """An utterance was given up while the recogniser was down. Whether it will be done later: its audio is kept.
-        context: the session's."""
-
-    def outcome(self, session: "Session", utterance: Utterance, message: Outcome) -> None:
-        """What became of an utterance. Calls `session.kept` with it once it may be sent."""
-
-    def revised(self, session: "Session", update: SpeakerUpdate) -> None:
-        """Who said what of an earlier result, as it is known by now. Calls `session.told` with it once it may be
-        sent."""
-
-    def named(self, session: "Session", before: Collection[str]) -> None:
-        """Its client has said who voices are. before: all whom it had named until then."""
-
-    def dropped(self, seconds: float) -> None:
-        """Speech too short to be an utterance."""
 
 
 class Session:
@@ -84,7 +59,7 @@ class Session:
         options: Options,
         context_lines: int,
         bench: Workbench,
-        records: Records,
+        records: "Records[Session]",
         start: StartingPoint | None = None,
         clock: Clock = SYSTEM_CLOCK,
         min_silence_s: float = 0.0,
@@ -116,18 +91,19 @@ class Session:
         self._min_silence_s = min_silence_s  # see `vad.min_silence_s`
         # Audio on its way in.
         self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), self._warn, clock)
-        # Voices, and what was said before.
-        self._context = Context(start.remembered, start.sequence, context_lines, voices, known)
-        self._context.voices.count = options.speakers
-        self._cutting = Cutting(session_id, ring, start, self._context.said, clock)  # utterances, samples still needed
+        # what its next utterances depend on: voices, and what was said before; as of the last result that was kept
+        self.context = Context(start.remembered, start.sequence, context_lines, voices, known)
+        self.context.voices.count = options.speakers
+        self._cutting = Cutting(session_id, ring, start, self.context.said, clock)  # utterances, samples still needed
         self._speculation = Speculation(bench, self, ring.handle, self._utterance)  # on what is being said
-        self._captioned: dict[int, Utterance] = {}  # by sequence: those whose client is shown what is known of them
         self._delivery = Delivery(options.events)  # what its client is sent
         # what those are shown who watch all sessions
         self._watched = Watched(session_id, watchers or Watchers(), clock.wall())
+        # of what is not final yet
+        self._captions = Captions(self._delivery, self._watched, self._intake.time_of_day, clock)
         self._finals: InOrder[Utterance] = InOrder(start.sequence)  # settled ones that wait for those before them
         revised, named = partial(records.revised, self), partial(records.named, self)
-        self._naming = Naming(self._context, revised, named, revise_s)  # who its voices are
+        self._naming = Naming(self.context, revised, named, revise_s)  # who its voices are
 
     # --- its client ---
 
@@ -178,21 +154,6 @@ class Session:
     def ended(self) -> Trigger | None:
         """The trigger that it ended by; None while audio is taken in."""
         return self.life.ended
-
-    @property
-    def remembered(self) -> Remembered:
-        """What its next utterances depend on, as of the last result that was kept."""
-        return self._context.remembered
-
-    @property
-    def voices(self) -> Known:
-        """What was heard of them, as of now; the same object as long as nothing changes."""
-        return self._context.voices.known()
-
-    @property
-    def people(self) -> list[Voiceprint]:
-        """What those sound like whom its client has named."""
-        return self._context.voices.prints()
 
     @property
     def abandoned(self) -> bool:
@@ -280,7 +241,7 @@ class Session:
         if self._intake.decoder.bytes_received:
             raise protocol.InvalidMessage("A start message has to come before the first audio; open a new connection.")
         self.options = options
-        self._context.voices.count = options.speakers
+        self.context.voices.count = options.speakers
         self._delivery.events = options.events
         self._intake.configure(options.audio)
 
@@ -295,8 +256,7 @@ class Session:
         now: seconds of its clock, monotonic."""
         self._delivery.acknowledge(self.received(), now, last=not self.life.takes_audio)
         self._tell_gap(self._cutting.gap.take_due(now))
-        for utterance in self._captioned.values():
-            self._show(utterance)
+        self._captions.show_due()
         return self._intake.take_news(now, listening=self.attached)
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
@@ -320,7 +280,7 @@ class Session:
     def _begin(self, boundary: Boundary, now: float) -> None:
         """Where it has been worked on in just this range, that counts now."""
         utterance, begun_early = self._speculation.end(boundary, now)
-        self._captioned[utterance.sequence] = utterance
+        self._captions.add(utterance)
         self._cutting.begin(utterance)
         (self._bench.confirm if begun_early else self._bench.submit)(utterance, self)
 
@@ -333,9 +293,9 @@ class Session:
     def _follow(self, speech: OpenSpeech | None, heard_to: int, now: float) -> None:
         """Work on what is being said, and take back what turned out to be no utterance."""
         self._decided_at = speech.ends_at if speech is not None and speech.paused else None
-        dropped = self._speculation.follow(speech, heard_to, self.ring.written, self._shows, now)
+        dropped = self._speculation.follow(speech, heard_to, self.ring.written, self._captions.wanted, now)
         if (named := self._speculation.named) is not None:
-            self._captioned[named.sequence] = named
+            self._captions.add(named)
         if dropped is not None:
             self._cutting.take_back(dropped)
             self.settled(dropped)
@@ -344,8 +304,7 @@ class Session:
     def _end_finished_sentence(self, speech: OpenSpeech | None) -> None:
         if not self._min_silence_s or speech is None or not self._intake.settled:
             return
-        silence_s = speech.silence / SAMPLE_RATE
-        if silence_s >= self._min_silence_s and self._speculation.is_finished(speech):
+        if (silence_s := speech.silence / SAMPLE_RATE) >= self._min_silence_s and self._speculation.is_finished(speech):
             _log.info("ended_by_sentence", session=self.id, silence_s=round(silence_s, 2))
             self._intake.end_where_examined()
 
@@ -375,44 +334,26 @@ class Session:
     def heard(self, piece: Piece) -> None:
         utterance = self._speculation.heard(piece, self._clock.monotonic())
         if utterance is not None:
-            self._show(utterance)
+            self._captions.show(utterance)
 
     def recognised(self, utterance: Utterance, shed: bool) -> None:
         if utterance.certain:
             assert utterance.asr is not None
-            self._context.said.add(utterance.sequence, results.recognised_text(utterance), utterance.asr.language)
+            self.context.said.add(utterance.sequence, results.recognised_text(utterance), utterance.asr.language)
         if not shed:
             self._caption(utterance, results.recognised(utterance, self.options.words))
 
     def improved(self, utterance: Utterance, shed: bool) -> None:
         if not shed:
             in_turn = self._finals.next == utterance.sequence  # else voices before it have no names yet
-            names = self._context.preview_names(utterance) if in_turn else []
+            names = self.context.preview_names(utterance) if in_turn else []
             self._caption(utterance, results.improved(utterance, names, self.options.words))
 
     def _caption(self, utterance: Utterance, known: Shown) -> None:
         assert utterance.asr is not None
         if utterance.caption.recognised(known, utterance.asr.language):
             self._speculation.shown_up_to(utterance)
-        self._show(utterance)
-
-    @property
-    def _shows(self) -> bool:
-        """Somebody wants to see text before it is final."""
-        return self._watched.wanted or self._client_sees_partials
-
-    @property
-    def _client_sees_partials(self) -> bool:
-        return self.attached and "partial" in self.options.events
-
-    def _show(self, utterance: Utterance) -> None:
-        """The newest state of its text, if it is time and there is one."""
-        if self._shows and (shown := utterance.caption.take(self._clock.monotonic())) is not None:
-            heard_at = self._intake.time_of_day(round(shown.end * SAMPLE_RATE))
-            message = results.partial(utterance, shown, latency_s=self._clock.wall() - heard_at)
-            if self._client_sees_partials:
-                self.send(message)
-            self._watched.grown(message)
+        self._captions.show(utterance)
 
     def audio_released(self, utterance: Utterance) -> None:
         self._cutting.leases.release_audio(utterance.sequence)
@@ -428,20 +369,19 @@ class Session:
     def _release(self, utterance: Utterance) -> None:
         """Voices are named here, in the order of speech."""
         try:
-            names = self._context.names(utterance)
+            names = self.context.names(utterance)
             message = results.outcome(utterance, names, self.options.words, self._clock.monotonic())
         except Exception:  # whatever it is: every sequence ends in something, and the next ones wait for it
             _log.exception("result_failed", session=self.id, sequence=utterance.sequence)
             message = results.failed(utterance)
-        if utterance.given_up and self._records.postpone(self, Late.of(utterance), self._context):
+        if utterance.given_up and self._records.postpone(self, Late.of(utterance), self.context):
             message = results.late(utterance)
         if isinstance(message, protocol.Suppressed):
-            utterance.caption.withdraw()
-            self._show(utterance)
-        del self._captioned[utterance.sequence]
+            self._captions.withdraw(utterance)
+        self._captions.remove(utterance)
         self._records.outcome(self, utterance, message)
         if isinstance(message, Final):
-            self._context.told(utterance, message)
+            self.context.told(utterance, message)
             self._naming.look_back(utterance)
 
     def told(self, update: SpeakerUpdate) -> None:
@@ -456,5 +396,5 @@ class Session:
         self._delivery.outcome(message)
         self._watched.tell(message)
         self._cutting.leases.release_result(utterance.sequence)
-        self._context.kept(utterance.sequence)
+        self.context.kept(utterance.sequence)
         self._free()

@@ -40,11 +40,15 @@ async def test_it_is_written_down_at_once(open_house: Open) -> None:
     await hear(house, SHE, HE)
     floors = len(house.records.floors)
     house.session.call("Speaker_00", "田中")
-    assert house.session.remembered.heard.given == house.session.voices.given == {"Speaker_00": "田中"}
+    assert (
+        house.session.context.remembered.heard.given
+        == house.session.context.voices.known().given
+        == {"Speaker_00": "田中"}
+    )
     assert len(house.records.floors) > floors
     house.session.call("田中", "佐藤")
     assert house.records.named_before == [set(), {"田中"}]
-    assert [person.name for person in house.session.people] == ["佐藤"]
+    assert [person.name for person in house.session.context.voices.prints()] == ["佐藤"]
 
 
 async def test_a_name_that_can_not_be_changes_nothing(open_house: Open) -> None:

@@ -92,7 +92,7 @@ async def test_a_session_that_is_taken_up_knows_who_spoke_and_what_was_said(open
         house.records.on_disk = sequence < 3
         house.recognise(sequence, text)
         house.settle(sequence, text, embedding)
-    start = StartingPoint(sample=12_000, sequence=3, wall=5e8, remembered=house.session.remembered)
+    start = StartingPoint(sample=12_000, sequence=3, wall=5e8, remembered=house.session.context.remembered)
     house = open_house(start=start, client=False)
     await house.session.feed_recovered(ramp(0, 16_000))
     house.find(house.task(), (12_000, 20_000), (20_000, 28_000))

@@ -99,8 +99,8 @@ async def test_what_is_remembered_is_all_that_was_heard(open_house: Open) -> Non
     """A session that is taken up goes on with it, not just with the names."""
     house = open_house()
     await hear(house, at(0), at(70))
-    assert house.session.remembered.heard == house.session.voices
-    again = open_house(start=StartingPoint(sample=RATE, sequence=3, remembered=house.session.remembered))
+    assert house.session.context.remembered.heard == house.session.context.voices.known()
+    again = open_house(start=StartingPoint(sample=RATE, sequence=3, remembered=house.session.context.remembered))
     await again.session.feed_recovered(np.zeros(RATE, np.float32))
     again.find(again.task(), (RATE, 2 * RATE))
     again.settle(3, embedding=at(69))
