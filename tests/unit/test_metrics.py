@@ -135,6 +135,8 @@ def test_they_say_what_the_pages_say() -> None:
     assert value("wernicke_gpu_memory_free_bytes") == 12_000 * 2**20
     assert value("wernicke_status", status="degraded") == 1
     assert value("wernicke_status", status="ok") == 0
+    assert value("wernicke_corrections_refused_total", reason="number") == 1
+    assert value("wernicke_corrections_refused_total", reason="sound") == 0  # for its first to be seen
 
 
 def test_histograms_are_cumulative_and_whole() -> None:

@@ -6,12 +6,13 @@ import lzma
 import os
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipc.messages import STAGES
+from ipc.messages import STAGES, LeftOut, Refusal
 from tests.unit.tuning.log_lines import BEGAN, line, utterance
 from wernicke_daemon import cli
 from wernicke_daemon.client import Exit
@@ -149,7 +150,9 @@ def test_no_figures_are_too_odd_for_the_page(lines: list[tuple[float, float, flo
 
 
 def test_words_are_there_in_both_languages_with_the_same_blanks() -> None:
-    """A sentence is complete in each."""
+    """A sentence is complete in each, and every reason has one."""
+    reasons = {f"refused.{why}" for why in get_args(Refusal)} | {f"left_out.{why}" for why in get_args(LeftOut)}
+    assert reasons <= _said().keys()
     for key, said in _said().items():
         blanks = [set(re.findall(r"{(\w+)}", said[language])) for language in ("en", "ja")]
         assert said.keys() == {"en", "ja"} and blanks[0] == blanks[1], key

@@ -1,5 +1,6 @@
 """What is taken from lines of a log."""
 
+import json
 import random
 from statistics import quantiles
 
@@ -120,10 +121,19 @@ def test_lines_that_are_none() -> None:
     assert (found.read, found.utterances) == (12, 1)
 
 
-@given(st.binary(max_size=60) | st.dictionaries(st.text(), st.integers()).map(lambda each: line("utterance", **each)))
+FIELDS = st.sampled_from(["timestamp", "event", "latency_ms", *Utterance.__struct_fields__])
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dictionaries(st.text(), st.integers())
+
+
+@given(st.binary(max_size=60) | st.dictionaries(FIELDS, VALUES).map(lambda each: utterance()[:-2] + rest(each)))
 def test_no_line_is_an_error(of: bytes) -> None:
     """Whatever is in it."""
     summary(of)
+
+
+def rest(fields: dict[str, object]) -> bytes:
+    """Of an object that goes on with these."""
+    return b", " + json.dumps({"": 0, **fields}).encode()[1:] + b"\n"
 
 
 def test_since() -> None:

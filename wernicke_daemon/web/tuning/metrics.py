@@ -1,17 +1,20 @@
 """The front's figures as Prometheus metrics; docs/monitoring.md has them all. Pure.
 
 Each scrape makes them anew from the pages /stats and /health, which count since the start of the daemon. Labels are
-stages, states, kinds and codes: names of ours, of which there are few.
+stages, states, kinds, codes and reasons: names of ours, of which there are few. Reasons are there from the start, as a
+step from nothing to 1 is none that Prometheus sees.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from ipc.messages import LeftOut, Refusal
 from wernicke_daemon.observability.pages import Buckets, GpuFigures, Health, Stats
 
 MIB = 1024 * 1024
@@ -71,9 +74,10 @@ def _results(stats: Stats) -> Iterator[Metric]:
     yield _counters("errors", "Errors told to clients.", "code", stats.errors)
     yield _counters("warnings", "What results lack.", "code", stats.warnings)
     yield _counter("corrections_accepted", "Segments whose text correction replaced.", stats.corrections_accepted)
-    refused = stats.corrections_refused
+    refused = dict.fromkeys(get_args(Refusal), 0) | stats.corrections_refused
     yield _counters("corrections_refused", "Segments in which a correction was turned down.", "reason", refused)
-    yield _counters("left_out", "Segments of text that nobody said.", "reason", stats.left_out)
+    left_out = dict.fromkeys(get_args(LeftOut), 0) | stats.left_out
+    yield _counters("left_out", "Segments of text that nobody said.", "reason", left_out)
     said = "From an utterance's end being found to its result leaving."
     yield from _histogram("trigger_to_final_seconds", said, [((), stats.latency_buckets)], stats)
 
