@@ -127,6 +127,12 @@ def test_where_the_browser_forbids_the_microphone_the_page_says_what_to_do(chrom
     eventually_sync(script(chrome, "document.body.dataset.ready"))
     chrome.find_element(By.ID, "speak").click()
     assert "wernicke cert" in chrome.find_element(By.ID, "speak-insecure").text
+    changes = chrome.execute_async_script(
+        "import('/static/live/difference.js').then((made) => arguments[0]("
+        " made.difference('今日は会技です', '今日は<b>会議</b>です', 'ja').map((each) => each.outerHTML ?? each)))"
+    )
+    assert changes[0].startswith("今日は") and changes[-1].endswith("です")
+    assert "<del>" in "".join(changes) and "<b>" not in "".join(changes)  # what was put in is text
     assert not chrome.find_element(By.ID, "speak-start").is_displayed()
 
 

@@ -214,13 +214,13 @@ def placement(size: int, size_vram: int, card: bool) -> Check:
 # --- the machine -----------------------------------------------------------------------------------
 
 
-def port(number: int, trouble: Trouble | None, ours: bool) -> Check:
-    """trouble: why it can't be listened on. ours: whether a daemon of this kind answers there."""
+def port(number: int, trouble: Trouble | None, ours: bool, name: str = "port") -> Check:
+    """trouble: why it can't be listened on. ours: whether a daemon of this kind answers there. name: of the check."""
     if ours:
-        return Check("port", True, f"{number} is in use by the daemon, which is running")
+        return Check(name, True, f"{number} is in use by the daemon, which is running")
     if trouble is None:
-        return Check("port", True, f"{number} is free" if number else "any free one is taken")
-    return Check("port", False, trouble.why, trouble.fix)
+        return Check(name, True, f"{number} is free" if number else "any free one is taken")
+    return Check(name, False, trouble.why, trouble.fix)
 
 
 def shared_memory(config: Config, size: int | None) -> Check:

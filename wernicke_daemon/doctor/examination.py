@@ -134,6 +134,9 @@ def _ollama(seen: Seen) -> Iterator[Check]:
 
 def _port(seen: Seen) -> Iterator[Check]:
     yield checks.port(seen.config.port, facts.port_trouble(seen.config), seen.running)
+    if seen.config.web.enabled:
+        trouble = facts.pages_port_trouble(seen.config)
+        yield checks.port(seen.config.web.port, trouble, seen.running, "port of the pages")
 
 
 def _machine(seen: Seen) -> Iterator[Check]:

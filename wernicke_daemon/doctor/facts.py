@@ -122,6 +122,17 @@ def port_trouble(config: Config) -> Trouble | None:
     return None
 
 
+def pages_port_trouble(config: Config) -> Trouble | None:
+    """The same of the pages' port."""
+    host, port = config.web.host or config.host, config.web.port
+    try:
+        listening.try_to_bind(host, port)
+    except OSError as error:
+        why, _ = listening.trouble(error, host, port)
+        return Trouble(why, "choose another web.port or web.host in config.toml, or stop the program that uses it")
+    return None
+
+
 def is_daemon(config: Config) -> bool:
     """Whether what answers at the daemon's address is one. Where it has tokens, /health says as little as that of many
     programs; that a token is needed for /stats, it says in words of its own."""
