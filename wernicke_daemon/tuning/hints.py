@@ -100,9 +100,9 @@ def _busy(summary: Summary) -> Iterable[Hint]:
 
 def _slow(summary: Summary) -> Iterable[Hint]:
     """Recognition that takes long for the audio that it hears."""
-    worked_s = summary.run_ms["asr"].total / 1000
-    if summary.utterances >= FEWEST and summary.audio_s and worked_s / summary.audio_s >= SLOW:
-        yield Hint("slow", "asr.beam_size", {"ratio": worked_s / summary.audio_s})
+    ratio = summary.work_ratio("asr")
+    if summary.utterances >= FEWEST and ratio >= SLOW:
+        yield Hint("slow", "asr.beam_size", {"ratio": ratio})
 
 
 def _slowest(summary: Summary) -> Iterable[Hint]:
@@ -144,14 +144,14 @@ def _cut(summary: Summary) -> Iterable[Hint]:
 
 
 def _without_text(summary: Summary) -> Iterable[Hint]:
-    share = summary.without_text_s / summary.audio_s if summary.audio_s else 0.0
+    share = summary.without_text_s / max(1.0, summary.audio_s)
     if summary.utterances >= FEWEST and share >= SHARE_NOTED:
         yield Hint("without_text", "asr.log_prob_threshold", {"percent": _percent(share)})
 
 
 def _died(summary: Summary) -> Iterable[Hint]:
     """A loaded spare takes over at once from a stage that dies now and again."""
-    died = {stage: times for stage in LIGHTER if (times := summary.by_stage[f"stage_died {stage}"]) >= 3}
+    died = {stage: times for stage in LIGHTER if (times := summary.died[stage]) >= 3}
     if died:
         names = ", ".join(f'"{stage}"' for stage in died)
         yield Hint("died", "runtime.standby", {"names": names, "times": sum(died.values())})

@@ -64,10 +64,11 @@ def _said() -> dict[str, dict[str, str]]:
 
 
 def words(language: Language) -> Callable[..., str]:
-    """From a key of `words.json`, and what is to be put in, to words. A key that is none is said as it is."""
+    """From a key of `words.json`, and what is to be put in, to words. Of a key that is none, such as a newer daemon's
+    reason, what is behind its first part."""
 
     def say(key: str, **filled: object) -> str:
-        return _said()[key][language].format(**filled) if key in _said() else key.rpartition(".")[2]
+        return _said()[key][language].format(**filled) if key in _said() else key.partition(".")[2]
 
     return say
 
@@ -143,33 +144,34 @@ def _pictures(summary: Summary, say: overlap.Words) -> dict[str, Any]:
 
 
 def _tables(summary: Summary, say: overlap.Words) -> dict[str, Any]:
-    outcomes = [(f"outcome.{name}", count, name == "final") for name, count in summary.outcomes.most_common()]
-    outcomes += [(f"left_out.{name}", count, False) for name, count in summary.left_out.most_common()]
-    corrected = [("corrections.accepted", summary.accepted, True), ("corrections.refused", summary.refused, False)]
-    corrected += [(f"refused.{name}", count, False) for name, count in summary.refused_for.most_common()]
+    outcomes = [(say(f"outcome.{name}"), count, name == "final") for name, count in summary.outcomes.most_common()]
+    outcomes += [(say(f"left_out.{name}"), count, False) for name, count in summary.left_out.most_common()]
+    corrected = [(say("corrections.accepted"), summary.accepted, True)]
+    corrected += [(say("corrections.refused"), summary.refused, False)]
+    corrected += [(say(f"refused.{name}"), count, False) for name, count in summary.refused_for.most_common()]
     trouble = [(name, count, False) for name, count in summary.events.most_common() if name not in NOT_TROUBLE]
     return {
         "stages": list(_stages(summary)),
-        "corrections": _bars(corrected, say) if summary.accepted or summary.refused else [],
-        "outcomes": _bars(outcomes, say),
+        "corrections": _bars(corrected) if summary.accepted or summary.refused else [],
+        "outcomes": _bars(outcomes),
         "without_text": svg.seconds(1000 * summary.without_text_s) if summary.without_text_s else "",
         "audio": svg.seconds(1000 * summary.audio_s),
-        "warnings": _bars(((code, count, False) for code, count in summary.warnings.most_common()), say),
-        "events": _bars(trouble, say),
+        "warnings": _bars((code, count, False) for code, count in summary.warnings.most_common()),
+        "events": _bars(trouble),
     }
 
 
-def _bars(rows: Iterable[tuple[str, int, bool]], say: overlap.Words) -> list[Bar]:
-    """rows: key of what is said, or a name; how many; whether it is as it should be."""
+def _bars(rows: Iterable[tuple[str, int, bool]]) -> list[Bar]:
+    """rows: label, how many, whether it is as it should be."""
     all_rows = list(rows)
     most = max((count for _, count, _ in all_rows), default=0) or 1
-    return [Bar(say(key), count, round(100 * count / most, 1), "ok" if good else "no") for key, count, good in all_rows]
+    return [Bar(label, count, round(100 * count / most, 1), "ok" if good else "no") for label, count, good in all_rows]
 
 
 def _stages(summary: Summary) -> Iterator[tuple[str, int, str, str, str]]:
     for stage in STAGES:
         if run := len(summary.run_ms[stage]):
-            ratio = summary.run_ms[stage].total / 1000 / summary.audio_s if summary.audio_s else 0.0
+            ratio = summary.work_ratio(stage)
             queued, worked = _three(summary.queued_ms[stage]), _three(summary.run_ms[stage])
             yield stage, run, queued, worked, f"{ratio:.2f} s"
 

@@ -5,7 +5,7 @@ from collections import Counter
 from itertools import count
 from typing import NamedTuple
 
-from ipc.messages import STAGES
+from ipc.messages import STAGES, StageName
 from wernicke_daemon.tuning import waits
 from wernicke_daemon.tuning.histogram import Histogram
 from wernicke_daemon.tuning.lines import Event, Fault, Utterance
@@ -58,8 +58,8 @@ class Summary:
         self.left_out, self.refused_for = Tally(), Tally()
         self.accepted = self.refused = 0  # segments, by what became of their correction
         self.audio_s = self.without_text_s = 0.0
-        # Milliseconds. The wait for a result; of it, for earlier ones; until the first text, from the first sample.
-        self.latency_ms, self.order_ms, self.first_text_ms = Histogram(), Histogram(), Histogram()
+        # Milliseconds. The wait for a result; until the first text, from the first sample.
+        self.latency_ms, self.first_text_ms = Histogram(), Histogram()
         # Of each stage's jobs: waiting, at work. And how much of its work was done, for how much audio.
         self.queued_ms = {stage: Histogram() for stage in STAGES}
         self.run_ms = {stage: Histogram() for stage in STAGES}
@@ -69,7 +69,7 @@ class Summary:
         self._numbers = count()
         # Of everything else:
         self.events = Tally()  # by name
-        self.by_stage = Tally()  # "event stage"
+        self.died = Tally()  # processes, by stage
         self.endings: list[Ending] = []
         self.starts = 0  # of the daemon
 
@@ -102,6 +102,10 @@ class Summary:
         """Of all utterances."""
         return tally[name] / self.utterances if self.utterances else 0.0
 
+    def work_ratio(self, stage: StageName) -> float:
+        """Seconds of that stage's work for a second of audio."""
+        return self.run_ms[stage].total / 1000 / max(1.0, self.audio_s)
+
     # --- an utterance ---
 
     def _utterance(self, line: Utterance) -> None:
@@ -128,8 +132,6 @@ class Summary:
 
     def _times(self, line: Utterance) -> None:
         self.latency_ms.add(line.latency_ms)
-        if line.ready_ms is not None:
-            self.order_ms.add(max(0.0, line.latency_ms - line.ready_ms))
         if line.first_text_s is not None:
             self.first_text_ms.add(line.first_text_s * 1000)
         self.timeline.at(line.left).latency_ms.add(line.latency_ms)
@@ -146,9 +148,10 @@ class Summary:
 
     def _event(self, line: Event) -> None:
         self.events.note(line.event)
-        self.by_stage.note(f"{line.event} {line.stage}")
         self.starts += line.event == "ready"
         if line.event in UNASKED or line.event == "stage_replaced":
             why = line.reason if line.exit_code is None else str(line.exit_code)
             self.endings = [*self.endings, Ending(line.at, line.stage, line.event, why[:200])][-MOST_ENDINGS:]
-            self.timeline.at(line.at).ended += line.event == "stage_died"
+        if line.event == "stage_died":
+            self.died.note(line.stage)
+            self.timeline.at(line.at).ended += 1

@@ -123,7 +123,8 @@ def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(tmp_path: Path, 
     """No script, no address of another host; what a log has for names is shown as text."""
     evil = "<script>alert(1)</script>"
     log = tmp_path / "a&b.jsonl"
-    fields = {"left_out": {evil: 1}, "outcome": evil, "session": evil, "warnings": [evil], "refused_for": {evil: 1}}
+    names = {evil: 1, "lead": 1, "hint.queues": 1, "a.b": 1}
+    fields = {"left_out": names, "outcome": evil, "session": evil, "warnings": list(names), "refused_for": names}
     events = [line("stage_died", 1, stage=evil, reason=evil), line("shedding", 2)]
     log.write_bytes(b"".join([*(utterance(n, corrections_refused=1, **fields) for n in range(3)), *events]))
     text = document(summarised([log]), language)
