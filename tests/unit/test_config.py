@@ -225,6 +225,24 @@ def test_bad_option_is_refused(option: dict[str, Any], message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("text", "option", "setting"),
+    [
+        ("port = 8001", {}, "web.port"),
+        ('host = "127.0.0.1"\n[web]\nhost = "0.0.0.0"', {}, "web.host"),
+        ('[web]\nhost = "::"', {}, "web.host"),
+        ('[web]\nhost = "192.168.1.20"', {"host": "127.0.0.1"}, "web.host"),
+        ("", {"port": 8001}, "web.port"),
+    ],
+)
+def test_pages_are_nowhere_where_the_daemon_is_not(text: str, option: dict[str, Any], setting: str) -> None:
+    """Nor on its port, whether the file or the command line says so; switched off they are in nobody's way."""
+    with pytest.raises(ConfigError, match=setting):
+        overrides(parse(text), **option)
+    overrides(parse("port = 8001\n[web]\nenabled = false"))
+    overrides(parse('[web]\nhost = "192.168.1.20"'))
+
+
 def test_stages_get_their_sections() -> None:
     """Stages are told what the file says, and run no test engine."""
     config = parse('[asr]\nlanguage = "en"\n[llm]\nnum_ctx = 512\n[vad]\ntick_ms = 20\n')

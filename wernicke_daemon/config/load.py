@@ -37,7 +37,8 @@ def parse(text: str, name: str = DEFAULT_FILE.name) -> Config:
 
 
 def overrides(config: Config, host: str | None = None, port: int | None = None, profile: str | None = None) -> Config:
-    """`config` with what the command line says. Raises ConfigError naming the option."""
+    """`config` with what the command line says. Raises ConfigError naming the option, or the setting that does not go
+    with it."""
     if profile is not None:
         runtime = replace(config.runtime, profile=typed_toml.convert(profile, Profile, "--profile"))
         config = replace(config, runtime=runtime)
@@ -45,6 +46,7 @@ def overrides(config: Config, host: str | None = None, port: int | None = None, 
         config = replace(config, host=typed_toml.convert(host, Text, "--host"))
     if port is not None:
         config = replace(config, port=typed_toml.convert(port, Port, "--port"))
+    _check_web(config)
     return config
 
 
@@ -126,7 +128,9 @@ def _check_certificate(security: SecuritySettings) -> None:
 def _check_web(config: Config) -> None:
     """Pages are nowhere where the daemon itself is not."""
     web = config.web
-    if web.enabled and web.port == config.port != 0:
+    if not web.enabled:
+        return
+    if web.port == config.port != 0:
         raise ConfigError(f"web.port: {web.port} is the daemon's own port; choose another, such as 8001")
     everywhere = config.host in ("0.0.0.0", "::")
     if web.host not in ("", config.host, "127.0.0.1", "::1", "localhost") and not everywhere:
