@@ -89,6 +89,15 @@ def test_what_correction_does_not_do_is_said() -> None:
     assert sentence not in report.notes([evaluation("a")], realtime=True)
 
 
+def test_what_the_daemon_warned_of_is_said() -> None:
+    """In real time work is left out where it is late, and then the figures are of less than the settings ask for."""
+    late = [one | {"warnings": ["LLM_TIMEOUT"]} for one in HEARD.finals[:2]]
+    found = evaluation("a", Heard([*late, HEARD.finals[2]], [], 30.0))
+    assert "a: warnings, of 3 utterances: LLM_TIMEOUT in 2." in report.notes([found], realtime=True)
+    assert report.as_json([found], realtime=True)["warnings"] == {"LLM_TIMEOUT": 2}
+    assert not any("warnings" in note for note in report.notes([evaluation("a")], realtime=True))
+
+
 def test_the_diarization_error_rate() -> None:
     """Swapped names are no error; a second under the wrong label of four is a quarter."""
     pytest.importorskip("pyannote.metrics", reason="the extra `eval` is not installed")

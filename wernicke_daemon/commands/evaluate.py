@@ -61,10 +61,11 @@ async def _evaluated(args: argparse.Namespace) -> list["Evaluation"]:
     for recording in without:
         note(f"{recording} is left out: there is no reference of its name.")
     wanted = _settings(args)  # before minutes of work
-    return [
-        await evaluated(name, config(), pairs, realtime=args.realtime, language=args.language, told=note)
-        for name, config in wanted
-    ]
+    found = []
+    for name, config in wanted:
+        note(f"{name}:")
+        found.append(await evaluated(name, config(), pairs, realtime=args.realtime, language=args.language, told=note))
+    return found
 
 
 def _settings(args: argparse.Namespace) -> list[tuple[str, Callable[[], Config]]]:

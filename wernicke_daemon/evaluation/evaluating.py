@@ -1,7 +1,9 @@
 """A configuration judged by recordings: run, measured, put together."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +39,12 @@ class Evaluation(NamedTuple):
         for one in self.judged:
             total.add(one.counts)
         return total
+
+    @property
+    def warnings(self) -> dict[str, int]:
+        """Utterances by the warnings that they came with."""
+        codes = (set(final.get("warnings") or ()) for one in self.judged for final in one.heard.finals)
+        return dict(sorted(Counter(chain.from_iterable(codes)).items()))
 
 
 async def evaluated(

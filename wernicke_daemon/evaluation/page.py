@@ -17,10 +17,11 @@ from wernicke_daemon.evaluation.worst import Both, Compared
 from wernicke_daemon.formats.subtitles import clock
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 95rem; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .3rem .8rem; border-bottom: 1px solid #ddd;
 text-align: left; vertical-align: top } .said del { background: #fdd; text-decoration: none } .heard ins {
-background: #dfd; text-decoration: none } pre { white-space: pre-wrap; font: inherit; margin: 0 } .dim { color: #777 }
+background: #dfd; text-decoration: none } pre { white-space: pre-wrap; font: inherit; margin: 0 }
+audio { width: 15rem } .dim { color: #777 }
 """
 
 

@@ -64,6 +64,9 @@ def notes(evaluations: Sequence[Evaluation], *, realtime: bool) -> Iterator[str]
         yield "Not measured: latency, and work while one speaks, take --realtime. Nothing was left out for being late."
     for one in evaluations:
         yield f"{one.name}: {', '.join(f'{purpose} {model}' for purpose, model in one.models.items()) or 'no model'}"
+        if one.warnings:
+            told = ", ".join(f"{code} in {count}" for code, count in one.warnings.items())
+            yield f"{one.name}: warnings, of {one.total.utterances} utterances: {told}."
     if any(one.total.corrected and one.total.char_errors >= one.total.char_errors_before for one in evaluations):
         yield "Correction does not lower the error rate on these recordings."
 
@@ -80,6 +83,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "settings": evaluation.name,
         "models": evaluation.models,
+        "warnings": evaluation.warnings,
         **figures(evaluation.total),
         "recordings": recordings,
     }

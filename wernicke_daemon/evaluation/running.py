@@ -48,8 +48,8 @@ async def played(
     own = of_its_own(config, folder, patient=not realtime)
     found = []
     async with running(own, told) as daemon:
-        for recording in recordings:
-            told(f"{recording.name}")
+        for number, recording in enumerate(recordings, start=1):
+            told(f"{recording.name}, {number} of {len(recordings)}")
             found.append(await _play(daemon.port, recording, realtime, language))
     refused = _refused(own.log_path)
     return [replace_fields(heard, refused=refused[session]) for session, heard in found]
