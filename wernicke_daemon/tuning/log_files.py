@@ -83,7 +83,7 @@ def _take(path: Path, since: float, told: Callable[[int], None], found: Found) -
             opened = _OPENED[path.suffix](file)
         else:
             opened = file
-            file.seek(written_from(file, status.st_size, since))
+            _go_to(file, written_from(file, status.st_size, since))
         done = 0
         for number, line in enumerate(_lines(opened)):
             found.summary.take("malformed" if line is None else lines.read(line, since))
@@ -99,11 +99,17 @@ def written_from(file: BinaryIO, size: int, since: float) -> int:
     low, high = 0, size
     while since and high - low > SEEK_BYTES:
         middle = (low + high) // 2
-        file.seek(middle)
-        file.readline(LONGEST_LINE)  # what is left of the one that this place is within
+        _go_to(file, middle)
         at = next((at for line in islice(_lines(file), 100) if line and (at := lines.time_of(line)) is not None), None)
         low, high = (middle, high) if at is not None and at < since - SLACK_S else (low, middle)
     return low
+
+
+def _go_to(file: BinaryIO, place: int) -> None:
+    """To the first line that begins after it; at 0 to the first of all."""
+    file.seek(place)
+    if place:
+        _finish_line(file)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:
@@ -113,6 +119,11 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
             if line.strip():
                 yield line
         else:
-            while line and not line.endswith(b"\n"):
-                line = file.readline(LONGEST_LINE)
+            _finish_line(file)
             yield None
+
+
+def _finish_line(file: BinaryIO) -> None:
+    """However long it is."""
+    while (part := file.readline(LONGEST_LINE)) and not part.endswith(b"\n"):
+        pass

@@ -83,12 +83,13 @@ def test_only_the_end_of_a_long_log_is_read(tmp_path: Path, monkeypatch: pytest.
     """No line since then is missed, whatever else stands in the log; what is long before it is not read."""
     monkeypatch.setattr(log_files, "SEEK_BYTES", 1000)
     log = tmp_path / "log.jsonl"
-    broken = b"no line of the daemon's\n" * 50
+    broken = b'{"of": "another program"}\n' * 50
     order = [n - n % 20 + (20 - n % 20) for n in range(3000)]  # those of one moment are written in any order
     log.write_bytes(b"".join(utterance(n) + (broken if n % 100 == 0 else b"") for n in order))
     for since in range(0, 3000, 179):
         summary = summarised([log], since=BEGAN + since).summary
         assert summary.utterances == sum(n >= since for n in order)
+        assert not summary.faults["malformed"]  # no line is read from its middle on
         assert summary.read < 1.6 * (3000 - since) + 300
 
 
