@@ -44,6 +44,7 @@ CODE = r"[A-Z]+(_[A-Z]+)+|OVERLOADED|UNAUTHORIZED"
 
 NOT_ON_THE_WIRE = {
     "CERTIFICATE_VERIFY_FAILED",
+    "CONFIGURE_KEYTERMS_NOT_SUPPORTED",
     "DO_NOT_TRACK",
     "ENGINE_FAILED",
     "ENGINE_UNAVAILABLE",
@@ -57,6 +58,8 @@ NOT_ON_THE_WIRE = {
     "INPUT_DAMAGED",
     "INPUT_HOLE",
     "INPUT_UNREADABLE",
+    "INVALID_AUTH",
+    "INVALID_OPTION",
     "KMP_BLOCKTIME",
     "KMP_DUPLICATE_LIB_OK",
     "MKL_NUM_THREADS",
@@ -71,14 +74,16 @@ NOT_ON_THE_WIRE = {
     "OTEL_SDK_DISABLED",
     "CAN_NOT_LISTEN",
     "PYANNOTE_METRICS_ENABLED",
+    "SERVICE_UNAVAILABLE",
     "STALE_HANDLE",
     "START_FAILED",
+    "TOO_MANY_REQUESTS",
     "TRANSFORMERS_OFFLINE",
     "WERNICKE_TOKEN",
     "WRONG_ANSWER",
     "XDG_CACHE_HOME",
 }
-"""Constants that look like codes of the protocol and reach no client."""
+"""Constants that look like codes of the protocol and reach none of its clients."""
 
 NAMED_ELSEWHERE = {"drained", "not_started", "stage_output"}
 """Events whose name is not written in the logging call itself."""

@@ -52,6 +52,11 @@ def is_allowed(connection: HTTPConnection) -> bool:
     return is_valid(connection.cookies.get(cookie_name(setup), ""), setup, time.time())
 
 
+def knows(token: str, setup: Setup) -> bool:
+    """Of programs that bring it in a way of their own; any will do where none is needed."""
+    return not setup.needs_login or tokens.is_known(token, setup.config.security.clients)
+
+
 def cookie_name(setup: Setup) -> str:
     """Browsers share cookies among the ports of a host."""
     return f"wernicke-{setup.port}"

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from wernicke_daemon.web import access, api_docs, login, pages
+from wernicke_daemon.web.deepgram import listen as deepgram
 from wernicke_daemon.web.front import Front, FrontAway, NotDone
 from wernicke_daemon.web.guard import Guard
 from wernicke_daemon.web.live import routes as live
@@ -51,6 +52,7 @@ def create_app(setup: Setup) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(access.require)])
     app.include_router(live.sockets)
+    app.include_router(deepgram.router)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(FrontAway, _front_away)

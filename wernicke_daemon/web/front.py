@@ -17,6 +17,10 @@ from wernicke_daemon.web.setup import Setup
 TIMEOUT_S = 10.0
 """For the front to answer; it is on this machine."""
 
+PING_TIMEOUT_S = 300.0
+"""A front that works through a file that was sent at once reads on, pings included, when there is room: as long as its
+own idle limit."""
+
 EDIT = "/edit"
 
 LARGEST_MESSAGE = 64 * 1024 * 1024
@@ -79,6 +83,7 @@ class Front:
             compression=None,
             proxy=None,
             open_timeout=TIMEOUT_S,
+            ping_timeout=PING_TIMEOUT_S,
             max_size=LARGEST_MESSAGE,
         )
 

@@ -13,6 +13,7 @@ import uvicorn
 
 from ipc import event_loop, parent_watch
 from wernicke_daemon.web.app import create_app
+from wernicke_daemon.web.front import PING_TIMEOUT_S
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import listening, tls
 
@@ -54,6 +55,7 @@ def _config(setup: Setup) -> uvicorn.Config:
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
+        ws_ping_timeout=PING_TIMEOUT_S,  # pongs are read after what the front has no room for yet
         log_config=None,
         access_log=False,
         proxy_headers=False,
