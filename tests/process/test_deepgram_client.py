@@ -1,7 +1,7 @@
 """Deepgram's own Python client, with nothing but another address, at the real daemon with the embedded engines."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,15 @@ async def until_closed(connection: Any) -> list[Any]:
         return [message async for message in connection]
 
 
+async def result_that(connection: Any, is_wanted: Callable[[Any], bool]) -> Any:
+    """The first of which that is true."""
+    async with asyncio.timeout(60):
+        while True:
+            message = await connection.recv()
+            if message.type == "Results" and is_wanted(message):
+                return message
+
+
 def finals(messages: list[Any]) -> list[Any]:
     return [message for message in messages if message.type == "Results" and message.is_final]
 
@@ -118,22 +127,26 @@ async def test_a_talk_comes_back_in_lines_with_words_and_speakers(served: Daemon
     assert last.type == "Metadata" and last.duration == pytest.approx(len(TALK) / 16_000, abs=0.001)
 
 
-async def test_text_comes_while_one_speaks_and_a_flush_makes_it_final(served: Daemon) -> None:
-    """At the pace at which it is said; nothing is closed or silent between."""
-    async with stream(served.web.port, interim_results=True) as line:
-        samples = wire.turn(1)
+async def talk_on(line: Any) -> None:
+    """At the pace at which it is said, with a `Finalize` after each sentence, as soon as its last word is out."""
+    samples = wire.turn(3, after_s=0.0)
+    while True:
         for at in range(0, len(samples), 1600):
             await say(line, samples[at : at + 1600])
             await asyncio.sleep(0.1)
         await line.send_keep_alive()
-        async with asyncio.timeout(60):
-            first = await line.recv()
-            await line.send_finalize()
-            result = first
-            while not result.is_final:
-                result = await line.recv()
-    assert not first.is_final and said(first).transcript and said(first).words
-    assert result.from_finalize and result.speech_final and "speaker" not in said(result).words[0].dict()
+        await line.send_finalize()
+
+
+async def test_text_comes_while_one_speaks_and_finalize_makes_it_final(served: Daemon) -> None:
+    """Without diarization no words have speakers."""
+    async with stream(served.web.port, interim_results=True) as line:
+        talking = asyncio.create_task(talk_on(line))
+        first = await result_that(line, lambda result: not result.is_final)
+        last = await result_that(line, lambda result: result.from_finalize)
+        talking.cancel()
+    assert said(first).transcript and said(first).words
+    assert last.is_final and last.speech_final and "speaker" not in said(last).words[0].dict()
 
 
 async def test_glossary_and_odd_options_do_no_harm(served: Daemon) -> None:
