@@ -58,7 +58,8 @@ async def listen(socket: WebSocket) -> None:
 async def _session(socket: WebSocket, line: FrontSocket, wanted: Asked, subprotocol: str | None) -> None:
     """line: just opened. The client is let in when the front has taken it. Raises what reading the line does, before
     that."""
-    await line.send(msgspec.json.encode(wanted.start).decode())
+    with contextlib.suppress(ConnectionClosed):  # it may have said already that it can't
+        await line.send(msgspec.json.encode(wanted.start).decode())
     async with asyncio.timeout(TIMEOUT_S):
         hello = _parsed(await line.recv())
     if hello["type"] == "error":
