@@ -1,6 +1,7 @@
 """/metrics, and the tuning page: how the stages are now, and what the log tells of the last hours."""
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -56,22 +57,25 @@ class Figures:
     def __init__(self, front: Front) -> None:
         self._front = front
         self._alone = asyncio.Lock()
-        self._kept: tuple[float, Stats, Health] | None = None  # with when they came (monotonic seconds)
+        # With when they came (monotonic seconds); None where the front did not answer.
+        self._kept: tuple[float, tuple[Stats, Health] | None] = (-math.inf, None)
 
     async def now(self) -> tuple[Stats, Health]:
         """Not older than FRESH_S. Raises FrontAway."""
         async with self._alone:
-            if self._kept is None or time.monotonic() - self._kept[0] > FRESH_S:
-                self._kept = None
-                self._kept = (time.monotonic(), *await self._ask())
-            return self._kept[1:]
+            if time.monotonic() - self._kept[0] > FRESH_S:
+                found = await self._ask()
+                self._kept = (time.monotonic(), found)
+            if self._kept[1] is None:
+                raise FrontAway("the front does not answer")
+            return self._kept[1]
 
-    async def _ask(self) -> tuple[Stats, Health]:
-        stats, health = await asyncio.gather(self._front.page("/stats"), self._front.page("/health"))
+    async def _ask(self) -> tuple[Stats, Health] | None:
         try:
+            stats, health = await asyncio.gather(self._front.page("/stats"), self._front.page("/health"))
             return msgspec.convert(stats, Stats), msgspec.convert(health, Health)
-        except msgspec.ValidationError as error:  # a daemon that stops answers otherwise
-            raise FrontAway(str(error)) from None
+        except (FrontAway, msgspec.ValidationError):  # a daemon that stops answers otherwise
+            return None
 
 
 @router.get("/tuning")
@@ -87,7 +91,7 @@ async def tuning(request: Request, since: str = DEFAULT) -> Response:
 
 @router.get("/tuning/now")
 async def now(request: Request) -> Response:
-    """The part of the page that is about this moment. Raises FrontAway."""
+    """The part of the page that is about this moment."""
     return pages.page(request, "tuning_now.html", now=await _now(request))
 
 
