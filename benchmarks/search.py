@@ -4,10 +4,10 @@ the index cost?
     python benchmarks/search.py [--hours 1000] [--searches 200] [--quick] [--json FILE]
 
 Transcripts are made up: words of two to four characters, as frequent as words of languages are (Zipf), between Japanese
-particles, with a little English; an utterance of about 50 characters each 10 s. They are indexed as the store's thread
-does it: a step is what a result may have to wait for, resting between steps is left out. Searches are drawn anew each:
-frequent and rare words, parts of sentences, one and two characters, what is not there, two terms, English. Timed is all
-of `records.search.search`, files opened and hits with their surroundings read included.
+particles, with a little English; an utterance of about 50 characters each 10 s. They are indexed as the daemon does it,
+without the rests between steps. Searches are drawn anew each: frequent and rare words, parts of sentences, one and two
+characters, what is not there, two terms, English. Timed is all of `records.search.search`, files opened and hits with
+their surroundings read included, and of pages all of the web process's work.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sqlite3
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from starlette.testclient import TestClient
@@ -35,6 +35,7 @@ from wernicke_daemon.web.setup import Setup
 HOURS = 1000
 UTTERANCE_S = 10.0
 LONG_H = 10
+PAGES = 10
 QUICK_HOURS, QUICK_SEARCHES = 10, 40
 
 MOST_SEARCH_MS = 200.0
@@ -150,18 +151,20 @@ def searched(path: Path, words: Words, count: int) -> dict[str, list[float]]:
     return times
 
 
-def asked(path: Path, addresses: Sequence[str]) -> list[float]:
-    """Milliseconds for each of these pages, of the web process's app, without a network."""
+def asked(path: Path, address: str) -> tuple[float, float]:
+    """Milliseconds that a page takes, of the web process's app, without a network: the median, and of CPU time."""
     config = Config(runtime=RuntimeSettings(data_dir=str(path.parent)))
     app = create_app(Setup(config, "http://127.0.0.1:9", "127.0.0.1", 8001, "", ""))
     times = []
     with TestClient(app, base_url="http://127.0.0.1:8001") as client:
-        client.get(addresses[0])  # templates are read
-        for address in addresses:
+        client.get(address)  # templates are read
+        used = time.process_time()
+        for _ in range(PAGES):
             begun = time.perf_counter()
             client.get(address, headers={"Accept": "text/html"}).raise_for_status()
             times.append((time.perf_counter() - begun) * 1000)
-    return times
+        used = time.process_time() - used
+    return statistics.median(times), used / PAGES * 1000
 
 
 def p(share: int, times: list[float]) -> float:
@@ -187,6 +190,7 @@ def tell(args: argparse.Namespace, path: Path) -> None:
     steps = index(path, database)
     times = searched(path, words, args.searches)
     database.close()
+    long, listed = asked(path, "/transcripts/last"), asked(path, "/transcripts")
     everything = [ms for kind in times.values() for ms in kind]
     figures = {
         "search, p95": Figure(p(95, everything), "ms", at_most=MOST_SEARCH_MS),
@@ -195,10 +199,10 @@ def tell(args: argparse.Namespace, path: Path) -> None:
             f"search, {kind}, p95": Figure(p(95, of_kind), "ms", at_most=MOST_SEARCH_MS)
             for kind, of_kind in times.items()
         },
-        f"page of {LONG_H} hours, slowest of 10": Figure(
-            max(asked(path, ["/transcripts/last"] * 10)), "ms", at_most=MOST_OPENING_MS
-        ),
-        "page of the list, slowest of 10": Figure(max(asked(path, ["/transcripts"] * 10)), "ms"),
+        f"page of {LONG_H} hours": Figure(long[0], "ms", at_most=MOST_OPENING_MS),
+        f"page of {LONG_H} hours, CPU time": Figure(long[1], "ms"),
+        "page of the list": Figure(listed[0], "ms"),
+        "page of the list, CPU time": Figure(listed[1], "ms"),
         "index, all of it": Figure(sum(steps) / 1000, "s"),
         "index, step, p99": Figure(p(99, steps), "ms"),
         "index, longest step": Figure(max(steps), "ms"),
