@@ -36,6 +36,8 @@ TROUBLE = frozenset(
         "audio_lost",
         "store_failed",
         "journal_failed",
+        "search_index_failed",
+        "web_died",
         "wrong_rate",
         "no_speech",
     }

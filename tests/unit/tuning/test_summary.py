@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+from pathlib import Path
 from statistics import quantiles
 
 import pytest
@@ -134,6 +136,14 @@ def test_no_line_is_an_error(of: bytes) -> None:
 def rest(fields: dict[str, object]) -> bytes:
     """Of an object that goes on with these."""
     return b", " + json.dumps({"": 0, **fields}).encode()[1:] + b"\n"
+
+
+def test_events_are_those_of_the_log() -> None:
+    """None has another name by now; those that are as it should be are logged as such."""
+    document = (Path(__file__).parents[3] / "docs" / "logging.md").read_text(encoding="utf-8")
+    levels = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", document, re.MULTILINE))
+    assert levels.keys() >= lines.TROUBLE | lines.STARTS
+    assert {levels[event] for event in lines.STARTS} == {"info"}
 
 
 def test_since() -> None:
