@@ -40,7 +40,7 @@ def logged(directory: Path, event: str) -> dict[str, Any] | None:
 
 def options(directory: Path, port: int = 0, console: bool = True) -> list[str]:
     file = directory / "config.toml"
-    file.write_text(f"[logging]\nconsole = {str(console).lower()}\n", encoding="utf-8")
+    file.write_text(f"[logging]\nconsole = {str(console).lower()}\n[web]\nenabled = false\n", encoding="utf-8")
     return command("--config", str(file), "--profile", "embedded", "--host", "127.0.0.1", "--port", str(port))
 
 

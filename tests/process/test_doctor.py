@@ -27,9 +27,9 @@ WERNICKE = "import sys; from wernicke_daemon.console_script import main; sys.exi
 
 
 def doctor(directory: Path, *options: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    """On a machine without models, with those settings."""
+    """On a machine without models, with those settings, and pages on a port that is free."""
     config = directory / "config.toml"
-    config.write_text(text, encoding="utf-8")
+    config.write_text(f"{text}\n[web]\nport = 0\n", encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     return subprocess.run(
         [sys.executable, "-c", WERNICKE, "doctor", "--config", str(config), *options],
