@@ -134,6 +134,17 @@ async def test_what_changes_is_found_as_it_is_by_then(file: Path) -> None:
         assert index.execute("SELECT trim(text) FROM passage").fetchall() == [("text",)]
 
 
+async def test_nothing_is_found_that_is_not_there_any_more(file: Path) -> None:
+    """However far the index has come: what a hit shows is in the transcripts."""
+    async with opened(file) as kept:
+        await keep(kept, *(final(number, "予算の話") for number in (1, 2, 3)))
+        await indexed(file)
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("DELETE FROM result WHERE sequence = 1")
+        database.execute("UPDATE result SET message = replace(message, '予算', '決算') WHERE sequence = 2")
+    assert found(file, "予算の") == [3]
+
+
 async def test_transcripts_of_before_are_taken_in_beside_what_comes(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
