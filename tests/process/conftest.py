@@ -1,5 +1,6 @@
 """The real daemon, with the embedded engines, for the tests of this folder: its stage processes are real ones."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -35,6 +36,20 @@ def embedded(directory: Path, **changes: Any) -> Config:
 async def started(config: Config) -> AsyncIterator[Daemon]:
     async with running(config, progress=lambda line: None) as daemon:
         yield daemon
+
+
+async def pages_up(daemon: Daemon) -> None:
+    """Its web process, where it has one, can be asked."""
+    await eventually(lambda: _listening(daemon.web.port))
+
+
+async def _listening(port: int | None) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import wire
 from tests.cut_proxy import Cut, cut_proxy
-from tests.process.conftest import embedded, stored
+from tests.process.conftest import embedded, pages_up, stored
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings, WebSettings
 from wernicke_daemon.daemon import Daemon, running
@@ -48,18 +48,9 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daem
         security=SecuritySettings(clients=(tokens.hash_of(KEY),)),
     )
     async with running(config, lambda line: None, pages=True) as daemon:
-        await eventually(lambda: listening(daemon))
+        await pages_up(daemon)
         yield daemon
         await eventually(lambda: not daemon.gateway.active)
-
-
-async def listening(daemon: Daemon) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", daemon.web.port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 def client(port: int, key: str = KEY) -> Any:

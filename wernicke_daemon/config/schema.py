@@ -119,6 +119,8 @@ class WebSettings(Section, frozen=True):
     enabled: bool = True  # whether there are any
     port: Port = 8001  # of the pages; 0 takes a free one
     host: str = ""  # address that is listened on; "" is the daemon's own
+    upload_mib: Annotated[int, Meta(ge=1, le=65_536)] = 1024  # largest file that is taken to be transcribed
+    upload_s: Annotated[float, Meta(gt=0, le=86_400)] = 14_400.0  # the longest such file
 
 
 class SecuritySettings(Section, frozen=True):

@@ -157,7 +157,7 @@ class Reading:
             yield chunk
 
     def _next(self, chunks: Iterator[Mono]) -> Mono | None:
-        with _told(f"{self.file.name} can't be read" + (" to its end" if self.file.seconds else "")):
+        with told(f"{self.file.name} can't be read" + (" to its end" if self.file.seconds else "")):
             return next(chunks, None)
 
 
@@ -169,7 +169,7 @@ async def reading(source: Path, sample_rate: int, track: int | None = None) -> A
     closing = ExitStack()
 
     def open_file() -> AudioFile:
-        with _told(f"{media.name(source)} can't be read"):
+        with told(f"{media.name(source)} can't be read"):
             file = AudioFile(source, sample_rate, track)
             closing.callback(file.close)
             return file
@@ -181,7 +181,7 @@ async def reading(source: Path, sample_rate: int, track: int | None = None) -> A
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Whatever is wrong with a file, as a MediaError."""
     from av import FFmpegError
 

@@ -15,12 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wernicke_daemon.web import access, api_docs, login, pages
+from wernicke_daemon.web import access, api_docs, login, pages, refusals
 from wernicke_daemon.web.deepgram import listen as deepgram
 from wernicke_daemon.web.front import Front, FrontAway, NotDone
 from wernicke_daemon.web.guard import Guard
 from wernicke_daemon.web.live import routes as live
 from wernicke_daemon.web.live.hub import Hub
+from wernicke_daemon.web.openai import routes as openai
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.web.transcripts import programs
 from wernicke_daemon.web.transcripts import routes as transcripts
@@ -32,6 +33,7 @@ ROUTERS = [
     programs.router,
     api_docs.router,
     tuning.router,
+    openai.router,
 ]
 """All that need a login; the order is that in which routes are looked for."""
 
@@ -58,7 +60,8 @@ def create_app(setup: Setup) -> FastAPI:
     app.add_exception_handler(FrontAway, _front_away)
     app.add_exception_handler(NotDone, _not_done)
     security = setup.config.security
-    app.add_middleware(Guard, origins=security.origins, any_host=setup.needs_login)
+    larger = {openai.PATH: setup.config.web.upload_mib * 2**20 + openai.FORM_BYTES}
+    app.add_middleware(Guard, origins=security.origins, any_host=setup.needs_login, larger=larger)
     return app
 
 
@@ -79,7 +82,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     """As a page for people, as JSON for programs; who is not known gets the login in place of a page."""
     assert isinstance(error, HTTPException)
     if not _wants_page(request):
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+        said = refusals.body(request.url.path, error.status_code, error.detail)
+        return JSONResponse(said, error.status_code, headers=error.headers)
     if isinstance(error, access.LoginNeeded):
         return login.form(request, status=error.status_code)
     return pages.page(request, "problem.html", status=error.status_code, sentence=error.detail)

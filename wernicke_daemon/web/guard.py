@@ -9,22 +9,23 @@ answer carries. Decisions are pure; `Guard` is the thin shell around the app.
 """
 
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wernicke_daemon.web import refusals
 from wernicke_daemon.wire.origin import is_address
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 LARGEST_BODY = 64 * 1024
-"""Bytes of a request's body. A form of ours has a few hundred. A route that takes more says so in `LARGER_BODIES`."""
+"""Bytes of a request's body. A form of ours has a few hundred. Routes that take uploads have limits of their own."""
 
-LARGER_BODIES: dict[str, int] = {}
-"""Bytes by path, for routes that take uploads."""
+DISCARDED = 4
+"""Times the largest body: what is read of one that is refused."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -79,11 +80,13 @@ def is_foreign(origins: list[str], hosts: list[str], listed: Collection[str]) ->
 class Guard:
     """The app, behind those rules."""
 
-    def __init__(self, app: ASGIApp, origins: Collection[str], any_host: bool) -> None:
-        """origins: security.origins. any_host: names are believed, as nobody gets anything without logging in."""
+    def __init__(self, app: ASGIApp, origins: Collection[str], any_host: bool, larger: Mapping[str, int]) -> None:
+        """origins: security.origins. any_host: names are believed, as nobody gets anything without logging in. larger:
+        bytes of a body, by path, where that may be more than LARGEST_BODY."""
         self._app = app
         self._origins = origins
         self._any_host = any_host
+        self._larger = larger
         self._names = own_names()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,14 +94,15 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if (refusal := self._refusal(scope)) is not None:
-            await _refuse(refusal, scope, receive, send)
+            await self._refuse(refusal, scope, receive, send)
             return
+        unbounded = receive
         if scope["type"] == "http":
-            receive, send = _Bounded(scope, receive), _with_headers(send)
+            receive, send = _Bounded(receive, self._largest(scope)), _with_headers(send)
         try:
             await self._app(scope, receive, send)
         except _TooLarge:
-            await _refuse((413, TOO_LARGE), scope, receive, send)
+            await self._refuse((413, TOO_LARGE), scope, unbounded, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence."""
@@ -110,9 +114,19 @@ class Guard:
         if has_effect and is_foreign(headers.getlist("origin"), hosts, self._origins):
             return 403, FOREIGN_PAGE
         declared = headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > _largest(scope):
+        if not declared.isdecimal() or int(declared) > self._largest(scope):
             return 413, TOO_LARGE
         return None
+
+    async def _refuse(self, refusal: tuple[int, str], scope: Scope, receive: Receive, send: Send) -> None:
+        """Of a body that is not too large by far the rest is taken: closed with bytes that were not read, the line
+        would break before the client has the answer."""
+        if refusal == (413, TOO_LARGE):
+            await _discard(receive, DISCARDED * self._largest(scope))
+        await _refuse(refusal, scope, receive, send)
+
+    def _largest(self, scope: Scope) -> int:
+        return self._larger.get(scope["path"], LARGEST_BODY)
 
 
 class _TooLarge(Exception):
@@ -122,9 +136,9 @@ class _TooLarge(Exception):
 class _Bounded:
     """A request's body, up to its limit. One that declared no length is cut off there."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
-        self._left = _largest(scope)
+        self._left = most
 
     async def __call__(self) -> Message:
         message = await self._receive()
@@ -135,8 +149,13 @@ class _Bounded:
         return message
 
 
-def _largest(scope: Scope) -> int:
-    return LARGER_BODIES.get(scope["path"], LARGEST_BODY)
+async def _discard(receive: Receive, most: int) -> None:
+    """most: bytes."""
+    more = True
+    while more and most > 0:
+        message = await receive()
+        most -= len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 def _with_headers(send: Send) -> Send:
@@ -155,4 +174,5 @@ async def _refuse(refusal: tuple[int, str], scope: Scope, receive: Receive, send
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})  # before it is accepted: 403
         return
-    await JSONResponse({"error": sentence}, status, headers={**HEADERS, "Connection": "close"})(scope, receive, send)
+    said = refusals.body(scope["path"], status, sentence)
+    await JSONResponse(said, status, headers={**HEADERS, "Connection": "close"})(scope, receive, send)

@@ -1,0 +1,110 @@
+"""OpenAI's own Python client, with nothing but another address, at the real daemon with the embedded engines."""
+
+import io
+import wave
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace
+
+from tests import wire
+from tests.process.conftest import embedded, pages_up
+from tests.waiting import eventually
+from wernicke_daemon.config.schema import SecuritySettings, WebSettings
+from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.wire import tokens
+
+openai = pytest.importorskip("openai", reason="needs OpenAI's client of the extra `test`")
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KEY = "b" * 64
+TWO = np.concatenate([wire.turn(0), np.zeros(24_000, np.float32), wire.turn(5)])
+"""Two utterances."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+    """A daemon that wants a key and takes small files, with its web process."""
+    config = replace(
+        embedded(tmp_path_factory.mktemp("data"), max_connections=2),
+        web=WebSettings(port=0, upload_mib=1, upload_s=60.0),
+        security=SecuritySettings(clients=(tokens.hash_of(KEY),)),
+    )
+    async with running(config, lambda line: None, pages=True) as daemon:
+        await pages_up(daemon)
+        yield daemon
+        await eventually(lambda: not daemon.gateway.active)
+
+
+def client(daemon: Daemon, key: str = KEY) -> Any:
+    return openai.AsyncOpenAI(api_key=key, base_url=f"http://127.0.0.1:{daemon.web.port}/v1", max_retries=0)
+
+
+def wav(samples: wire.Samples, rate: int = 16_000) -> io.BytesIO:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(wire.as_int16(samples))
+    file.seek(0)
+    file.name = "talk.wav"
+    return file
+
+
+async def made(daemon: Daemon, response_format: str, **options: Any) -> Any:
+    create = client(daemon).audio.transcriptions.create
+    asked = {"model": "whisper-1", "language": "en", "response_format": response_format}
+    return await create(file=wav(TWO), **(asked | options))
+
+
+async def test_a_file_in_every_format(served: Daemon) -> None:
+    """One text in all of them; times and speakers where the format has them."""
+    text = (await made(served, "json", prompt="ignored", temperature=0.2)).text
+    assert "good morning" in text and "plan" in text
+    assert (await made(served, "text")) == f"{text}\n"
+    verbose = await made(served, "verbose_json", timestamp_granularities=["word"])
+    assert verbose.text == text and verbose.duration == pytest.approx(len(TWO) / 16_000, abs=0.01)
+    assert [segment.text for segment in verbose.segments] == text.split("\n")
+    assert [word.word for word in verbose.words] == text.split()
+    assert verbose.segments[0].end < verbose.segments[1].start < verbose.words[-1].end < verbose.duration
+    diarized = await made(served, "diarized_json")
+    assert {segment.speaker for segment in diarized.segments} == {"A"} and diarized.text == text
+    assert [segment.start for segment in diarized.segments] == [segment.start for segment in verbose.segments]
+    assert (await made(served, "srt")).startswith("1\n00:00:00,") and "WEBVTT" in await made(served, "vtt")
+
+
+async def test_text_comes_as_it_is_made(served: Daemon) -> None:
+    """An event for each utterance, and all of it at the end."""
+    stream = await made(served, "diarized_json", stream=True)
+    events = [event async for event in stream]
+    deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
+    assert len(deltas) == 2 and events[-1].type == "transcript.text.done" and "".join(deltas) == events[-1].text
+    assert [event.speaker for event in events if event.type == "transcript.text.segment"] == ["A", "A"]
+
+
+async def test_models_are_listed(served: Daemon) -> None:
+    assert "whisper-1" in [model.id async for model in client(served).models.list()]
+
+
+async def test_what_can_not_be_done_is_said_in_their_way(served: Daemon) -> None:
+    """Their exceptions, with our sentence."""
+    with pytest.raises(openai.AuthenticationError, match="token that this daemon knows"):
+        await client(served, "c" * 64).models.list()
+    create = client(served).audio.transcriptions.create
+    with pytest.raises(openai.BadRequestError, match="can't be read") as unreadable:
+        await create(file=("talk.wav", b"no sound at all" * 100), model="whisper-1")
+    assert unreadable.value.param == "file"
+    with pytest.raises(openai.BadRequestError, match="response_format must be one of"):
+        await made(served, "sub")
+    with pytest.raises(openai.BadRequestError, match="language"):
+        await made(served, "json", language="english!")
+    with pytest.raises(openai.BadRequestError, match=r"longer than 60 s"):
+        await create(file=wav(np.zeros(8000 * 62, np.float32), 8000), model="whisper-1")
+    with pytest.raises(openai.APIStatusError, match="larger") as large:
+        await create(file=wav(np.zeros(16_000 * 90, np.float32)), model="whisper-1")
+    assert large.value.status_code == 413

@@ -1,0 +1,169 @@
+"""`/v1/audio/transcriptions` and `/v1/models`, as OpenAI's clients ask for them."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from websockets.exceptions import WebSocketException
+
+from wernicke_daemon.formats.finals import Finals
+from wernicke_daemon.web import refusals
+from wernicke_daemon.web.openai import answers, upload
+from wernicke_daemon.web.openai.request import Asked, Refused, asked
+from wernicke_daemon.web.openai.upload import Message
+
+router = APIRouter(include_in_schema=False)
+
+PATH = "/v1/audio/transcriptions"
+
+FORM_BYTES = 1024 * 1024
+"""Of a request besides its file."""
+
+ONE_AT_A_TIME = asyncio.Semaphore(1)
+"""Files: the others wait, and take no place of a live session."""
+
+PLACES = asyncio.Semaphore(16)
+"""For files, that one included: each may be as large as `web.upload_mib`."""
+
+MODELS = ["whisper-1", "gpt-4o-transcribe", "gpt-4o-transcribe-diarize"]
+"""That clients ask for. Whichever it is, the daemon's own model does the work."""
+
+AWAY = "The daemon does not answer at the moment; try again in a few seconds."
+BROKEN_OFF = "The daemon has ended this session before the file was done; send it again."
+
+STATUS = {"SERVER_OVERLOADED": 429, "INVALID_MESSAGE": 400, "UNAUTHORIZED": 401}
+"""Of a failure, by our code; any other is 500."""
+
+
+class Failed(Exception):
+    """Nothing, or not all, came of a file. The text is a sentence for the client."""
+
+    def __init__(self, status: int, sentence: str, param: str | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.param = param
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return refusals.body(PATH, self.status, str(self), self.param)
+
+
+@router.get("/v1/models")
+async def models() -> dict[str, Any]:
+    return {"object": "list", "data": [_model(name) for name in MODELS]}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "wernicke"}
+
+
+@router.post(PATH)
+async def transcribe(request: Request) -> Response:
+    work = contextlib.AsyncExitStack()
+    try:
+        wanted, samples = await _taken(request, work)
+        came = _results(request, wanted, samples)
+        work.push_async_callback(came.aclose)
+        if wanted.streams:
+            first = await anext(came, None)  # what fails before it has a status of its own
+            return _Stream(_events(wanted, first, came), work.pop_all())
+        finals = Finals()
+        async for message in came:
+            finals.take(message)
+        made = answers.answer(wanted, finals.all, upload.seconds_of(samples))
+        return PlainTextResponse(made) if isinstance(made, str) else JSONResponse(made)
+    except Failed as failed:
+        return JSONResponse(failed.body, failed.status)
+    finally:
+        await work.aclose()
+
+
+class _Stream(StreamingResponse):
+    """Server-sent events. work: ended with it, also where its client hangs up."""
+
+    def __init__(self, events: AsyncIterator[str], work: contextlib.AsyncExitStack) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._work.aclose()
+
+
+async def _taken(request: Request, work: contextlib.AsyncExitStack) -> tuple[Asked, Path]:
+    """What is wanted, and the decoded file; its turn has come. work: what is to be ended when all is done. Raises
+    Failed."""
+    if PLACES.locked():
+        raise Failed(429, "Too many files wait already; try again later.")
+    await work.enter_async_context(PLACES)
+    form = await work.enter_async_context(request.form(max_files=1))
+    try:
+        wanted = asked((name, value) for name, value in form.multi_items() if isinstance(value, str))
+    except Refused as refused:
+        raise Failed(400, str(refused), refused.param) from None
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise Failed(400, "The form has no file.", "file")
+    folder = Path(work.enter_context(tempfile.TemporaryDirectory(prefix="wernicke-")))
+    await work.enter_async_context(ONE_AT_A_TIME)
+    try:
+        return wanted, await upload.decoded(file.file, folder, request.app.state.setup.config.web)
+    except upload.Unreadable as unreadable:
+        raise Failed(400, str(unreadable), "file") from None
+
+
+async def _results(request: Request, wanted: Asked, samples: Path) -> AsyncGenerator[Message, None]:
+    """Finals and what is known later of their speakers. Raises Failed where a part of the file has no result."""
+    over = False
+    try:
+        async with contextlib.aclosing(upload.messages(request.app.state.front, samples, wanted.start)) as messages:
+            async for message in messages:
+                over = message["type"] == "session_ended"
+                if message["type"] == "error":
+                    raise Failed(STATUS.get(message["code"], 500), message["message"])
+                if not over:
+                    yield message
+    except (OSError, TimeoutError, WebSocketException):
+        raise Failed(503, AWAY) from None
+    if not over:
+        raise Failed(503, BROKEN_OFF)
+
+
+async def _events(wanted: Asked, first: Message | None, rest: AsyncIterator[Message]) -> AsyncIterator[str]:
+    """As results come."""
+    finals, letters = list[Message](), answers.Letters()
+    try:
+        async for final in _finals_among(first, rest):
+            delta = answers.delta_of(final, first=not finals)
+            finals.append(final)
+            if wanted.format == "diarized_json":
+                for segment in answers.diarized_segments(final, letters):
+                    yield _event(segment)
+            yield _event({"type": "transcript.text.delta", "delta": delta})
+        yield _event({"type": "transcript.text.done", "text": answers.text_of(finals)})
+    except Failed as failed:
+        yield _event(failed.body)
+    yield "data: [DONE]\n\n"
+
+
+async def _finals_among(first: Message | None, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    if first is not None and first["type"] == "final":
+        yield first
+    async for message in rest:
+        if message["type"] == "final":
+            yield message
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {msgspec.json.encode(data).decode()}\n\n"
