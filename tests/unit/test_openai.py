@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from wernicke_daemon.config.schema import RuntimeSettings
 from wernicke_daemon.web import refusals
-from wernicke_daemon.web.openai import answers
+from wernicke_daemon.web.openai import answers, upload
 from wernicke_daemon.web.openai.request import Asked, Refused, asked
 from wernicke_daemon.wire import protocol
 
@@ -96,3 +97,9 @@ def test_refusals_have_the_shape_of_whom_they_are_for() -> None:
     assert refusals.body("/sessions", 404, "No.") == {"error": "No."}
     told = refusals.body("/v1/models", 401, "No.")["error"]
     assert told == {"message": "No.", "type": "authentication_error", "param": None, "code": "invalid_api_key"}
+
+
+def test_a_file_gives_way_to_speech_that_waits() -> None:
+    """Fast while nobody waits, as fast as speech while somebody does, not at all before work would be left out."""
+    assert [upload.speed(behind_s) for behind_s in (0.0, 0.9, 2.0, 9.0, 15.0)] == [8, 8, 1, 1, 0]
+    assert upload.HELD_S < RuntimeSettings().shed_after_s

@@ -26,7 +26,7 @@ def main(source: str, target: str, most_s: str, within_s: str) -> int:
         with told("The file can't be read"):
             _decode(Path(source), Path(target), float(most_s))
     except WernickeError as error:
-        print(error)
+        sys.stdout.buffer.write(str(error).encode())  # a console may have another encoding
         return 1
     return 0
 

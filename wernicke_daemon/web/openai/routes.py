@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -115,10 +114,11 @@ async def _taken(request: Request, work: contextlib.AsyncExitStack) -> tuple[Ask
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise Failed(400, "The form has no file.", "file")
-    folder = Path(work.enter_context(tempfile.TemporaryDirectory(prefix="wernicke-")))
     await work.enter_async_context(ONE_AT_A_TIME)
+    config = request.app.state.setup.config
+    place = work.enter_context(upload.folder(config))
     try:
-        return wanted, await upload.decoded(file.file, folder, request.app.state.setup.config.web)
+        return wanted, await upload.decoded(file.file, place, config.web)
     except upload.Unreadable as unreadable:
         raise Failed(400, str(unreadable), "file") from None
 

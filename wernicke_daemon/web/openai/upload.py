@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import itertools
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +16,7 @@ import msgspec
 from websockets.exceptions import ConnectionClosed
 
 from ipc.audio_handle import SAMPLE_RATE
-from wernicke_daemon.config.schema import WebSettings
+from wernicke_daemon.config.schema import Config, WebSettings
 from wernicke_daemon.formats.subtitles import ParsedFinal
 from wernicke_daemon.web.front import Front, FrontAway, FrontSocket
 
@@ -38,13 +40,23 @@ HELD_S = 10.0
 Message = ParsedFinal
 
 
+@contextlib.contextmanager
+def folder(config: Config) -> Iterator[Path]:
+    """For one upload. What a killed process leaves there is removed by the next stage that starts
+    (`stages/process/scratch.py`), like what libraries leave."""
+    own = config.data_path / "scratch" / f"tmp-{os.getpid()}"
+    own.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=own, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
 class Unreadable(Exception):
     """The text is a sentence for the client."""
 
 
-async def decoded(upload: BinaryIO, folder: Path, web: WebSettings) -> Path:
-    """folder: for this upload alone. Raises Unreadable."""
-    source, target = folder / "upload", folder / "samples"
+async def decoded(upload: BinaryIO, place: Path, web: WebSettings) -> Path:
+    """place: a folder for this upload alone. Raises Unreadable."""
+    source, target = place / "upload", place / "samples"
     await asyncio.to_thread(_copy, upload, source)
     await asyncio.to_thread(_decode, source, target, web)
     return target
@@ -95,8 +107,8 @@ async def _send(front: Front, line: FrontSocket, samples: Path) -> None:
     with samples.open("rb") as file:
         for tick in itertools.count():
             if tick % LOOK_TICKS == 0:
-                speed = await _speed(front)
-            chunk = await asyncio.to_thread(file.read, round(speed * TICK_S * BYTES_PER_SECOND))
+                now = await _speed(front)
+            chunk = await asyncio.to_thread(file.read, round(now * TICK_S * BYTES_PER_SECOND))
             if not chunk:
                 break
             await line.send(chunk)
@@ -107,10 +119,16 @@ async def _send(front: Front, line: FrontSocket, samples: Path) -> None:
 async def _speed(front: Front) -> int:
     """At which a file may be sent now; waits while that is not at all."""
     while True:
-        behind_s = await _behind(front)
-        if behind_s <= HELD_S:
-            return 1 if behind_s > WAITING_S else FASTEST
+        if now := speed(await _behind(front)):
+            return now
         await asyncio.sleep(TICK_S)
+
+
+def speed(behind_s: float) -> int:
+    """Seconds of audio in one. behind_s: for how long the oldest utterance of anybody has waited for its result."""
+    if behind_s > HELD_S:
+        return 0
+    return 1 if behind_s > WAITING_S else FASTEST
 
 
 async def _behind(front: Front) -> float:
