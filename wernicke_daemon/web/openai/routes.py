@@ -31,7 +31,7 @@ ONE_AT_A_TIME = asyncio.Semaphore(1)
 """Files: the others wait, and take no place of a live session."""
 
 PLACES = asyncio.Semaphore(16)
-"""For files, that one included: each may be as large as `web.upload_mib`."""
+"""For files, those that wait included: each may be as large as `web.upload_mib`."""
 
 MODELS = ["whisper-1", "gpt-4o-transcribe", "gpt-4o-transcribe-diarize"]
 """That clients ask for. Whichever it is, the daemon's own model does the work."""

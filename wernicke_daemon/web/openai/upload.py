@@ -23,7 +23,7 @@ from wernicke_daemon.web.front import Front, FrontAway, FrontSocket
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
 DECODED_WITHIN_S = 600.0
-"""For any file; an hour of video takes a few seconds."""
+"""Seconds, for any file: far more than one of `web.upload_s` should take."""
 
 TICK_S = 0.1
 LOOK_TICKS = 10
