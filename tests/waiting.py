@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-WITHIN_S = 60.0
-"""Far longer than anything that a test waits for takes, also where it has to load a stage on a busy machine."""
+from tests.wine import UNDER_WINE
+
+WITHIN_S = 300.0 if UNDER_WINE else 60.0
+"""Far longer than anything that a test waits for takes, also where it has to load a stage on a busy machine, where a
+process under wine takes half a minute to start."""
 
 
 async def eventually(what: Callable[[], Any], within: float = WITHIN_S) -> Any:

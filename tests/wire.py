@@ -10,6 +10,7 @@ import soxr
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.waiting import WITHIN_S
 from wernicke_daemon.formats import audio_files
 
 CLIP = Path(__file__).parents[1] / "wernicke_daemon" / "demo" / "clip.flac"
@@ -51,13 +52,13 @@ def open_socket(port: int, query: str = "") -> connect:
     return connect(f"ws://127.0.0.1:{port}/transcribe?{query}", max_size=None, compression=None, open_timeout=60)
 
 
-async def receive(socket: ClientConnection, timeout_s: float = 60.0) -> dict[str, Any]:
+async def receive(socket: ClientConnection, timeout_s: float = WITHIN_S) -> dict[str, Any]:
     async with asyncio.timeout(timeout_s):
         message: dict[str, Any] = json.loads(await socket.recv())
     return message
 
 
-async def until(socket: ClientConnection, kind: str, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+async def until(socket: ClientConnection, kind: str, timeout_s: float = WITHIN_S) -> list[dict[str, Any]]:
     """Messages up to and including the first of that type. Raises TimeoutError, which says what came so far, when so
     long none came."""
     messages = list[dict[str, Any]]()

@@ -15,7 +15,7 @@ import pytest
 
 from tests.process.conftest import ROOT, command
 from tests.process.test_stop_command import stop
-from tests.waiting import eventually_sync
+from tests.waiting import WITHIN_S, eventually_sync
 
 
 def start_without_streams(*arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
@@ -49,7 +49,7 @@ def runs_and_stops(process: "subprocess.Popen[bytes]", directory: Path) -> None:
     try:
         eventually_sync(lambda: logged(directory, "ready") or process.poll() is not None)
         assert stop(directory).returncode == 0
-        assert process.wait(60) == 0
+        assert process.wait(WITHIN_S) == 0
     finally:
         process.kill()
     assert logged(directory, "stopped")
@@ -85,7 +85,7 @@ def test_without_streams_it_runs(tmp_path: Path) -> None:
 def test_without_streams_the_log_says_why_it_does_not_run(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start_without_streams(*options(tmp_path, taken.getsockname()[1])[1:])
-        assert process.wait(110) == 1
+        assert process.wait(WITHIN_S) == 1
     line = logged(tmp_path, "not_started")
     assert line is not None and line["code"] == "CAN_NOT_LISTEN"
 
@@ -95,5 +95,5 @@ def test_without_streams_a_broken_package_is_told(tmp_path: Path) -> None:
     shutil.copy(ROOT / "run_daemon.py", tmp_path)
     (tmp_path / "msgspec.py").write_text("raise ImportError('DLL load failed')", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    assert start_without_streams(str(tmp_path / "run_daemon.py"), env=environment, cwd=tmp_path).wait(110) == 1
+    assert start_without_streams(str(tmp_path / "run_daemon.py"), env=environment, cwd=tmp_path).wait(WITHIN_S) == 1
     assert "DLL load failed" in (tmp_path / "data/logs/not_started.txt").read_text(encoding="utf-8")

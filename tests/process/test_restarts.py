@@ -19,7 +19,7 @@ import pytest
 from ipc.arena import Arena
 from ipc.messages import CorrectionWork, Done, Failed, Job, StageName
 from ipc.settings import StageSettings
-from tests.waiting import eventually
+from tests.waiting import WITHIN_S, eventually
 from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -53,7 +53,9 @@ class House:
         self._killed = self._started = 0.0
         self._ready, self._answered = asyncio.Event(), asyncio.Event()
         self.supervisor = Supervisor(
-            StageSetup(arena.geometry, StageSettings(sleep_ms={STAGE: 1.0}), Limits(30.0, 60.0, 30.0), heartbeat_s=1.0),
+            StageSetup(
+                arena.geometry, StageSettings(sleep_ms={STAGE: 1.0}), Limits(WITHIN_S, WITHIN_S, 30.0), heartbeat_s=1.0
+            ),
             lambda: RestartPolicy(KILLS, BACKOFF_S, BACKOFF_S, BACKOFF_S, stable_s=0.0),
             self,
             on_line=lambda stage, line: None,
