@@ -90,10 +90,10 @@ class Indexing:
 
     def __init__(self, transcripts: Path, forget: Callable[[int], None]) -> None:
         """transcripts: the file. forget: see `SearchIndex`."""
-        self._transcripts = transcripts
-        self._index = SearchIndex(transcripts.with_name(FILE_NAME), forget)
+        self._transcripts = transcripts  # the file that it follows
+        self._index = SearchIndex(transcripts.with_name(FILE_NAME), forget)  # beside it
         self._news = threading.Event()  # there may be something to do
-        self._closing = False
+        self._closing = False  # nothing more is to be done
         self._thread = threading.Thread(target=self._run, name="search-index", daemon=True)
 
     def start(self) -> None:
@@ -110,8 +110,10 @@ class Indexing:
         self._thread.join(within_s)
 
     def _run(self) -> None:
-        while not self._closing:
-            self._news.clear()
+        while True:
+            self._news.clear()  # before the look at what there is: nothing that comes later is missed
+            if self._closing:
+                break
             self._news.wait(self._step())
         self._index.close()
 
@@ -132,7 +134,7 @@ class SearchIndex:
     def __init__(self, path: Path, forget: Callable[[int], None] = lambda number: None) -> None:
         """forget: told which changes need not be written down any more: all up to that number."""
         self._path = path  # the file
-        self._forget = forget
+        self._forget = forget  # see above
         self._database: sqlite3.Connection | None = None  # None until it is needed, and after a failure
         self._far_behind = False  # so that it is worth a line in the log
         self._retry_at = 0.0  # after a failure: when it is tried again
