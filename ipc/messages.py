@@ -113,8 +113,9 @@ class Word(Message, frozen=True):
 
 
 class Segment(Message, frozen=True):
-    """start, end: seconds from the utterance's start. log_prob: mean natural logarithm of its tokens' probabilities.
-    no_speech: probability that nobody speaks there. Both 0 where the engine does not say."""
+    """start, end: seconds from the utterance's start. log_prob: mean natural logarithm of its tokens' probabilities,
+    or of those of all the utterance's words (pocketsphinx). no_speech: probability that nobody speaks there. Both 0
+    where the engine does not say."""
 
     start: float
     end: float

@@ -18,6 +18,7 @@ from stages.correction.guard.stretches import mended
 
 MARKUP = "<>{}[]`*#|\\"
 _ENDS = "。、!?！？,."
+"""With which no text begins."""
 ALIKE = 0.4
 """An answer that is less like what was heard is another text, and what both have in common is chance: its commas would
 come to stand anywhere. Of the cases in tests/unit, other texts (refusals, translations, summaries) are at 0.36 and
