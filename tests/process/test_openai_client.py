@@ -87,6 +87,15 @@ async def test_text_comes_as_it_is_made(served: Daemon) -> None:
     assert [event.speaker for event in events if event.type == "transcript.text.segment"] == ["A", "A"]
 
 
+async def test_who_hangs_up_makes_room_for_the_next(served: Daemon) -> None:
+    """Files are worked on one after another; what was sent is worked on to its end."""
+    stream = await made(served, "json", stream=True)
+    assert (await anext(aiter(stream))).type == "transcript.text.delta"
+    await stream.close()
+    assert "plan" in (await made(served, "json")).text
+    await eventually(lambda: not list(served.sessions))
+
+
 async def test_models_are_listed(served: Daemon) -> None:
     assert "whisper-1" in [model.id async for model in client(served).models.list()]
 
