@@ -5,6 +5,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ipc.messages import Piece
 from wernicke_daemon.utterances.voices import LEAST_S, NEW_VOICE_S, Known, Voices
@@ -193,6 +194,31 @@ def test_what_is_known_is_all_that_is_needed() -> None:
     for one in (voices, again):
         assert say(one, at(30), at(0)) == ["Speaker_01", "Speaker_00"]
         assert say(one, CLARA) == ["Speaker_02"]
+
+
+@pytest.mark.parametrize(("common", "scatter"), [(4.0, 0.05), (0.0, 0.14)], ids=["all alike", "nobody like themselves"])
+@pytest.mark.parametrize("fitted", [0.5, 0.9])
+def test_a_model_of_which_nothing_is_known(common: float, scatter: float, fitted: float) -> None:
+    """Whose people are alike to 0.94, or one voice to itself only to 0.6: the session's own pairs tell from some
+    utterances on, whatever threshold was thought right. Everybody is one voice, and no two are."""
+    rng, voices = np.random.default_rng(0), Voices()
+
+    def sounds(person: int) -> NDArray[np.float64]:
+        found = common * np.eye(33)[32] + np.eye(33)[person] + rng.normal(0, scatter, 33)
+        return np.asarray(found / np.linalg.norm(found))
+
+    told: list[tuple[int, int | None]] = []
+    for _ in range(20):
+        people = rng.permutation(4)[:2].tolist()
+        heard = [(sounds(person), sounds(person)) for person in people]
+        spoken = [
+            Piece(5.0 * at, 5.0 * at + 4.0, at, 4.0, tuple((a + b).tolist()), float(a @ b))
+            for at, (a, b) in enumerate(heard)
+        ]
+        told += zip(people, voices.hear(spoken, fitted), strict=True)
+    voices.settle()
+    names = set(zip([person for person, _ in told], voices.names([row for _, row in told]), strict=True))
+    assert len(names) == len({name for _, name in names}) == 4
 
 
 def test_ten_hours_are_no_more_than_ten_minutes() -> None:
