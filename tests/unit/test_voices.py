@@ -200,7 +200,8 @@ def test_what_is_known_is_all_that_is_needed() -> None:
 @pytest.mark.parametrize("fitted", [0.5, 0.9])
 def test_a_model_of_which_nothing_is_known(common: float, scatter: float, fitted: float) -> None:
     """Whose people are alike to 0.94, or one voice to itself only to 0.6: the session's own pairs tell from some
-    utterances on, whatever threshold was thought right. Everybody is one voice, and no two are."""
+    utterances on, whatever threshold was thought right. Everybody is one voice, and no two are, though nobody told the
+    first two apart from the others."""
     rng, voices = np.random.default_rng(0), Voices()
 
     def sounds(person: int) -> NDArray[np.float64]:
@@ -208,8 +209,7 @@ def test_a_model_of_which_nothing_is_known(common: float, scatter: float, fitted
         return np.asarray(found / np.linalg.norm(found))
 
     told: list[tuple[int, int | None]] = []
-    for _ in range(20):
-        people = rng.permutation(4)[:2].tolist()
+    for people in [(0, 1), (2, 3)] * 20:
         heard = [(sounds(person), sounds(person)) for person in people]
         spoken = [
             Piece(5.0 * at, 5.0 * at + 4.0, at, 4.0, tuple((a + b).tolist()), float(a @ b))
