@@ -1,9 +1,9 @@
 """The voices of one session: all its speech clustered again with each utterance, under names that stay. Pure.
 
 Policy:
-- All stretches of speech of the session are clustered together (`voices_clustering`); two that the engine told apart
-  within an utterance never are one voice. The threshold is the session's own where it tells one (`voices_pairs`), and is
-  of how alike voices are without the scatter of little speech (`voices_rows`).
+- All stretches of speech of the session are clustered together (`voices_clustering`), by how alike voices are without the
+  scatter of little speech (`voices_rows`); two that the engine told apart within an utterance never are one voice. The
+  threshold is the session's own where it tells one (`voices_pairs`).
 - A cluster has the name that most of its speech had before (`voices_naming`); one without is a new voice, if there is
   NEW_VOICE_S of it. A name that lost its cluster is not given again.
 - Less than LEAST_S of clean speech neither founds a voice nor moves one: it goes with the same local speaker's nearest
@@ -32,8 +32,8 @@ from wernicke_daemon.utterances.voices_rows import NOBODY, Rows, SavedRow, Vecto
 LEAST_S = 0.6
 """Seconds of clean speech from which a stretch counts: embeddings of less are too scattered."""
 NEW_VOICE_S = 1.5
-"""Seconds of clean speech that found a voice: of GE2E embeddings in a noisy room one in fifteen is taken wrongly at 0.6 s,
-one in fifty at 1.6 s (docs/quality.md)."""
+"""Seconds of clean speech that found a voice: of GE2E embeddings in a noisy room one in fifteen is taken wrongly at
+0.6 s, one in fifty at 1.6 s (docs/quality.md)."""
 EACH_HEARD_S = 60.0
 """Seconds of clean speech for each of the people who are said to be there, from which all of them are taken to have
 spoken: before, one is not made two so that there are as many as that."""
