@@ -1,7 +1,7 @@
 """The voices of one session: all its speech clustered again with each utterance, under names that stay. Pure.
 
 Policy:
-- All stretches of speech of the session are clustered together (`voices_clustering`), by how alike voices are without the
+- All stretches of speech of the session are clustered together (`voices_clustering`), by how alike they are without the
   scatter of little speech (`voices_rows`); two that the engine told apart within an utterance never are one voice. The
   threshold is the session's own where it tells one (`voices_pairs`).
 - A cluster has the name that most of its speech had before (`voices_naming`); one without is a new voice, if there is
