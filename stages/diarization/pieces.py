@@ -52,7 +52,7 @@ class Stretch(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """Cosine similarities of an encoder's embeddings. same_voice: from which pieces of a session are of one voice.
+    """Cosine similarities of an encoder's embeddings. same_voice: from which long pieces of a session are of one voice.
     changed: below which neighbouring seconds are of two."""
 
     same_voice: float
