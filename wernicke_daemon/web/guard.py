@@ -8,6 +8,8 @@ answer carries. Decisions are pure; `Guard` is the thin shell around the app.
 - Whatever a page shows is text. Should a mistake put a script into one, the policy keeps it from running.
 """
 
+import asyncio
+import contextlib
 import socket
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
@@ -26,6 +28,9 @@ LARGEST_BODY = 64 * 1024
 
 DISCARDED = 4
 """Times the largest body: what is read of one that is refused."""
+
+DISCARD_S = 5.0
+"""Seconds for that: a body that was announced may never come."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -122,7 +127,9 @@ class Guard:
         """Of a body that is not too large by far the rest is taken: closed with bytes that were not read, the line
         would break before the client has the answer."""
         if refusal == (413, TOO_LARGE):
-            await _discard(receive, DISCARDED * self._largest(scope))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DISCARD_S):
+                    await _discard(receive, DISCARDED * self._largest(scope))
         await _refuse(refusal, scope, receive, send)
 
     def _largest(self, scope: Scope) -> int:
