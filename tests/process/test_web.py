@@ -156,43 +156,6 @@ async def test_no_path_leads_out(guarded: Daemon, path: str) -> None:
         assert (await http.get(path)).status_code in (404, 405)
 
 
-async def test_with_a_certificate_everything_is_encrypted(tmp_path: Path) -> None:
-    """Pages and their sockets by the daemon's own files; the way to the front by the same; a cookie goes no other
-    way."""
-    certificate, key = tls.make_certificate(tmp_path / "made", [], now=datetime.now(UTC))
-    security = SecuritySettings((tokens.hash_of(TOKEN),), certificate_file=str(certificate), key_file=str(key))
-    config = embedded(tmp_path / "data", security=security, web=WebSettings(port=0))
-    context = tls.client_context(certificate)
-    async with running(config, lambda line: None, pages=True) as daemon:
-        address = f"https://127.0.0.1:{daemon.web.port}"
-        async with httpx.AsyncClient(base_url=address, verify=context, trust_env=False) as http:
-            answer = await eventually(lambda: logged_in(http))
-            assert "Secure" in answer.headers["set-cookie"]
-        socket = connect(address.replace("https", "wss") + "/live/socket", additional_headers=BEARER, ssl=context)
-        async with socket as page:
-            await wire.until(page, "snapshot")  # it has come from the front
-
-
-async def logged_in(http: httpx.AsyncClient) -> httpx.Response | None:
-    with contextlib.suppress(httpx.HTTPError):
-        answer = await http.post("/login", data={"token": TOKEN})
-        return answer if answer.status_code == 303 else None
-    return None
-
-
-async def test_a_name_is_not_believed_where_nobody_logs_in(tmp_path: Path) -> None:
-    """Anybody's page could have its own name lead here. An address, and this machine's name, are."""
-    config = embedded(tmp_path, web=WebSettings(port=0))
-    async with running(config, lambda line: None, pages=True) as daemon:
-        await eventually(lambda: answers(daemon))
-        async with pages(daemon) as http:
-            assert (await http.get("/", headers={"Host": f"evil.example:{daemon.web.port}"})).status_code == 403
-            assert (await http.get("/", headers={"Host": f"localhost:{daemon.web.port}"})).status_code == 200
-        async with httpx.AsyncClient(trust_env=False) as http:
-            leads = await http.get(f"http://127.0.0.1:{daemon.port}/")
-            assert leads.headers["location"] == f"http://127.0.0.1:{daemon.web.port}/"
-
-
 async def test_two_hundred_pages_that_read_nothing_hold_up_nobody(guarded: Daemon) -> None:
     """One more is told to come later. Speech has its results as ever, and who reads along has them, too; so does who
     speaks through the web process."""
@@ -246,3 +209,43 @@ async def test_no_token_is_in_any_log(guarded: Daemon) -> None:
     log = guarded._config.log_path.read_text(encoding="utf-8")
     assert TOKEN not in log and guarded.web._token not in log and guarded.web._secret not in log
     assert json.loads(log.splitlines()[0])
+
+
+# --- daemons of their own: from here on the log of the one above is theirs ---
+
+
+async def test_with_a_certificate_everything_is_encrypted(tmp_path: Path) -> None:
+    """Pages and their sockets by the daemon's own files; the way to the front by the same; a cookie goes no other
+    way."""
+    certificate, key = tls.make_certificate(tmp_path / "made", [], now=datetime.now(UTC))
+    security = SecuritySettings((tokens.hash_of(TOKEN),), certificate_file=str(certificate), key_file=str(key))
+    config = embedded(tmp_path / "data", security=security, web=WebSettings(port=0))
+    context = tls.client_context(certificate)
+    async with running(config, lambda line: None, pages=True) as daemon:
+        address = f"https://127.0.0.1:{daemon.web.port}"
+        async with httpx.AsyncClient(base_url=address, verify=context, trust_env=False) as http:
+            answer = await eventually(lambda: logged_in(http))
+            assert "Secure" in answer.headers["set-cookie"]
+        socket = connect(address.replace("https", "wss") + "/live/socket", additional_headers=BEARER, ssl=context)
+        async with socket as page:
+            await wire.until(page, "snapshot")  # it has come from the front
+
+
+async def logged_in(http: httpx.AsyncClient) -> httpx.Response | None:
+    with contextlib.suppress(httpx.HTTPError):
+        answer = await http.post("/login", data={"token": TOKEN})
+        return answer if answer.status_code == 303 else None
+    return None
+
+
+async def test_a_name_is_not_believed_where_nobody_logs_in(tmp_path: Path) -> None:
+    """Anybody's page could have its own name lead here. An address, and this machine's name, are."""
+    config = embedded(tmp_path, web=WebSettings(port=0))
+    async with running(config, lambda line: None, pages=True) as daemon:
+        await eventually(lambda: answers(daemon))
+        async with pages(daemon) as http:
+            assert (await http.get("/", headers={"Host": f"evil.example:{daemon.web.port}"})).status_code == 403
+            assert (await http.get("/", headers={"Host": f"localhost:{daemon.web.port}"})).status_code == 200
+        async with httpx.AsyncClient(trust_env=False) as http:
+            leads = await http.get(f"http://127.0.0.1:{daemon.port}/")
+            assert leads.headers["location"] == f"http://127.0.0.1:{daemon.web.port}/"
