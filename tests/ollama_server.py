@@ -151,6 +151,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 20.0  # on Windows a thread that reads is not woken by `disconnect`
     server: _Server
 
     def do_GET(self) -> None:

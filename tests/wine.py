@@ -1,7 +1,13 @@
-"""Whether this Python for Windows runs under wine."""
+"""Whether this Python for Windows runs under wine, and what can't be tested there for that."""
 
 import ctypes
 import sys
 
+import pytest
+
 UNDER_WINE = sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
 """Windows' own ntdll has no such function."""
+
+needs_visual_cpp_runtime = pytest.mark.skipif(
+    UNDER_WINE, reason="wine's own Visual C++ runtime has no version, so the doctor finds fault with it"
+)

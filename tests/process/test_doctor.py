@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from tests.ollama_server import OllamaServer
 from tests.process.conftest import ROOT, free_port, serving
+from tests.wine import needs_visual_cpp_runtime
 from wernicke_daemon.client import Exit
 from wernicke_daemon.config.load import parse
 from wernicke_daemon.config.schema import Config
@@ -48,6 +49,7 @@ def checks(directory: Path, *options: str, text: str = "") -> dict[str, dict[str
     return {check["name"]: check for check in answer["checks"]}
 
 
+@needs_visual_cpp_runtime
 def test_a_machine_that_is_ready(tmp_path: Path) -> None:
     """The engines that come along need no card and no models: all is right."""
     ended = doctor(tmp_path, "--profile", "embedded", text=f"port = {free_port()}")
@@ -80,6 +82,7 @@ def test_what_is_missing_for_a_large_card(tmp_path: Path) -> None:
     assert found["microphone"]["ok"]
 
 
+@needs_visual_cpp_runtime
 def test_the_exit_code_tells(tmp_path: Path) -> None:
     """1 where anything needs doing, with the sentences below the table."""
     ended = doctor(tmp_path, "--profile", "cpu", text='[correction]\nengine = "none"\n')

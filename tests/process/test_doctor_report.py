@@ -13,6 +13,7 @@ from tests import wire
 from tests.process.conftest import free_port, serving
 from tests.process.test_run_daemon import log_lines
 from tests.waiting import eventually_sync
+from tests.wine import needs_visual_cpp_runtime
 from wernicke_daemon.client import Exit
 
 WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"
@@ -45,6 +46,7 @@ def reported(config: Path, file: Path, *options: str) -> subprocess.CompletedPro
     )
 
 
+@needs_visual_cpp_runtime
 def test_beside_a_daemon_that_has_heard_speech(home: Path) -> None:
     """Its stages, its log's events and the settings are there; what was said, though the log has it, is not."""
     file, config = home / "report.txt", home / "report.toml"
