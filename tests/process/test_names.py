@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +146,12 @@ async def test_nothing_is_remembered_unasked(tmp_path: Path) -> None:
     assert not (tmp_path / FILE_NAME).exists()
 
 
-async def wernicke(*arguments: str) -> tuple[int | None, str]:
+async def wernicke(*arguments: str) -> tuple[int, str]:
     """The command in a process of its own: its exit code, and what it said."""
-    program = "import sys; from wernicke_daemon import cli; sys.exit(cli.main())"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    said, _ = await process.communicate()
-    return process.returncode, said.decode()
+    program = [sys.executable, "-c", "import sys; from wernicke_daemon import cli; sys.exit(cli.main())", *arguments]
+    run = partial(subprocess.run, program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    ended = await asyncio.to_thread(run)  # the selector loop has no processes on Windows
+    return ended.returncode, ended.stdout
 
 
 async def test_who_is_enrolled_is_known(tmp_path: Path) -> None:
