@@ -107,7 +107,7 @@ class Listener:
         parts = np.array_split(frames, 2 if seconds >= 2 * HEARD_S else 1)
         vectors = [self._heard.embedding(np.resize(part, max(len(part), HEARD))) for part in parts]
         whole = unit(np.sum(vectors, axis=0))
-        halves = float(vectors[0] @ vectors[1]) if len(vectors) == 2 else None
+        halves = float(vectors[0] @ vectors[1]) if len(vectors) == 2 and all(map(np.any, vectors)) else None
         return Sound(stretch.track, seconds, tuple(whole.tolist()) if whole.any() else (), halves)
 
     def parts(self, stretch: Stretch) -> list[Stretch]:

@@ -124,6 +124,7 @@ OTHERS = [
     ("it was nineteen eighty four", "It was 1984."),
     ("i dont know, i can't see it", "I don't know. I can't see it."),
     ("nous avons mange une pomme", "Nous avons mangé une pomme."),
+    ("net core is what we use", ".NET Core is what we use."),
     ("他在那里工作", "他在哪里工作?"),
 ]
 

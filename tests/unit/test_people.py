@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from wernicke_daemon.records.voices_file import FILE_NAME, VoicesFile
 from wernicke_daemon.sessions.people import People
 from wernicke_daemon.utterances.voiceprints import Voiceprint
 
 
-def printed(name: str, seconds: float = 10.0) -> Voiceprint:
-    return Voiceprint.of(name, "ge2e", np.ones(4, np.float32), seconds)
+def printed(name: str, seconds: float = 10.0, model: str = "ge2e") -> Voiceprint:
+    return Voiceprint.of(name, model, np.ones(4, np.float32), seconds)
 
 
 @pytest.fixture
@@ -87,3 +88,28 @@ def test_a_file_that_can_not_be_used_harms_nobody(file: VoicesFile, tmp_path: Pa
     people.named("s1", [], [printed("佐藤")])
     people.close()
     assert [voice.name for voice in people.prints] == ["田中"]
+
+
+def test_who_is_known_by_another_model_alone_is_told_once(file: VoicesFile) -> None:
+    """Not with each utterance; again for who comes to it."""
+    for voice in (printed("田中", model="wespeaker"), printed("佐藤"), printed("佐藤", model="wespeaker")):
+        file.enrol(voice, 0.0)
+    people = People(file, remember=False)
+    people.prints = tuple(file.prints())
+    with capture_logs() as lines:
+        people.compare("ge2e")
+        people.compare("ge2e")
+    (line,) = lines
+    assert line == {
+        "event": "voices_not_compared",
+        "log_level": "warning",
+        "voices": 1,
+        "model": "ge2e",
+        "of": ["wespeaker"],
+    }
+    people.prints += (printed("鈴木", model="other"),)
+    with capture_logs() as lines:
+        people.compare("ge2e")
+        people.compare("wespeaker")
+    assert [(line["voices"], line["of"]) for line in lines] == [(2, ["other", "wespeaker"]), (1, ["other"])]
+    people.close()

@@ -113,6 +113,18 @@ def test_halves_of_long_speech_are_compared() -> None:
     assert mixed.halves is not None and mixed.halves < 0.8
 
 
+def test_a_half_of_which_the_encoder_says_nothing_is_not_compared() -> None:
+    """All zero means that it can't say, not that it is another voice."""
+
+    class Deaf(Voices):
+        def embedding(self, frames: Indices) -> NDArray[np.float64]:
+            return super().embedding(frames) * float(frames[0] < 200)
+
+    spoken = np.ones((400, 1))
+    (piece,) = diarized(Stitched(spoken, spoken[:, 0], np.zeros(400)), FRAMES, Deaf([0] * 400), 4.0, 8).pieces
+    assert (piece.embedding, piece.halves) == ((1.0, 0.0, 0.0, 0.0), None)
+
+
 def test_too_little_speech_sounds_like_nothing() -> None:
     """Less than a syllable is nobody's."""
     result = found([0] * 200 + [1] * 30 + [-1] * 100 + [1] * 10, [0] * 200 + [1] * 30 + [-1] * 100 + [1] * 10)

@@ -7,10 +7,12 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from ipc.messages import DiarizationResult
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.no_store import NoStore
 from wernicke_daemon.sessions.options import Options
+from wernicke_daemon.sessions.people import People
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.utterances.context import Context, Remembered
@@ -87,6 +89,17 @@ def test_a_result_goes_back_to_its_session_though_it_cannot_be_counted(journal: 
     with pytest.raises(RuntimeError, match="no figure"):
         Recorder(stats, NoStore(), journal, log_text=False).outcome(session, utterance, message)
     session.kept.assert_called_once_with(utterance, message)
+
+
+def test_kept_voices_are_held_against_the_model_that_hears(journal: mock.Mock) -> None:
+    """Where anybody was heard."""
+    people = mock.create_autospec(People, instance=True)
+    session: Any = mock.create_autospec(Session, instance=True, id="s", context=Context(Remembered(), 1, 0))
+    recorder = Recorder(Figures(), mock.create_autospec(NoStore, instance=True), journal, False, people=people)
+    for number, diarization in enumerate((None, DiarizationResult((), (), 0.8))):
+        utterance: Any = SimpleNamespace(sequence=number, diarization=diarization, models={"diarization": "ge2e"})
+        recorder.outcome(session, utterance, Suppressed(number, "b", "nothing"))
+    people.compare.assert_called_once_with("ge2e")
 
 
 def test_what_is_taken_up_again_keeps_its_time(journal: mock.Mock) -> None:

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wernicke_daemon.utterances.voiceprints import LEAST_S, MOST_S, Heard, Voiceprint, recognised
+from wernicke_daemon.utterances.voices_clustering import Likeness
 
-SAME = 0.6
+SAME = Likeness(same=0.8, tolerance=0.2)
+"""The same voice from 0.6 on."""
 
 
 def vector(angle: float) -> np.ndarray:
@@ -37,9 +39,17 @@ def test_a_stranger_is_not() -> None:
 
 
 def test_who_is_nearly_as_like_another_is_not() -> None:
-    """The next has to be less alike by a quarter of what lies between the threshold and 1."""
+    """The next has to be less alike by half of what is borne within a voice."""
     assert recognised({"Speaker_00": heard(43)}, KNOWN, "ge2e", SAME) == {}
     assert recognised({"Speaker_00": heard(40)}, KNOWN, "ge2e", SAME) == {"Speaker_00": "田中"}
+
+
+def test_that_holds_where_all_are_more_alike_than_1() -> None:
+    """As one voice's pieces may be without the scatter of little speech."""
+    louder = [person.heard(3 * vector(angle), 20.0) for person, angle in zip(KNOWN, (0, 90), strict=True)]
+    expected = Likeness(same=1.5, tolerance=0.2)
+    assert recognised({"Speaker_00": heard(43)}, louder, "ge2e", expected) == {}
+    assert recognised({"Speaker_00": heard(40)}, louder, "ge2e", expected) == {"Speaker_00": "田中"}
 
 
 def test_too_little_speech_is_nobody() -> None:
@@ -73,7 +83,8 @@ def test_a_print_follows_its_voice() -> None:
 def test_nobody_is_named_who_is_not_alike(voices: dict[str, float], known: dict[str, float], same: float) -> None:
     """Whoever is there: each name once, and only from the threshold on."""
     prints = [printed(name, angle) for name, angle in known.items()]
-    found = recognised({label: heard(angle) for label, angle in voices.items()}, prints, "ge2e", same)
+    expected = Likeness((1 + same) / 2, (1 - same) / 2)
+    found = recognised({label: heard(angle) for label, angle in voices.items()}, prints, "ge2e", expected)
     assert len(set(found.values())) == len(found)
     for label, name in found.items():
         assert vector(voices[label]) @ vector(known[name]) >= same - 1e-6

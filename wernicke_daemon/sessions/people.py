@@ -28,11 +28,21 @@ class People:
         self._file = file
         self._remember = remember
         self._begun: defaultdict[str, set[str]] = defaultdict(set)  # by session, who is remembered since then
+        self._told = set[tuple[str, str]]()  # who can't be recognised (name, model in use), as far as the log has it
         self._thread = ThreadPoolExecutor(1, "voices")  # one after another
 
     def look(self) -> None:
         """Take notice of what others did with the file: `wernicke enroll` and `wernicke voices delete`."""
         self._do(self._read)
+
+    def compare(self, model: str) -> None:
+        """Voices are heard with this embedding model: says once who can't be recognised, being known by others only."""
+        comparable = {voice.name for voice in self.prints if voice.model == model}
+        others = [voice for voice in self.prints if voice.name not in comparable]
+        told, self._told = self._told, self._told | {(voice.name, model) for voice in others}
+        if self._told != told:
+            models = sorted({voice.model for voice in others})
+            _log.warning("voices_not_compared", voices=len({voice.name for voice in others}), model=model, of=models)
 
     def named(self, session_id: str, before: Iterable[str], now: Iterable[Voiceprint]) -> None:
         """A client has named voices. before: the names that voices of the session had. now: those they have."""

@@ -50,7 +50,7 @@ class Context:
         found = utterance.diarization
         if found is None or utterance.failure is not None or not utterance.lines:
             return []
-        self._rows[utterance.sequence] = self.voices.hear(found.pieces, found.same_voice, _model(utterance))
+        self._rows[utterance.sequence] = self.voices.hear(found.pieces, found.same_voice, embedding_model(utterance))
         self.voices.recognise(self._people())
         return self.voices.names(self._rows[utterance.sequence])
 
@@ -60,7 +60,7 @@ class Context:
         if found is None:
             return []
         voices = self.voices.copy()
-        return voices.names(voices.hear(found.pieces, found.same_voice, _model(utterance)))
+        return voices.names(voices.hear(found.pieces, found.same_voice, embedding_model(utterance)))
 
     def call(self, speaker: str, name: str) -> list[SpeakerUpdate]:
         """Somebody says who a voice is. What that changes in results, however old they are. Raises BadName."""
@@ -88,6 +88,6 @@ class Context:
         self.remembered = Remembered(self.voices.known(), said, language)
 
 
-def _model(utterance: Utterance) -> str:
-    """That made its embeddings."""
+def embedding_model(utterance: Utterance) -> str:
+    """That made the embeddings of its pieces; "" where that is not known."""
     return utterance.models.get("diarization", "")

@@ -11,16 +11,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from wernicke_daemon.utterances.voices_clustering import Likeness
+
 Mean = NDArray[np.float32]
-"""[d]: of unit vectors, weighted by seconds. Not of length 1, so that the product of two is how alike their
-pieces are on average."""
+"""[d]: of vectors as `voices_rows` has them, weighted by seconds, so that the product of two is how alike their pieces
+are on average, without the scatter of little speech."""
 
 LEAST_S = 3.0
 """Seconds of clean speech from which a voice is recognised: what one or two seconds sound like scatters too much."""
 
-MARGIN = 0.25
-"""How much more alike than the next person one has to be: so much of what lies between the threshold and 1, as models
-have their cosines in quite different ranges."""
+MARGIN = 0.5
+"""How much more alike than the next person one has to be: so much of what is borne within a voice (`tolerance`), as
+models have their cosines in quite different ranges."""
 
 MOST_S = 600.0
 """Seconds that a voiceprint is of at most, so that it goes on following its voice."""
@@ -57,12 +59,12 @@ class Heard(NamedTuple):
 
 
 def recognised(
-    voices: Mapping[str, Heard], known: Iterable[Voiceprint], model: str, same_voice: float
+    voices: Mapping[str, Heard], known: Iterable[Voiceprint], model: str, expected: Likeness
 ) -> dict[str, str]:
     """Names by label of the voices that are known, each name once.
 
-    voices: those without a name, by label; their embeddings are of `model`. same_voice: from how alike on two are one
-    voice in this session."""
+    voices: those without a name, by label; their embeddings are of `model`. expected: of one voice in this session."""
+    least, margin = expected.same - expected.tolerance, MARGIN * expected.tolerance
     people = [print for print in known if print.model == model]
     pairs = [
         (float(heard.mean @ person.vector), label, person.name)
@@ -74,7 +76,7 @@ def recognised(
     found: dict[str, str] = {}
     for alike, label, name in sorted(pairs, reverse=True):
         others = [other for other, whose, called in pairs if whose == label and called != name]
-        sure = alike >= same_voice and alike - max(others, default=-1.0) >= MARGIN * (1 - same_voice)
+        sure = alike >= least and alike - max(others, default=-1.0) >= margin
         if sure and label not in found and name not in found.values():
             found[label] = name
     return found

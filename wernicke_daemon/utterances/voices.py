@@ -19,12 +19,7 @@ import numpy as np
 from ipc.messages import Piece
 from wernicke_daemon.utterances.titles import Titles, label_of
 from wernicke_daemon.utterances.voiceprints import Heard, Voiceprint, recognised
-from wernicke_daemon.utterances.voices_clustering import (
-    NEVER,
-    Count,
-    Labels,
-    clustered,
-)
+from wernicke_daemon.utterances.voices_clustering import NEVER, Count, Labels, clustered
 from wernicke_daemon.utterances.voices_naming import assigned
 from wernicke_daemon.utterances.voices_pairs import Pairs, heard, likeness
 from wernicke_daemon.utterances.voices_rows import NOBODY, Rows, SavedRow, Vector, corrected
@@ -129,8 +124,7 @@ class Voices:
         unnamed = {each: heard for each, heard in self.heard().items() if not self.titles.knows(each)}
         strangers = [person for person in known if person.name not in self.titles.people]
         if unnamed and strangers:
-            expected = likeness(self._pairs, self._fitted)
-            found = recognised(unnamed, strangers, self._model, expected.same - expected.tolerance)
+            found = recognised(unnamed, strangers, self._model, likeness(self._pairs, self._fitted))
             self.titles.recognised |= found
             self._known = None if found else self._known
 
