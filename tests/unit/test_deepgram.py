@@ -1,13 +1,18 @@
 """Deepgram's words for what our own protocol says, and the other way round."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
+from websockets.datastructures import Headers as SentHeaders
+from websockets.exceptions import ConnectionClosedError
+from websockets.http11 import Response
 
 from ipc.errors import WernickeError
-from wernicke_daemon.web.deepgram import commands, keys
+from wernicke_daemon.web.deepgram import commands, keys, listen
 from wernicke_daemon.web.deepgram.options import Asked, asked
 from wernicke_daemon.web.deepgram.results import Message, Translation
 from wernicke_daemon.wire import protocol
@@ -177,3 +182,53 @@ def test_commands_are_ours_and_others_are_told_so() -> None:
 )
 def test_a_key_may_come_in_any_of_their_ways(headers: dict[str, str], offered: tuple[str, str | None]) -> None:
     assert keys.offered(Headers(headers)) == offered
+
+
+class BrokenLine:
+    """To the front, which has hung up: it takes nothing more, and what it said last is still to be read."""
+
+    async def send(self, data: str | bytes) -> None:
+        raise ConnectionClosedError(None, None)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for text in ("eins", "zwei"):
+            for _ in range(9):
+                await asyncio.sleep(0)  # the client's audio is passed on meanwhile
+            yield json.dumps(final(segment(0.0, text, None)))
+
+
+class Talking:
+    """A client that sends audio until it is hung up on. told: what it gets."""
+
+    def __init__(self) -> None:
+        self.told: list[Message] = []
+        self.code: int | None = None
+
+    async def receive(self) -> Message:
+        await asyncio.sleep(0)
+        return {"type": "websocket.receive", "bytes": b"\0\0"}
+
+    async def send_text(self, text: str) -> None:
+        self.told.append(json.loads(text))
+
+    async def close(self, code: int, reason: str = "") -> None:
+        self.code = code
+
+
+@pytest.mark.asyncio
+async def test_where_the_front_hangs_up_nothing_that_it_said_is_lost() -> None:
+    """The client is told the last results and the end, however much it still sends."""
+    client: Any = Talking()
+    line: Any = BrokenLine()
+    await listen._Stream(client, line, wanted(), HELLO).run()
+    said = [each["channel"]["alternatives"][0]["transcript"] for each in client.told if each["type"] == "Results"]
+    assert (said, client.told[-1]["type"], client.code) == (["eins", "zwei"], "Error", protocol.CLOSE_INTERNAL)
+
+
+def test_no_refusal_has_more_than_one_line_in_its_header() -> None:
+    """Whatever is quoted in it."""
+    with pytest.raises(WernickeError) as refused:
+        asked([("encoding", "x\r\nSet-Cookie: a=b\r\n\r\n日本語")])
+    header = SentHeaders([("dg-error", listen._in_header(str(refused.value)))])
+    lines = Response(400, "Bad Request", header, b"").serialize().split(b"\r\n")
+    assert len(lines) == 4 and lines[1].startswith(b"dg-error: encoding must be")

@@ -242,7 +242,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
     file.write_bytes(b"garbage" * 1000)
     assert cli.main(["sessions", *settings]) == 6
     said = capsys.readouterr().err
-    assert "can't be read (file is not a database)." in said and said.count("\n") == 1
+    assert "can't be read (file is not a database): " in said and said.count("\n") == 1
     assert file.read_bytes() == b"garbage" * 1000
 
 

@@ -311,6 +311,16 @@ def test_where_nothing_was_kept_nothing_is_listed(path: str, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", ["/transcripts", "/sessions"])
+def test_transcripts_that_can_not_be_read_are_told_of_in_a_sentence(path: str, tmp_path: Path) -> None:
+    """As long as a damaged file is not set aside; where it lies is nobody's concern."""
+    (tmp_path / transcript_file.FILE_NAME).write_bytes(b"damaged" * 1000)
+    with browsing(setup_of(tmp_path)) as (client, _):
+        answer = client.get(path)
+    assert answer.status_code == 503
+    assert "can't be read" in answer.json()["error"] and str(tmp_path) not in answer.text
+
+
 def test_the_description_for_programs_is_whole_and_local(browser: TestClient) -> None:
     """Every reference in it leads somewhere, and what shows it comes from here."""
     described = browser.get("/openapi.json").json()

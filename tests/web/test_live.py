@@ -155,3 +155,69 @@ def test_the_browsers_microphone_loses_no_sample_over_a_kill(chrome: Chrome, ser
     [over] = eventually_sync(lambda: [each for each in served.events("session_over") if each["session"] == session])
     assert over["received_s"] == pytest.approx(samples / rate, abs=0.002)
     assert samples > 2 * rate
+
+
+def test_a_page_may_be_open_for_weeks(chrome: Chrome, served: Served) -> None:
+    """Of a session it has no more lines than results; and a line that took several tries at first is tried again for
+    as long as any when it is lost much later."""
+    page(chrome, served)
+    lines = chrome.execute_async_script(
+        """
+        Promise.all([import("/static/live/captions.js"), import("/static/live/state.js")]).then(([made, { State }]) => {
+          const [state, captions] = [new State(), new made.Captions(document.createElement("div"), (key) => key)];
+          const say = (message) => state.take({ type: "watched", session_id: "a", message });
+          const begun = "2026-01-01T00:00:00Z";
+          const session = { session_id: "a", begun, attached: true, over: false, results: [], open: [] };
+          state.take({ type: "session_shown", ...session });
+          captions.show(state.sessions.get("a"));
+          for (let sequence = 1; sequence <= 1010; sequence++) {
+            const segments = [{ start: 0, end: 1, text: `${sequence}`, speaker: null }];
+            captions.update(say({ type: "final", sequence, wall_start: begun, segments, language: "ja" }).sequence);
+            if (sequence === 5) captions.update(say({ type: "gap", from: 1, to: 2 }).sequence);
+          }
+          const shown = [...captions.list.querySelectorAll("[data-sequence]")].map((line) => line.dataset.sequence);
+          arguments[0]([shown.length, shown[0], shown.at(-1), captions.list.children.length]);
+        });
+        """
+    )
+    assert lines == [1000, "11", "1010", 1001]
+    told = chrome.execute_async_script(
+        """
+        const lines = [];
+        window.WebSocket = class { constructor() { lines.push(this); } };
+        window.setTimeout = (work) => work();
+        import("/static/live/uplink.js").then(({ Uplink }) => {
+          const told = [];
+          new Uplink(16000, {}, (kind) => told.push(kind));
+          lines[0].onclose({ code: 1006 });
+          lines[1].onmessage({ data: '{"type": "connection_established", "session_id": "a", "resume_token": "b"}' });
+          const later = Date.now() + 3600 * 1000;
+          Date.now = () => later;
+          lines[1].onclose({ code: 1006 });
+          arguments[0]([told, lines.length]);
+        });
+        """
+    )
+    assert told == [["lost", "session", "sent", "lost"], 3]
+
+
+def test_one_microphone_however_often_it_is_asked_for(chrome: Chrome, served: Served) -> None:
+    """While the browser asks whether it may, too; and it is let go where nothing comes of it."""
+    page(chrome, served)
+    chrome.execute_script(
+        """
+        window.asked = 0;
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+          window.asked += 1;
+          await new Promise((resolve) => { window.permit = resolve; });
+          return (window.stream = await ask(wanted));
+        };
+        AudioWorklet.prototype.addModule = () => Promise.reject(new Error("none"));
+        """
+    )
+    chrome.find_element(By.ID, "speak").click()
+    for _ in range(2):
+        chrome.find_element(By.ID, "speak-start").click()
+    assert chrome.execute_script("const asked = window.asked; window.permit(); return asked") == 1
+    eventually_sync(script(chrome, "window.stream?.getTracks().every((track) => track.readyState === 'ended')"))

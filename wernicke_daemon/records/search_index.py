@@ -137,6 +137,7 @@ class SearchIndex:
         self._forget = forget  # see above
         self._database: sqlite3.Connection | None = None  # None until it is needed, and after a failure
         self._far_behind = False  # so that it is worth a line in the log
+        self._deleted = True  # SQLite's log may hold text that is deleted: also what an earlier run left
         self._retry_at = 0.0  # after a failure: when it is tried again
         self._reason: str | None = None  # of the last failure
 
@@ -146,7 +147,11 @@ class SearchIndex:
         if (wait_s := self._retry_at - clock.monotonic()) > 0:
             return wait_s
         try:
-            return REST_S if self._step(self._opened(transcripts), transcripts) else None
+            database = self._opened(transcripts)
+            if self._step(database, transcripts):
+                return REST_S
+            self._overwrite(database)
+            return None
         except Exception as error:  # the store goes on without it
             self._failed(error)
             self._retry_at = clock.monotonic() + RETRY_EVERY_S
@@ -217,7 +222,7 @@ class SearchIndex:
         if changes:
             rows = {row for _, row in changes}
             last = changes[-1][0]
-            _write(database, rows, _texts(transcripts, rows), (last, below))
+            self._deleted |= _write(database, rows, _texts(transcripts, rows), (last, below))
             if last // KEPT_CHANGES > taken // KEPT_CHANGES:
                 self._forget(last - KEPT_CHANGES)
             return True
@@ -231,12 +236,19 @@ class SearchIndex:
             "SELECT rowid FROM result WHERE rowid < ? ORDER BY rowid DESC LIMIT ?", (below, RESULTS_A_STEP)
         )
         rows = [row for (row,) in found]
-        _write(database, rows, _texts(transcripts, rows), (taken, min(rows, default=0)))
+        self._deleted |= _write(database, rows, _texts(transcripts, rows), (taken, min(rows, default=0)))
         if not rows:
             self._reason = None
             if self._far_behind:
                 _log.info("search_index_complete")
         return bool(rows)
+
+    def _overwrite(self, database: sqlite3.Connection) -> None:
+        """What was deleted goes from the file and from SQLite's log; while somebody reads it is tried again with the
+        next thing that is written."""
+        if self._deleted:
+            (busy, *_) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._deleted = bool(busy)
 
 
 def _will_pass(error: Exception) -> bool:
@@ -284,8 +296,9 @@ def _texts(transcripts: sqlite3.Connection, rows: Iterable[int]) -> dict[int, st
     return {row: text + AFTER_LAST for row, text in texts if text.strip()}
 
 
-def _write(database: sqlite3.Connection, rows: Iterable[int], texts: dict[int, str], progress: tuple[int, int]) -> None:
-    """In one transaction. rows: that are to be as in `texts`, those without a text not there at all."""
+def _write(database: sqlite3.Connection, rows: Iterable[int], texts: dict[int, str], progress: tuple[int, int]) -> bool:
+    """In one transaction. rows: that are to be as in `texts`, those without a text not there at all. Returns whether
+    there was text that is deleted now."""
     wanted = list(rows)
     there = dict(database.execute(f"SELECT rowid, text FROM passage WHERE rowid IN ({_marks(wanted)})", wanted))
     with database:
@@ -294,6 +307,7 @@ def _write(database: sqlite3.Connection, rows: Iterable[int], texts: dict[int, s
         new = [(row, text) for row, text in texts.items() if there.get(row) != text]
         database.executemany("INSERT INTO passage (rowid, text) VALUES (?, ?)", new)
         database.execute("UPDATE progress SET taken = ?, below = ?", progress)
+    return bool(gone)
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -52,7 +52,7 @@ def changing(path: Path) -> Iterator[sqlite3.Connection]:
                 yield database
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
-        raise NoTranscript(f"The transcripts at {path} can't be changed ({error}).") from None
+        raise NoTranscript(f"The transcripts can't be changed ({error}): {path}") from None
 
 
 def _rename(database: sqlite3.Connection, sessions: Sequence[str], speaker: str, name: str) -> int:

@@ -188,7 +188,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as database:
             yield database
     except sqlite3.Error as error:
-        raise NoTranscript(f"The transcripts at {path} can't be read ({error}).") from None
+        raise NoTranscript(f"The transcripts can't be read ({error}): {path}") from None
 
 
 def find(database: sqlite3.Connection, wanted: str) -> str:

@@ -13,12 +13,17 @@ import uvicorn
 
 from ipc import event_loop, parent_watch
 from wernicke_daemon.web.app import create_app
+from wernicke_daemon.web.connections import PromptHttp, few
 from wernicke_daemon.web.front import PING_TIMEOUT_S
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import listening, tls
 
-MOST_CONNECTIONS = 300
-"""Open at a time; one more is answered 503. Windows' select() serves 512 sockets, and the front's are among them."""
+MOST_SERVED = 220
+"""Connections at a time with which a request is served; with more it is answered 503."""
+
+MOST_CONNECTIONS = 240
+"""Open at a time (`connections.py`). Each may have a line to the front beside it, and Windows' select() serves 512
+sockets."""
 
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """Bytes of a WebSocket message, as `audio.max_frame_mib` has it; the front has a limit of its own."""
@@ -35,7 +40,7 @@ def run(record: bytes) -> None:
     setup = msgspec.json.decode(record, type=Setup)
     parent_watch.watch_parent(setup.parent_pid, setup.parent_fd)
     try:
-        sockets = listening.listeners(setup.host, setup.port)
+        sockets = few(listening.listeners(setup.host, setup.port), MOST_CONNECTIONS)
     except OSError as error:
         why, fix = listening.trouble(error, setup.host, setup.port)
         _log.error("web_can_not_listen", reason=f"{why}; {fix.replace('--port', 'web.port')}")
@@ -51,7 +56,7 @@ def _config(setup: Setup) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(setup),
         loop="none",  # `event_loop` chooses
-        http="h11",
+        http=PromptHttp,
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
@@ -60,7 +65,7 @@ def _config(setup: Setup) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MOST_SERVED,
         timeout_graceful_shutdown=1,
         ssl_context_factory=secure,
     )

@@ -145,6 +145,24 @@ async def test_nothing_is_found_that_is_not_there_any_more(file: Path) -> None:
     assert found(file, "予算の") == [3]
 
 
+async def test_what_is_deleted_is_gone_from_the_indexs_files(file: Path) -> None:
+    """While the daemon runs: neither the file nor what SQLite keeps beside it has a word of it."""
+
+    def holds(text: str) -> bool:
+        files = file.parent.glob(f"{search_index.FILE_NAME}*")
+        return any(text.encode() in each.read_bytes() for each in files)
+
+    async with opened(file) as kept:
+        await keep(kept, final(1, "passphrase"), final(2, "weather"))
+        await indexed(file)
+        assert holds("passphrase")
+        with contextlib.closing(sqlite3.connect(file)) as database, database:
+            database.execute("DELETE FROM result WHERE sequence = 1")
+        await keep(kept, final(3))
+        await eventually(lambda: not holds("passphrase"))
+        assert found(file, "weather") == [2]
+
+
 async def test_transcripts_of_before_are_taken_in_beside_what_comes(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -89,15 +90,14 @@ class _Stream:
         for task in (up, down):
             task.cancel()
         outcomes = await asyncio.gather(up, down, return_exceptions=True)
-        with contextlib.suppress(ConnectionClosed):
-            await self._pass_on(commands.STOP)  # nobody can come back for it
+        await self._pass_on(commands.STOP)  # nobody can come back for it
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
 
     async def _up(self) -> None:
-        """Until one side is gone. What the front takes slowly is read slowly."""
-        with contextlib.suppress(ConnectionClosed, RuntimeError, WebSocketDisconnect):
+        """Until the client is gone. What the front takes slowly is read slowly."""
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             while (message := await self._socket.receive())["type"] == "websocket.receive":
                 await self._take(message)
 
@@ -121,7 +121,8 @@ class _Stream:
     async def _pass_on(self, data: str | bytes) -> None:
         if not self._stopped:
             self._stopped = data == commands.STOP
-            await self._line.send(data)
+            with contextlib.suppress(ConnectionClosed):  # the client is told when all that came has been passed on
+                await self._line.send(data)
 
     async def _down(self) -> None:
         """Until the session is over, or one side is gone."""
@@ -161,6 +162,11 @@ async def _refuse(socket: WebSocket, status: int, sentence: str) -> None:
     """In place of the acceptance; the sentence in the header, too, as most clients show no body."""
     request_id = str(uuid.uuid4())
     body = {"err_code": ERR_CODES[status], "err_msg": sentence, "request_id": request_id}
-    headers = {"dg-request-id": request_id, "dg-error": sentence.encode("ascii", "replace").decode()}
+    headers = {"dg-request-id": request_id, "dg-error": _in_header(sentence)}
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has hung up
         await socket.send_denial_response(JSONResponse(body, status, headers))
+
+
+def _in_header(sentence: str) -> str:
+    """It may quote what the client said, line ends included."""
+    return re.sub(r"[^ -~]", "?", sentence)

@@ -29,11 +29,14 @@ def file_of(request: Request) -> Path:
 
 def sessions(file: Path, limit: int, before: str | None) -> tuple[list[SessionSummary], str | None]:
     """The latest first, and what to give as `before` for those that follow; None where there are none. Where nothing
-    was kept yet there is nothing."""
+    was kept yet there is nothing. Raises HTTPException: 503."""
     if not file.exists():
         return [], None
-    with transcript_file.reading(file) as database:
-        found = session_list.sessions(database, limit + 1, before)
+    try:
+        with transcript_file.reading(file) as database:
+            found = session_list.sessions(database, limit + 1, before)
+    except NoTranscript as error:
+        raise HTTPException(503, public(str(error))) from None
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 

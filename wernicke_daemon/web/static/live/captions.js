@@ -71,7 +71,18 @@ export class Captions {
     lines.forEach((line) => this.list.insertBefore(line, after));
     (lines[selected] ?? lines.at(-1))?.classList.toggle("selected", selected >= 0);
     [...lines, after].forEach((line) => line && this.begins(line));
+    this.forget();
     this.describe();
+  }
+
+  /** Lines of what the session no longer has: a page may be open for weeks. */
+  forget() {
+    const { results, open } = this.session;
+    for (const line of this.list.querySelectorAll("[data-sequence]")) {
+      const sequence = Number(line.dataset.sequence);
+      if (results.has(sequence) || open.has(sequence)) break;
+      line.remove();
+    }
   }
 
   after(sequence) {

@@ -34,6 +34,15 @@ export class Recorder {
   /** take(Int16Array): each piece. ended(): the browser took the sound away. */
   static async start(source, take, ended) {
     const stream = await permitted(source);
+    try {
+      return await Recorder.of(stream, take, ended);
+    } catch (error) {
+      stream.getTracks().forEach((track) => track.stop()); // or the browser shows that it listens
+      throw error;
+    }
+  }
+
+  static async of(stream, take, ended) {
     const made = new Recorder();
     made.stream = stream;
     made.context = new AudioContext({ latencyHint: "interactive" });

@@ -19,6 +19,7 @@ class Speaking {
     this.t = t;
     this.begun = begun; // told the session's id
     this.recorder = this.uplink = null;
+    this.starting = false; // the browser asks whether it may
   }
 
   say(key, values) {
@@ -26,7 +27,8 @@ class Speaking {
   }
 
   async start() {
-    if (this.recorder) return;
+    if (this.recorder || this.starting) return;
+    this.starting = true;
     this.say("starting");
     const early = []; // pieces that come before the line is asked for
     const take = (samples) => {
@@ -38,6 +40,8 @@ class Speaking {
       this.recorder = await Recorder.start(byId("speak-source").value, take, () => this.stop("ended"));
     } catch (error) {
       return this.say(error instanceof NoSound ? error.kind : "denied");
+    } finally {
+      this.starting = false;
     }
     const language = byId("speak-language").value;
     this.uplink = new Uplink(this.recorder.sampleRate, language ? { language } : {}, (kind, detail) => this.told(kind, detail));

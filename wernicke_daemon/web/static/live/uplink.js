@@ -84,6 +84,7 @@ export class Uplink {
     this.session = { id: hello.session_id, token: hello.resume_token };
     if (!before) {
       this.ready = true;
+      this.lostAt = null; // it may have taken several tries
       this.told("session", hello.session_id);
     } else if (!hello.resumed) { // a new one: what the old one had not acknowledged goes there
       this.before += this.keptFrom;
