@@ -6,7 +6,7 @@ reads. A word has all readings that the dictionary knows for its spelling.
 - Spellings of one sound are one (ぢ and じ, ー and the vowel that it draws out, は as a particle and わ). Beyond that
   every kana counts: one that is another makes 契約 (けいやく) of 計画 (けいかく), or 国外 of 国内.
 - Numbers that were heard stay, in digits or kanji, even if what replaced them sounds the same (五回, 誤解).
-- なん of 相互なんです is not 何, and stays.
+- なん of 相互なんです is not 何, and stays; that of それはなんです is.
 - A term of the glossary may be one kana in three off. One in Latin letters whose reading is not known may stand for
   about as many kana as it has letters, if these have much the same consonants (`consonants`).
 
@@ -35,7 +35,7 @@ FEWEST_KANA, MOST_KANA = 1 / 2, 2
 _FILLER = re.compile(r"え[ーえ]*っ?と[ーお]*|えー+っ?|あー*|あの[ーう]*|そのー+|うー+ん?|んー+|まあ|まー+")
 _PUNCTUATION = re.compile(r"[\s、。!?・「」『』]|[,.](?!\d)")
 
-_EXPLAINING = re.compile(r"(?<=\w)なん(?=です|だ|で)")
+_EXPLAINING = re.compile(r"(?<=\w)(?<![はがを])(?<!って)なん(?=です|だ|で)")
 
 
 class Read(Protocol):
