@@ -30,8 +30,8 @@ TENS = {"十": 10, "百": 100, "千": 1000}
 MYRIADS = "万億兆"
 NUMBER = re.compile(f"[{''.join([*NUMERALS, *TENS])}{MYRIADS}]+")
 WIDE = re.compile(r"[０-９]+")
-POINT = re.compile(r"(?<![\d、])0、(?=\d+(?![\d、]))")
-"""Whisper's 0、8% for 0.8%. 0、1、2 is counted."""
+POINT = re.compile(r"(?<![\d、対])0、(?=\d{1,3}(?![\d、]))")
+"""Whisper's 0、8% for 0.8%. 0、1、2 is counted, 3対0、5分後 and 0、2024年 are two numbers."""
 ABOUT = frozenset("数何幾")
 """Before or after a number in kanji, it is none in digits: 数十人, 十数人."""
 COUNTED = re.compile(rf"([{''.join([*NUMERALS, *TENS])}]{{2,}})([年月日時分秒円人名台個件点本枚回度])")
