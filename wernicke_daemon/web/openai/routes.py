@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +69,45 @@ def _model(name: str) -> dict[str, Any]:
 async def transcribe(request: Request) -> Response:
     work = contextlib.AsyncExitStack()
     try:
-        wanted, samples = await _taken(request, work)
-        came = _results(request, wanted, samples)
-        work.push_async_callback(came.aclose)
-        if wanted.streams:
-            first = await anext(came, None)  # what fails before it has a status of its own
-            return _Stream(_events(wanted, first, came), work.pop_all())
-        finals = Finals()
-        async for message in came:
-            finals.take(message)
-        made = answers.answer(wanted, finals.all, upload.seconds_of(samples))
-        return PlainTextResponse(made) if isinstance(made, str) else JSONResponse(made)
+        wanted, file = await _taken(request, work)
+        return await _unless_gone(request, _answered(request, wanted, file, work))
     except Failed as failed:
         return JSONResponse(failed.body, failed.status)
     finally:
         await work.aclose()
+
+
+async def _unless_gone(request: Request, answered: Coroutine[Any, Any, Response]) -> Response:
+    """Nothing more is done for who has hung up: a client that got tired of waiting sends its file again. request: all
+    of it has come."""
+    doing, gone = asyncio.create_task(answered), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({doing, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        doing.cancel()  # nothing where it is done
+        await asyncio.gather(doing, gone, return_exceptions=True)
+    return Response(status_code=499) if doing.cancelled() else doing.result()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answered(request: Request, wanted: Asked, file: UploadFile, work: contextlib.AsyncExitStack) -> Response:
+    """When its turn has come. work: as in `_taken`. Raises Failed."""
+    samples = await _decoded(request, file, work)
+    came = _results(request, wanted, samples)
+    work.push_async_callback(came.aclose)
+    if wanted.streams:
+        first = await anext(came, None)  # what fails before it has a status of its own
+        return _Stream(_events(wanted, first, came), work.pop_all())
+    finals = Finals()
+    async for message in came:
+        finals.take(message)
+    made = answers.answer(wanted, finals.all, upload.seconds_of(samples))
+    return PlainTextResponse(made) if isinstance(made, str) else JSONResponse(made)
 
 
 class _Stream(StreamingResponse):
@@ -100,9 +124,8 @@ class _Stream(StreamingResponse):
             await self._work.aclose()
 
 
-async def _taken(request: Request, work: contextlib.AsyncExitStack) -> tuple[Asked, Path]:
-    """What is wanted, and the decoded file; its turn has come. work: what is to be ended when all is done. Raises
-    Failed."""
+async def _taken(request: Request, work: contextlib.AsyncExitStack) -> tuple[Asked, UploadFile]:
+    """What is wanted, and the file. work: what is to be ended when all is done. Raises Failed."""
     if PLACES.locked():
         raise Failed(429, "Too many files wait already; try again later.")
     await work.enter_async_context(PLACES)
@@ -114,11 +137,16 @@ async def _taken(request: Request, work: contextlib.AsyncExitStack) -> tuple[Ask
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise Failed(400, "The form has no file.", "file")
+    return wanted, file
+
+
+async def _decoded(request: Request, file: UploadFile, work: contextlib.AsyncExitStack) -> Path:
+    """When its turn has come. work: as in `_taken`. Raises Failed."""
     await work.enter_async_context(ONE_AT_A_TIME)
     config = request.app.state.setup.config
     place = work.enter_context(upload.folder(config))
     try:
-        return wanted, await upload.decoded(file.file, place, config.web)
+        return await upload.decoded(file.file, place, config.web)
     except upload.Unreadable as unreadable:
         raise Failed(400, str(unreadable), "file") from None
 

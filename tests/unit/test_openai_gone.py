@@ -1,0 +1,75 @@
+"""Who hangs up while a file is worked on: nothing more is done for them."""
+
+import asyncio
+import contextlib
+import io
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from tests.waiting import eventually
+from wernicke_daemon.config.schema import Config, RuntimeSettings
+from wernicke_daemon.web.app import create_app
+from wernicke_daemon.web.connections import PromptHttp, few
+from wernicke_daemon.web.openai import routes
+from wernicke_daemon.web.setup import Setup
+from wernicke_daemon.wire import listening
+
+pytestmark = pytest.mark.asyncio
+
+
+class BusyFront:
+    """Never says anything. asked: once it is."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def socket(self, path: str) -> AsyncIterator[Any]:
+        self.asked.set()
+        await asyncio.Event().wait()
+        yield
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path, front: BusyFront) -> AsyncIterator[str]:
+    (listener,) = few(listening.listeners("127.0.0.1", 0), 9)
+    port = listener.getsockname()[1]
+    setup = Setup(Config(runtime=RuntimeSettings(data_dir=str(folder))), "", "127.0.0.1", port, "", "secret")
+    app = create_app(setup)
+    app.state.front = front
+    config = uvicorn.Config(app, http=PromptHttp, lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    async with await asyncio.get_running_loop().create_server(lambda: PromptHttp(config, state, {}), sock=listener):
+        yield f"http://127.0.0.1:{port}"
+
+
+def sound() -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16_000)
+        out.writeframes(bytes(32_000))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+async def test_who_hangs_up_before_there_is_an_answer_makes_room_at_once(stream: str, tmp_path: Path) -> None:
+    """For those who wait; and what was uploaded is gone."""
+    front = BusyFront()
+    async with served(tmp_path, front) as address, httpx.AsyncClient(base_url=address, trust_env=False) as http:
+        form: Any = {"data": {"model": "any", "stream": stream}, "files": {"file": ("a.wav", sound())}}
+        asking = asyncio.create_task(http.post(routes.PATH, **form, timeout=None))
+        await eventually(front.asked.is_set)
+        assert routes.ONE_AT_A_TIME.locked() and list(tmp_path.rglob("samples"))
+        asking.cancel()
+        await eventually(lambda: not routes.ONE_AT_A_TIME.locked())
+        assert not list(tmp_path.rglob("samples"))
