@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from websockets.asyncio.client import connect
 
 from ipc.settings import Fault, StageSettings
 from tests import wire
@@ -56,13 +57,19 @@ def same(message: Message) -> Message:
     return {name: message[name] for name in names}
 
 
+async def deleted(daemon: Daemon, session: str) -> Message:
+    async with connect(f"ws://127.0.0.1:{daemon.port}/edit") as socket:
+        await socket.send(json.dumps({"type": "delete", "session_id": session}))
+        return await wire.receive(socket)
+
+
 def journal_of(config: Config) -> list[str]:
     return [path.name for path in (config.data_path / "journal").glob("*/")]
 
 
 async def test_it_is_in_the_store_when_the_recogniser_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its client is told that it comes late, and its session ends without it. What is said later is served meanwhile.
-    Then nothing of it is in the journal."""
+    """Its client is told that it comes late, and its session ends without it. What is said later is served meanwhile,
+    and the session can't be deleted, as it would come back. Then nothing of it is in the journal."""
     config = embedded(tmp_path / "data", runtime=RUNTIME)
     whole = await undisturbed(tmp_path, 3)
     async with sleeping(config, asr_ms=5) as daemon:
@@ -73,9 +80,11 @@ async def test_it_is_in_the_store_when_the_recogniser_is_back(tmp_path: Path, mo
             assert "is kept" in next(m["message"] for m in messages if m["type"] == "error")
             assert [message["code"] for message in stored(daemon, session)] == ["TRANSCRIPTION_LATE"] * 3
             assert journal_of(config) == [session]
+            assert "not over yet" in (await deleted(daemon, session))["message"]
         await eventually(lambda: all(m["type"] == "final" for m in stored(daemon, session)))
         await eventually(lambda: journal_of(config) == [])
         late = stored(daemon, session)
+        assert await deleted(daemon, session) == {"type": "done"} and not stored(daemon, session)
     assert [same(message) for message in late] == [same(message) for message in whole]
 
 

@@ -22,7 +22,7 @@ WITHIN_S = 10.0
 
 
 class StillOn(WernickeError):
-    """The session is not over."""
+    """The session is not over, or audio of it waits for its results: they would bring it back."""
 
     code = "INVALID_MESSAGE"
 
@@ -62,7 +62,7 @@ class Editor:
                     await self._in_store(_rename, session_id, speaker, titles.checked(name))
             case protocol.Delete(session_id):
                 if self._sessions.is_on(session_id):
-                    raise StillOn("That session is not over yet; it can be deleted once it is")
+                    raise StillOn("That session is not over yet; it can be deleted once it has all its results")
                 self._sessions.forget(session_id)
                 await self._in_store(_delete, session_id)
                 _log.info("session_deleted", session=session_id)

@@ -176,6 +176,11 @@ class Journal:
         with self._guard:
             return session_id not in self._failed and self._since.get(session_id, start + 1) <= start
 
+    def keeps(self, session_id: str) -> bool:
+        """Whether there is audio of that session that has no results yet, left by a dead daemon or not."""
+        with self._guard:
+            return session_id in self._since
+
     def postpone(self, session_id: str, late: Late) -> None:
         """That utterance is to be done later: its audio stays until `done_late`, whatever is released."""
         with self._guard:

@@ -184,6 +184,10 @@ class Recorder:
         """Some of its utterances are to be done later."""
         return self._late[session_id] > 0
 
+    def is_unfinished(self, session_id: str) -> bool:
+        """Results of it may still come, also after it is over, in this run or the next one."""
+        return self._journal is not None and self._journal.keeps(session_id)
+
     def is_left(self, session_id: str) -> bool:
         """Some of its utterances can't be done before the next start."""
         return session_id in self._left

@@ -222,7 +222,8 @@ class SessionRegistry:
         return self._sessions.get(session_id) or self._recent.get(session_id)
 
     def is_on(self, session_id: str) -> bool:
-        return session_id in self._sessions
+        """More may come of it."""
+        return session_id in self._sessions or self._recorder.is_unfinished(session_id)
 
     def forget(self, session_id: str) -> None:
         """One that is over is to be deleted: nobody is shown it any more, or can come back to it."""
