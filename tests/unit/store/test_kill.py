@@ -10,10 +10,13 @@ ROOT = Path(__file__).parents[3]
 
 
 WRITER = """
-import asyncio, functools, itertools, sys
+import asyncio, functools, itertools, logging, sys
 from pathlib import Path
+import structlog
 from tests.unit.store.kept import final
 from wernicke_daemon.records.store import Store
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # stdout is for numbers
 
 async def main():
     kept = Store(Path(sys.argv[1]), 0)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from ipc import clock
 from wernicke_daemon.observability.pages import Health, Stats
 from wernicke_daemon.tuning import log_files, page
 from wernicke_daemon.tuning.log_files import Found, NoLog
@@ -63,9 +64,9 @@ class Figures:
     async def now(self) -> tuple[Stats, Health]:
         """Not older than FRESH_S. Raises FrontAway."""
         async with self._alone:
-            if time.monotonic() - self._kept[0] > FRESH_S:
+            if clock.monotonic() - self._kept[0] > FRESH_S:
                 found = await self._ask()
-                self._kept = (time.monotonic(), found)
+                self._kept = (clock.monotonic(), found)
             if self._kept[1] is None:
                 raise FrontAway("the front does not answer")
             return self._kept[1]
@@ -136,9 +137,9 @@ class LogReader:
     async def read(self, span: str) -> Found:
         async with self._alone:
             at, found = self._kept.get(span, (0.0, None))
-            if found is None or time.monotonic() - at > KEPT_S:
+            if found is None or clock.monotonic() - at > KEPT_S:
                 found = await asyncio.to_thread(self._read, time.time() - SPANS[span])
-                self._kept = {span: (time.monotonic(), found)}
+                self._kept = {span: (clock.monotonic(), found)}
             return found
 
     def _read(self, since: float) -> Found:
