@@ -68,7 +68,8 @@ async def test_texts_grow_and_come_again_to_one_that_comes_back(daemon: Daemon) 
             await wire.until(client, "session_ended")
         while not (await wire.until(first, "session_changed"))[-1]["over"]:
             pass
-    await a_deleted_session_is_gone(daemon, hello["session_id"])
+        await a_deleted_session_is_gone(daemon, hello["session_id"])
+        assert (await wire.until(first, "session_deleted"))[-1]["session_id"] == hello["session_id"]
 
 
 async def a_deleted_session_is_gone(daemon: Daemon, session: str) -> None:

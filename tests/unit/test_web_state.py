@@ -103,3 +103,12 @@ def test_what_is_said_of_a_session_that_is_not_known_is_passed_over(state: State
     state.take(watched(final(1), "other"))
     state.take({"type": "session_changed", "session_id": "other", "attached": True, "over": False})
     assert [each["session_id"] for each in state.shown()["sessions"]] == ["s"]
+
+
+def test_a_deleted_session_is_shown_to_nobody_any_more() -> None:
+    state = State()
+    for session in ("s", "other"):
+        state.take(shown(session, over=True))
+    state.take({"type": "session_deleted", "session_id": "s"})
+    state.take({"type": "session_deleted", "session_id": "unknown"})
+    assert [session["session_id"] for session in state.shown()["sessions"]] == ["other"]

@@ -158,8 +158,8 @@ def test_the_browsers_microphone_loses_no_sample_over_a_kill(chrome: Chrome, ser
 
 
 def test_a_page_may_be_open_for_weeks(chrome: Chrome, served: Served) -> None:
-    """Of a session it has no more lines than results; and a line that took several tries at first is tried again for
-    as long as any when it is lost much later."""
+    """Of a session it has no more lines than results, and nothing once it was deleted; and a line that took several
+    tries at first is tried again for as long as any when it is lost much later."""
     page(chrome, served)
     lines = chrome.execute_async_script(
         """
@@ -176,11 +176,13 @@ def test_a_page_may_be_open_for_weeks(chrome: Chrome, served: Served) -> None:
             if (sequence === 5) captions.update(say({ type: "gap", from: 1, to: 2 }).sequence);
           }
           const shown = [...captions.list.querySelectorAll("[data-sequence]")].map((line) => line.dataset.sequence);
-          arguments[0]([shown.length, shown[0], shown.at(-1), captions.list.children.length]);
+          const all = [shown.length, shown[0], shown.at(-1), captions.list.children.length];
+          const changed = state.take({ type: "session_deleted", session_id: "a" });
+          arguments[0]([...all, changed, state.sessions.size]);
         });
         """
     )
-    assert lines == [1000, "11", "1010", 1001]
+    assert lines == [1000, "11", "1010", 1001, {"all": True}, 0]
     told = chrome.execute_async_script(
         """
         const lines = [];

@@ -30,7 +30,7 @@ from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.sessions.speculation import Workbench
 from wernicke_daemon.sessions.watching import Watchers
 from wernicke_daemon.utterances.voices import NOTHING, Known, Voices
-from wernicke_daemon.wire.protocol import Degraded, Restored
+from wernicke_daemon.wire.protocol import Degraded, Restored, SessionDeleted
 
 _log = structlog.get_logger()
 
@@ -229,6 +229,7 @@ class SessionRegistry:
         """One that is over is to be deleted: nobody is shown it any more, or can come back to it."""
         self._over.pop(session_id, None)
         self._recent.pop(session_id, None)
+        self.watchers.say(SessionDeleted(session_id))  # they may have it longer than it is kept here
 
     def _keep_for_watchers(self, session: Session) -> None:
         session.over()

@@ -329,6 +329,12 @@ class SessionChanged(ServerMessage, frozen=True, tag="session_changed"):
     over: bool
 
 
+class SessionDeleted(ServerMessage, frozen=True, tag="session_deleted"):
+    """Nothing of it is kept any more."""
+
+    session_id: str
+
+
 class Watching(ServerMessage, frozen=True, tag="watching"):
     """Everything that there is has been shown."""
 

@@ -137,8 +137,12 @@ class Hub:
         telling = asyncio.create_task(self._tell_status())
         try:
             while True:
-                with contextlib.suppress(OSError, TimeoutError, WebSocketException, msgspec.DecodeError):
+                try:
                     await self._follow()
+                except (OSError, TimeoutError, WebSocketException, msgspec.DecodeError):
+                    pass
+                except Exception:  # whatever it is: pages that are open must not stand still
+                    _log.exception("watching_failed")
                 self._state, self._lost = None, True
                 self._tell(AWAY)
                 await asyncio.sleep(AGAIN_S)
@@ -172,10 +176,9 @@ class Hub:
 
     async def _asked(self) -> str:
         try:
-            health = await self._front.page("/health")
-        except FrontAway:
+            return _encoded(_status(await self._front.page("/health")))
+        except (FrontAway, KeyError):  # or it says something else
             return _encoded({"type": "status", "status": "away", "stages": {}, "behind_s": 0.0, "problems": []})
-        return _encoded(_status(health))
 
     def _tell(self, text: str) -> None:
         for viewer in list(self._viewers):

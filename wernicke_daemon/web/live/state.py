@@ -90,6 +90,8 @@ class State:
                 self._drop_oldest_over()
             case "session_changed" if (session := self.sessions.get(message["session_id"])) is not None:
                 session.facts |= {"attached": message["attached"], "over": message["over"]}
+            case "session_deleted":
+                self.sessions.pop(message["session_id"], None)
             case "watched" if message["session_id"] is None:
                 self._lacks(message["message"])
             case "watched" if (session := self.sessions.get(message["session_id"])) is not None:

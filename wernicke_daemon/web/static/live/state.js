@@ -106,6 +106,7 @@ export class State {
       case "session_shown":
         return this.shown(message);
       case "session_changed": return this.changed(message);
+      case "session_deleted": return this.sessions.delete(message.session_id) ? { all: true } : null;
       case "watched": return message.session_id === null ? this.lacks(message.message) : this.said(message);
     }
     return null;
