@@ -40,10 +40,10 @@ async def _both_ways(page: WebSocket, line: FrontSocket) -> int:
 
 
 async def _up(page: WebSocket, line: FrontSocket) -> None:
-    """Ends with either side. What the front takes slowly is read slowly."""
-    with contextlib.suppress(ConnectionClosed):
-        while (message := await page.receive())["type"] == "websocket.receive":
-            data = message.get("bytes")
+    """Until the page is gone. What the front takes slowly is read slowly."""
+    while (message := await page.receive())["type"] == "websocket.receive":
+        data = message.get("bytes")
+        with contextlib.suppress(ConnectionClosed):  # the page is told when all that came has been passed on
             await line.send(message["text"] if data is None else data)
 
 
