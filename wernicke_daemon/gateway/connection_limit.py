@@ -13,6 +13,9 @@ from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
 MOST_WITHOUT_SESSION = 200
 """Connections in their handshake, waiting to be let in, or being refused."""
 
+MOST_WATCHERS = 32
+"""Of all sessions, at a time; they are not cut either. The web process is one, however many pages are open."""
+
 OTHER_SOCKETS = 12
 """Of the event loop, beside those connections: what it is woken by, what listens, requests to Ollama, and connections
 that have just been cut."""
@@ -22,7 +25,7 @@ Connection = TypeVar("Connection")
 
 def most_in_session(sockets: int) -> int:
     """sockets: that the event loop can serve at a time."""
-    return sockets - MOST_WITHOUT_SESSION - OTHER_SOCKETS
+    return sockets - MOST_WITHOUT_SESSION - MOST_WATCHERS - OTHER_SOCKETS
 
 
 class ConnectionLimit(Generic[Connection]):

@@ -16,14 +16,14 @@ from wernicke_daemon.config.typed_toml import ConfigError
 from wernicke_daemon.gateway import http_request
 from wernicke_daemon.gateway.admission import Admission
 from wernicke_daemon.gateway.connection import Connection
-from wernicke_daemon.gateway.connection_limit import most_in_session
+from wernicke_daemon.gateway.connection_limit import MOST_WATCHERS, most_in_session
 from wernicke_daemon.gateway.editing import Editor
 from wernicke_daemon.gateway.greeting import Greeter
 from wernicke_daemon.gateway.http_request import WATCH, SessionRequest, SideRequest, options_from
 from wernicke_daemon.gateway.inbox import Allowance
 from wernicke_daemon.gateway.pages import Pages
 from wernicke_daemon.gateway.transport import ClientSocket, OpenConnections, address, socket_class
-from wernicke_daemon.gateway.watching import MOST_WATCHERS, Watcher
+from wernicke_daemon.gateway.watching import Watcher
 from wernicke_daemon.records import transcript_file
 from wernicke_daemon.sessions.recorder import Recorder
 from wernicke_daemon.sessions.registry import Drained, SessionRegistry

@@ -14,9 +14,6 @@ from wernicke_daemon.wire import protocol
 
 _log = structlog.get_logger()
 
-MOST_WATCHERS = 32
-"""At a time. The web process is one, however many pages are open."""
-
 MOST_UNSENT = 4000
 """Messages kept for one that does not read; then it is cut off, and sees all there is when it comes back."""
 
