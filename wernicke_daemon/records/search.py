@@ -180,9 +180,9 @@ def _beside(transcripts: sqlite3.Connection, session: str, sequence: int, side: 
 
 
 def _lines(final: _Final, wanted: Sequence[str]) -> list[Line]:
-    offset = final.timestamp_range.start
+    begin = final.timestamp_range.start
     return [
-        Line(offset + said.start, offset + said.end, said.speaker, said.text, marks(said.text, wanted))
+        Line(round(begin + said.start, 3), round(begin + said.end, 3), said.speaker, said.text, marks(said.text, wanted))
         for said in final.segments
         if said.text.strip()
     ]
