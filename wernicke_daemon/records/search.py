@@ -180,9 +180,11 @@ def _beside(transcripts: sqlite3.Connection, session: str, sequence: int, side: 
 
 
 def _lines(final: _Final, wanted: Sequence[str]) -> list[Line]:
+    said = [each for each in final.segments if each.text.strip()]
+    return [Line(*_times(final, each), each.speaker, each.text, marks(each.text, wanted)) for each in said]
+
+
+def _times(final: _Final, said: _Said) -> tuple[float, float]:
+    """Of its session, to the millisecond."""
     begin = final.timestamp_range.start
-    return [
-        Line(round(begin + said.start, 3), round(begin + said.end, 3), said.speaker, said.text, marks(said.text, wanted))
-        for said in final.segments
-        if said.text.strip()
-    ]
+    return round(begin + said.start, 3), round(begin + said.end, 3)
