@@ -1,4 +1,4 @@
-"""Chromium, driven by Selenium, with a microphone that plays a file."""
+"""Chromium, driven by Selenium, with a microphone that plays a file or with a tab that is shared at once."""
 
 import os
 import shutil
@@ -18,9 +18,20 @@ DESKTOP, PHONE = (1280, 800), (390, 844)
 
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-    "--use-fake-ui-for-media-stream", f"--host-resolver-rules=MAP {socket.gethostname()} 127.0.0.1",
-    "--use-fake-device-for-media-stream", "--lang=en",
+    f"--host-resolver-rules=MAP {socket.gethostname()} 127.0.0.1", "--lang=en",
 )  # fmt: skip
+
+
+def hearing(microphone: Path) -> tuple[str, ...]:
+    """Options. microphone: a WAV file that it hears, once."""
+    fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    return (*fake, f"--use-file-for-fake-audio-capture={microphone}%noloop")
+
+
+def sharing(title: str) -> tuple[str, ...]:
+    """Options. title: of the tab that is chosen when the browser asks which; it may play without being clicked on. None
+    of the fakes of `hearing`: they would choose a tab that beeps."""
+    return (f"--auto-select-tab-capture-source-by-title={title}", "--autoplay-policy=no-user-gesture-required")
 
 
 def found() -> tuple[str, str]:
@@ -33,12 +44,12 @@ def found() -> tuple[str, str]:
 
 
 @contextmanager
-def opened(microphone: Path) -> Iterator[Chrome]:
-    """microphone: a WAV file that it hears, once."""
+def opened(more: tuple[str, ...]) -> Iterator[Chrome]:
+    """more: options."""
     browser, driver = found()
     options = webdriver.ChromeOptions()
     options.binary_location = browser
-    for option in (*OPTIONS, f"--use-file-for-fake-audio-capture={microphone}%noloop"):
+    for option in (*OPTIONS, *more):
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = Chrome(options, webdriver.ChromeService(driver, env={**os.environ, "LANG": "C.UTF-8"}))
@@ -62,7 +73,8 @@ def picture(chrome: Chrome, name: str) -> None:
 
 
 def complaints(chrome: Chrome) -> list[str]:
-    """Errors in the console since the last look, but those of lines that broke and of what the daemon refused."""
+    """Errors in the console since the last look, but those of lines that broke, of what the daemon refused, and of the
+    camera, after which Chromium asks where a tab is shared."""
     lines = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
-    expected = ("WebSocket", "ERR_CONNECTION", "409 (Conflict)")
+    expected = ("WebSocket", "ERR_CONNECTION", "409 (Conflict)", "camera is not allowed")
     return [line for line in lines if not any(part in line for part in expected)]

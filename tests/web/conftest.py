@@ -87,7 +87,18 @@ def answers(pages: str) -> bool:
 
 @pytest.fixture
 def chrome(microphone: Path) -> Iterator[Chrome]:
-    with browser.opened(microphone) as chrome:
+    with browser.opened(browser.hearing(microphone)) as chrome:
+        yield chrome
+        assert browser.complaints(chrome) == []
+
+
+MEETING = "Meeting"
+
+
+@pytest.fixture
+def sharing() -> Iterator[Chrome]:
+    """One that shares the tab of that title."""
+    with browser.opened(browser.sharing(MEETING)) as chrome:
         yield chrome
         assert browser.complaints(chrome) == []
 

@@ -10,11 +10,12 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from tests import wire
 from tests.waiting import eventually_sync
 from tests.web import browser
-from tests.web.conftest import Served, Speech
+from tests.web.conftest import MEETING, Served, Speech
 
 pytestmark = pytest.mark.web
 
@@ -147,6 +148,11 @@ def test_the_browsers_microphone_loses_no_sample_over_a_kill(chrome: Chrome, ser
     served.kill_web()
     eventually_sync(script(chrome, "document.querySelector('#captions .line:not(.open) .text')?.textContent"))
     chrome.find_element(By.ID, "speak-stop").click()
+    assert _everything_sent_was_received(chrome, served) > 2
+
+
+def _everything_sent_was_received(chrome: Chrome, served: Served) -> float:
+    """Once it is. Seconds of sound."""
     eventually_sync(script(chrome, "document.getElementById('speak-state').dataset.samples"))
     samples, rate = chrome.execute_script(
         "const told = document.getElementById('speak-state').dataset; return [+told.samples, +told.rate]"
@@ -154,7 +160,47 @@ def test_the_browsers_microphone_loses_no_sample_over_a_kill(chrome: Chrome, ser
     session = chrome.execute_script("return document.getElementById('captions').dataset.session")
     [over] = eventually_sync(lambda: [each for each in served.events("session_over") if each["session"] == session])
     assert over["received_s"] == pytest.approx(samples / rate, abs=0.002)
-    assert samples > 2 * rate
+    return float(samples / rate)
+
+
+def test_the_sound_of_a_tab(sharing: Chrome, served: Served, tmp_path: Path) -> None:
+    """Closing the browser's own choice of tabs is answered with what to do. What the tab plays is captions, and where
+    the tab is closed, the sound is complete up to there."""
+    file = tmp_path / "meeting.html"
+    file.write_text(f"<!doctype html><title>{MEETING}</title><audio src='{wire.CLIP.as_uri()}'></audio>")
+    sharing.get(file.as_uri())
+    meeting = sharing.current_window_handle
+    sharing.switch_to.new_window("tab")
+    page(sharing, served)
+    live = sharing.current_window_handle
+    browser.size(sharing, browser.DESKTOP)
+    shown = script(sharing, "document.getElementById('captions').dataset.session")
+    before = shown()
+    sharing.find_element(By.ID, "speak").click()
+    Select(sharing.find_element(By.ID, "speak-source")).select_by_value("tab")
+    _none_is_chosen(sharing)
+    sharing.find_element(By.ID, "speak-start").click()
+    eventually_sync(lambda: sharing.find_element(By.ID, "speak-stop").is_displayed())
+    sharing.switch_to.window(meeting)
+    sharing.execute_script("return document.querySelector('audio').play()")
+    sharing.switch_to.window(live)
+    session = eventually_sync(lambda: (now := shown()) != before and now)
+    first = eventually_sync(lambda: texts(sharing, session))[0]
+    assert first.startswith("good morning everyone")
+    browser.picture(sharing, "live-tab")
+    sharing.switch_to.window(meeting)
+    sharing.close()
+    sharing.switch_to.window(live)
+    assert _everything_sent_was_received(sharing, served) > 4
+
+
+def _none_is_chosen(chrome: Chrome) -> None:
+    chrome.execute_script(
+        "const media = navigator.mediaDevices, ask = media.getDisplayMedia;"
+        "media.getDisplayMedia = () => { media.getDisplayMedia = ask; throw new DOMException('', 'NotAllowedError'); };"
+    )
+    chrome.find_element(By.ID, "speak-start").click()
+    eventually_sync(lambda: "Choose a tab" in chrome.find_element(By.ID, "speak-state").text)
 
 
 def test_a_page_may_be_open_for_weeks(chrome: Chrome, served: Served) -> None:
@@ -223,3 +269,4 @@ def test_one_microphone_however_often_it_is_asked_for(chrome: Chrome, served: Se
         chrome.find_element(By.ID, "speak-start").click()
     assert chrome.execute_script("const asked = window.asked; window.permit(); return asked") == 1
     eventually_sync(script(chrome, "window.stream?.getTracks().every((track) => track.readyState === 'ended')"))
+    eventually_sync(lambda: "could not load" in chrome.find_element(By.ID, "speak-state").text)

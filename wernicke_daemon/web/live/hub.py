@@ -33,9 +33,14 @@ AGAIN_S = 1.0
 
 STATUS_EVERY_S = 3.0
 
+MISSES = 2
+"""Tries in a row without an answer after which pages are told that the front is away: one is a busy moment."""
+
 CLOSE_TRY_AGAIN = 1013
 
 AWAY = '{"type": "front", "away": true}'
+
+NO_STATUS = '{"type": "status", "status": "away", "stages": {}, "behind_s": 0, "problems": []}'
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -79,7 +84,7 @@ class Hub:
         self._front = front
         self._viewers: set[Viewer] = set()
         self._state: State | None = None  # None until the front has told all there is
-        self._lost = False  # the line is broken at present
+        self._lost = 0  # lines that broke since the front told all there is
         self._status = ""  # how the daemon is, as pages were told last
         self._line: asyncio.Task[None] | None = None  # to the front
         self._idle: asyncio.TimerHandle | None = None  # ends it
@@ -94,7 +99,7 @@ class Hub:
         self._begin()
         if self._state is not None:
             viewer.send(_encoded(self._state.shown()))
-        elif self._lost:
+        elif self._lost >= MISSES:
             viewer.send(AWAY)
         if self._status:
             viewer.send(self._status)
@@ -130,7 +135,7 @@ class Hub:
         self._idle = None
         if self._line is not None and not self._viewers:
             self._line.cancel()
-            self._line, self._state, self._status = None, None, ""
+            self._line, self._state, self._status, self._lost = None, None, "", 0
 
     async def _watch(self) -> None:
         """Until it is not wanted any more; a lost line is taken up again."""
@@ -143,8 +148,9 @@ class Hub:
                     pass
                 except Exception:  # whatever it is: pages that are open must not stand still
                     _log.exception("watching_failed")
-                self._state, self._lost = None, True
-                self._tell(AWAY)
+                self._state, self._lost = None, self._lost + 1
+                if self._lost >= MISSES:
+                    self._tell(AWAY)
                 await asyncio.sleep(AGAIN_S)
         finally:
             telling.cancel()
@@ -160,25 +166,24 @@ class Hub:
                     self._state.take(message)
                     self._tell(text)
                 elif coming is not None and message["type"] == "watching":
-                    self._state, self._lost, coming = coming, False, None
+                    self._state, self._lost, coming = coming, 0, None
                     self._tell(_encoded(self._state.shown()))
                 elif coming is not None:
                     coming.take(message)
 
     async def _tell_status(self) -> None:
         """How the stages are, and how far results are behind; where it changes."""
+        missed = 0
         while True:
-            status = await self._asked()
+            try:
+                status, missed = _encoded(_status(await self._front.page("/health"))), 0
+            except (FrontAway, KeyError):  # or it says something else
+                missed += 1
+                status = NO_STATUS if missed >= MISSES else self._status
             if status != self._status:
                 self._status = status
                 self._tell(status)
             await asyncio.sleep(STATUS_EVERY_S)
-
-    async def _asked(self) -> str:
-        try:
-            return _encoded(_status(await self._front.page("/health")))
-        except (FrontAway, KeyError):  # or it says something else
-            return _encoded({"type": "status", "status": "away", "stages": {}, "behind_s": 0.0, "problems": []})
 
     def _tell(self, text: str) -> None:
         for viewer in list(self._viewers):

@@ -93,6 +93,9 @@ follow("/live/socket", take, (open, code) => {
   byId("line-notice").hidden = open || (!everOpen && code !== 1013);
   byId("line-notice").textContent = t(code === 1013 ? "live.full" : "live.offline");
   document.body.dataset.line = open ? "open" : "lost";
+  if (open) return;
+  state.status = null; // how the daemon is now, nobody here knows
+  showStatus(state, t);
 });
 
 // --- follow or stay ---

@@ -16,6 +16,7 @@ async function streamOf(source) {
       stream.getTracks().forEach((track) => track.stop());
       throw new NoSound("no_tab");
     }
+    stream.getVideoTracks().forEach((track) => track.stop()); // no browser shares the sound without the picture
     return stream;
   }
   return navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: false, autoGainControl: false } });
@@ -26,6 +27,7 @@ async function permitted(source) {
     return await streamOf(source);
   } catch (error) {
     if (error instanceof NoSound) throw error;
+    if (source === "tab") throw new NoSound("no_tab"); // nothing was chosen
     throw new NoSound(error.name === "NotFoundError" || error.name === "NotReadableError" ? "none" : "denied");
   }
 }

@@ -39,7 +39,7 @@ class Speaking {
     try {
       this.recorder = await Recorder.start(byId("speak-source").value, take, () => this.stop("ended"));
     } catch (error) {
-      return this.say(error instanceof NoSound ? error.kind : "denied");
+      return this.say(error instanceof NoSound ? error.kind : "failed");
     } finally {
       this.starting = false;
     }
