@@ -124,7 +124,7 @@ class Indexing:
         try:
             with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as transcripts:
                 return self._index.step(transcripts)
-        except sqlite3.Error:  # the store tells what is wrong with it
+        except (sqlite3.Error, OSError):  # the store tells what is wrong with it
             return RETRY_EVERY_S
 
 

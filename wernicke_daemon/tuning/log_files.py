@@ -48,7 +48,15 @@ def of_log(log: Path) -> list[Path]:
     files = [path for path in _beside(log) if older.fullmatch(path.name) and path.is_file()]
     if not files:
         raise NoLog(f"There is no log at {log}; name its files, or the daemon's settings with --config.")
-    return sorted(files, key=lambda path: path.stat().st_mtime)
+    return sorted(files, key=_written)
+
+
+def _written(file: Path) -> float:
+    """When it last was, seconds since 1970. The log is rotated meanwhile: one that is gone was the oldest."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _beside(log: Path) -> list[Path]:
