@@ -120,8 +120,8 @@ class Indexing:
     def _step(self) -> float | None:
         """Returns the seconds after which it goes on by itself. A connection for each step holds up nobody who wants to
         move the file."""
-        address = f"{self._transcripts.resolve().as_uri()}?mode=ro"
         try:
+            address = f"{self._transcripts.resolve().as_uri()}?mode=ro"
             with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)) as transcripts:
                 return self._index.step(transcripts)
         except (sqlite3.Error, OSError):  # the store tells what is wrong with it
