@@ -19,9 +19,11 @@ def run(tmp_path: Path, name: str, *options: str) -> tuple[dict[str, Any], str]:
     command = [sys.executable, str(BENCHMARKS / name), "--json", str(file), *options]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, timeout=250)
     assert done.returncode == 0, done.stderr
+    print(done.stdout)
     return json.loads(file.read_text(encoding="utf-8")), done.stdout
 
 
+@pytest.mark.benchmarks
 def test_overlap_measures_throughput_and_added_time(tmp_path: Path) -> None:
     """Real stages serve utterances at once and one by one; every wanted figure is in the JSON and in the table."""
     figures, table = run(tmp_path, "overlap.py", "--quick")
@@ -35,6 +37,7 @@ def test_overlap_measures_throughput_and_added_time(tmp_path: Path) -> None:
     assert ">= 0.95" in table
 
 
+@pytest.mark.benchmarks
 def test_ingest_measures_cpu_by_number_of_streams(tmp_path: Path) -> None:
     """Clients in another process stream in real time and get finals; the cost of front and stage is told apart."""
     figures, table = run(tmp_path, "ingest.py", "--quick")
@@ -49,6 +52,7 @@ def test_ingest_measures_cpu_by_number_of_streams(tmp_path: Path) -> None:
     assert "front" in table
 
 
+@pytest.mark.benchmarks
 def test_latency_compares_finals_with_and_without_early_work(tmp_path: Path) -> None:
     """Whole daemons on the same speech in real time: every wanted figure is in the JSON, and of the right order."""
     figures, table = run(tmp_path, "latency.py", "--quick")
@@ -63,6 +67,7 @@ def test_latency_compares_finals_with_and_without_early_work(tmp_path: Path) -> 
     assert "card: final, p50" in table
 
 
+@pytest.mark.benchmarks
 def test_starved_compares_a_busy_machine_with_a_quiet_one(tmp_path: Path) -> None:
     """Every turn has its text beside programs that take the CPU, and no stage is replaced: else the run fails."""
     figures, table = run(tmp_path, "starved.py", "--quick")
