@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import structlog
 from websockets.exceptions import ConnectionClosed
 
 from ipc.audio_handle import SAMPLE_RATE
@@ -38,6 +39,8 @@ HELD_S = 10.0
 """While one has waited for longer, nothing comes: before work is left out (`runtime.shed_after_s`)."""
 
 Message = ParsedFinal
+
+_log = structlog.get_logger()
 
 
 @contextlib.contextmanager
@@ -92,7 +95,7 @@ async def messages(front: Front, samples: Path, start: dict[str, object]) -> Asy
     async with front.socket("/transcribe") as line:
         with contextlib.suppress(ConnectionClosed):  # it may have said already that it can't
             await line.send(msgspec.json.encode(start).decode())
-        sending = asyncio.create_task(_send(front, line, samples))
+        sending = asyncio.create_task(_send_or_hang_up(front, line, samples))
         try:
             async for frame in line:
                 yield (message := msgspec.json.decode(frame, type=Message))
@@ -101,6 +104,17 @@ async def messages(front: Front, samples: Path, start: dict[str, object]) -> Asy
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _send_or_hang_up(front: Front, line: FrontSocket, samples: Path) -> None:
+    """A line over which nothing more comes would be kept for ever, and the next file with it."""
+    try:
+        await _send(front, line, samples)
+    except ConnectionClosed:
+        pass  # who reads the line is told so
+    except Exception:
+        _log.exception("upload_failed")
+        await line.close()
 
 
 async def _send(front: Front, line: FrontSocket, samples: Path) -> None:
