@@ -37,7 +37,7 @@ CLOSING_EVENTS = (2, 5, 6)
 
 
 FIXED_FILE_INFO = 52
-"""Bytes of VS_FIXEDFILEINFO, 13 numbers of 32 bits."""
+"""Bytes of VS_FIXEDFILEINFO (verrsrc.h), 13 numbers of 32 bits."""
 
 
 class BasicLimitInformation(ctypes.Structure):
