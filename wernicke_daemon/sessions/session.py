@@ -275,6 +275,8 @@ class Session:
             self._follow(outcome.open, outcome.examined_to, now)
             if outcome.dropped_samples:
                 self._records.dropped(outcome.dropped_samples / SAMPLE_RATE)
+        if task.end == "flush":
+            self.tell("flush", protocol.Flushed(self._cutting.next_sequence - 1))
         self._free()
 
     def _begin(self, boundary: Boundary, now: float) -> None:

@@ -12,7 +12,7 @@ from wernicke_daemon.wire.redaction import public
 
 PROTOCOL_VERSION = 1
 
-EventName = Literal["session", "partial", "ack", "suppressed", "speaker", "status"]
+EventName = Literal["session", "partial", "ack", "suppressed", "speaker", "status", "flush"]
 EVENTS: frozenset[str] = frozenset(get_args(EventName))
 
 MOST_SPEAKERS = 50
@@ -276,6 +276,12 @@ class Suppressed(ServerMessage, frozen=True, tag="suppressed"):
     sequence: int
     buffer_id: str
     reason: str
+
+
+class Flushed(ServerMessage, frozen=True, tag="flushed"):
+    """All that came before a `flush` was examined."""
+
+    sequence: int  # of the last utterance that was found in it, 0 for none; its result may still be to come
 
 
 class Warned(ServerMessage, frozen=True, tag="warning"):

@@ -42,6 +42,28 @@ async def test_a_flush_does_not_end_a_session(house: House) -> None:
     assert (house.session.ended, house.session.done.is_set()) == (None, False)
 
 
+async def test_a_flush_is_answered_with_the_last_utterance_before_it(open_house: Open) -> None:
+    """Once all before it is examined, also where nobody speaks; its result comes after. Nobody else is told."""
+    house, other = open_house("flush"), open_house()
+    for each in (house, other):
+        await each.session.end_utterance("flush")
+        each.find(each.task())
+        await each.speak(0.5)
+        await each.session.end_utterance("flush")
+        each.find(each.task(), (0, 8000))
+        each.settle(1)
+    assert house.got[:2] == [protocol.Flushed(0), protocol.Flushed(1)] and len(house.got) == 3
+    assert not other.of(protocol.Flushed)
+
+
+async def test_a_flush_is_answered_also_where_its_audio_could_not_be_examined(open_house: Open) -> None:
+    house = open_house("flush")
+    await house.speak(0.5)
+    await house.session.end_utterance("flush")
+    house.session.commit(house.task(), None)
+    assert house.of(protocol.Flushed) == [protocol.Flushed(0)]
+
+
 async def test_an_abandoned_session_says_and_forgets_nothing_more(house: House) -> None:
     """What is not final then stays in the journal, and is done by the next daemon: sent now, it would come twice."""
     house.records.on_disk = False
