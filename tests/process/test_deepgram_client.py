@@ -140,6 +140,20 @@ async def test_text_comes_while_one_speaks_and_finalize_makes_it_final(served: D
     assert last.is_final and last.speech_final and "speaker" not in said(last).words[0].dict()
 
 
+async def test_finalize_is_answered_where_nobody_speaks(served: Daemon) -> None:
+    """Before anything was said, and after what was: clients wait for it."""
+    async with stream(served.web.port) as line:
+        await line.send_finalize()
+        first = await result_that(line, lambda result: result.from_finalize)
+        await say(line, np.concatenate([wire.turn(5), PAUSE, PAUSE]))
+        spoken = await result_that(line, lambda result: result.is_final)
+        await line.send_finalize()
+        last = await result_that(line, lambda result: result.from_finalize)
+    assert (said(first).transcript, said(last).transcript) == ("", "") and first.is_final and last.is_final
+    assert said(spoken).transcript and not spoken.from_finalize
+    assert last.start == pytest.approx(spoken.start + spoken.duration, abs=0.002) and last.duration == 0
+
+
 async def test_glossary_and_odd_options_do_no_harm(served: Daemon) -> None:
     """What is not known is ignored; what was said within a stream that can't be is answered."""
     extra = {"additional_query_parameters": {"invented": "1", "keywords": ["customers:3"]}}

@@ -12,9 +12,11 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Response
 
 from ipc.errors import WernickeError
+from wernicke_daemon.web import relay
 from wernicke_daemon.web.deepgram import commands, keys, listen
-from wernicke_daemon.web.deepgram.options import Asked, asked
-from wernicke_daemon.web.deepgram.results import Message, Translation
+from wernicke_daemon.web.deepgram.options import EVENTS, Asked, asked
+from wernicke_daemon.web.deepgram.results import Translation
+from wernicke_daemon.web.relay import Message
 from wernicke_daemon.wire import protocol
 
 HELLO = {"session_id": "8f14e45fceea167a", "protocol": 1, "engines": {"asr": "pocketsphinx (as there is no other)"}}
@@ -57,10 +59,10 @@ def test_options_become_those_of_our_start() -> None:
         "encoding": "s16le",
         "language": "en",
         "glossary": ["Wernicke", "a, b", "Broca"],
-        "events": ["session", "partial", "speaker"],
+        "events": ["session", "partial", "speaker", "suppressed", "flush"],
     }
     assert protocol.parse(json.dumps(started.start)) == protocol.Start(
-        16_000, 1, "s16le", "en", ["Wernicke", "a, b", "Broca"], ["session", "partial", "speaker"]
+        16_000, 1, "s16le", "en", ["Wernicke", "a, b", "Broca"], EVENTS
     )
     assert wanted(language="multi").language == "auto" and "language" not in wanted().start
 
@@ -133,6 +135,39 @@ def test_interim_results_begin_where_the_utterance_does() -> None:
     ]
     [result] = translation.take(final(segment(0.0, "One more.", None), trigger="flush"))
     assert result["is_final"] and result["from_finalize"] and result["speech_final"]
+
+
+FLUSHED: dict[str, Any] = {"type": "flushed", "sequence": 1}
+
+
+def of_finalize(told: list[Message]) -> list[str]:
+    return [each["channel"]["alternatives"][0]["transcript"] for each in told if each["from_finalize"]]
+
+
+@pytest.mark.parametrize("outcome", ["final", "suppressed", "error"])
+def test_a_finalize_that_ends_no_line_is_answered_too(outcome: str) -> None:
+    """Once all before it has its result. Who spoke gets the line alone, whichever of the two comes first."""
+    became = {
+        "final": final(segment(0.0, "Yes", None)),
+        "suppressed": {"type": "suppressed", "sequence": 1},
+        "error": {"type": "error", "sequence": 1, "code": "TRANSCRIPTION_FAILED", "message": "It failed."},
+    }
+    translation = Translation(wanted(), HELLO)
+    [empty] = translation.take({"type": "flushed", "sequence": 0})
+    assert empty["is_final"] and empty["speech_final"] and of_finalize([empty]) == [""]
+    assert translation.take(FLUSHED) == []
+    assert of_finalize([each for each in translation.take(became[outcome]) if each["type"] == "Results"]) == [""]
+
+
+@pytest.mark.parametrize("line_first", [False, True])
+def test_a_finalize_is_answered_once(line_first: bool) -> None:
+    """By the line that it ended, or by an empty one where it ended none, as a second one does."""
+    translation = Translation(wanted(), HELLO)
+    line = final(segment(0.0, "Yes", None), trigger="flush")
+    both = [line, FLUSHED] if line_first else [FLUSHED, line]
+    assert of_finalize([told for each in both for told in translation.take(each)]) == ["Yes"]
+    [again] = translation.take(FLUSHED)
+    assert of_finalize([again]) == [""] and (again["start"], again["duration"]) == (10.4, 0.0)
 
 
 def test_without_being_asked_for_nothing_comes_before_the_final() -> None:
@@ -220,7 +255,7 @@ async def test_where_the_front_hangs_up_nothing_that_it_said_is_lost() -> None:
     """The client is told the last results and the end, however much it still sends."""
     client: Any = Talking()
     line: Any = BrokenLine()
-    await listen._Stream(client, line, wanted(), HELLO).run()
+    await relay.Stream(client, line, listen.Deepgram(wanted(), HELLO)).run()
     said = [each["channel"]["alternatives"][0]["transcript"] for each in client.told if each["type"] == "Results"]
     assert (said, client.told[-1]["type"], client.code) == (["eins", "zwei"], "Error", protocol.CLOSE_INTERNAL)
 

@@ -21,6 +21,7 @@ PING_TIMEOUT_S = 300.0
 """A front that works through a file that was sent at once reads on, pings included, when there is room: as long as its
 own idle limit."""
 
+SESSIONS = "/transcribe"
 EDIT = "/edit"
 
 LARGEST_MESSAGE = 64 * 1024 * 1024

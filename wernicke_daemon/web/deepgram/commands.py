@@ -4,15 +4,10 @@ from typing import Any
 
 import msgspec
 
-from wernicke_daemon.web.deepgram.results import Message, error
+from wernicke_daemon.web.deepgram.results import error
+from wernicke_daemon.web.relay import FLUSH, STOP, Message
 
-OURS = {
-    "KeepAlive": '{"type":"keepalive"}',
-    "Finalize": '{"type":"flush"}',
-    "CloseStream": '{"type":"stop"}',
-}
-
-STOP = OURS["CloseStream"]
+OURS = {"KeepAlive": '{"type":"keepalive"}', "Finalize": FLUSH, "CloseStream": STOP}
 
 
 def ours(text: str) -> str | None:

@@ -13,7 +13,7 @@ from wernicke_daemon.wire.audio import AudioFormat, Encoding
 
 ENCODINGS: dict[str, Encoding] = {"linear16": "s16le", "linear32": "f32le"}
 
-EVENTS = ["session", "partial", "speaker"]
+EVENTS = ["session", "partial", "speaker", "suppressed", "flush"]
 """What is asked for of the front; which of it the client is told is for `results.py` to say."""
 
 

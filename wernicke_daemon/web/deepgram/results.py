@@ -7,12 +7,10 @@ the start of the utterance. A transcript is the corrected text, its words are th
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from wernicke_daemon.web.deepgram.options import Asked
 from wernicke_daemon.web.deepgram.speakers import Speakers
-
-Message = dict[str, Any]
+from wernicke_daemon.web.relay import Message
 
 NO_MODEL = "00000000-0000-0000-0000-000000000000"
 """`model_uuid`: models have none here."""
@@ -29,6 +27,8 @@ class Translation:
         self._asked = asked
         self._speakers = Speakers()
         self._begins: dict[int, float] = {}  # by sequence: where an utterance that is not final begins, in seconds
+        self._finalizing = Finalizing()
+        self._end = 0.0  # of the last final, in seconds
         model = str(hello["engines"].get("asr", "")).partition(" ")[0]
         info = {"name": "wernicke", "version": str(hello["protocol"]), "arch": model}
         self._metadata = {"request_id": hello["session_id"], "model_uuid": NO_MODEL, "model_info": info}
@@ -39,12 +39,15 @@ class Translation:
             case "partial":
                 return [*self._started(message), *self._partial(message)]
             case "final":
-                return [*self._started(message), *self._final(message)]
+                return [*self._started(message), *self._final(message), *self._settled(message)]
             case "speaker_update":
                 self._speakers.update(message)
+            case "suppressed":
+                return self._settled(message)
             case "error":
-                self._begins.pop(message.get("sequence") or 0, None)
-                return [error(message["code"], message["message"])]
+                return [error(message["code"], message["message"]), *self._settled(message)]
+            case "flushed":
+                return self._finalized(self._finalizing.flushed(message["sequence"]))
         return []
 
     def _started(self, message: Message) -> Iterator[Message]:
@@ -64,8 +67,20 @@ class Translation:
             words = self._words(partial["segments"], start) or estimated(partial["text"], start, end)
             yield self._result(partial["text"], start, end, words)
 
+    def _settled(self, message: Message) -> list[Message]:
+        """message: what became of an utterance, or an error of none."""
+        if (sequence := message.get("sequence")) is None:
+            return []
+        self._begins.pop(sequence, None)
+        said_so = bool(message.get("segments")) and message["trigger"] == "flush"
+        return self._finalized(self._finalizing.settled(sequence, said_so))
+
+    def _finalized(self, times: int) -> list[Message]:
+        """Of each `Finalize` that ended no line."""
+        empty = self._result("", self._end, self._end, [])
+        return [empty | {"is_final": True, "speech_final": self._asked.endpointing, "from_finalize": True}] * times
+
     def _final(self, final: Message) -> Iterator[Message]:
-        del self._begins[final["sequence"]]
         self._speakers.note(final)
         offset, segments = final["timestamp_range"]["start"], final["segments"]
         last_end = offset
@@ -74,6 +89,7 @@ class Translation:
             ends = segment is segments[-1] and self._asked.endpointing and final["trigger"] != "max_duration"
             words = self._words([segment], offset)
             result = self._result(segment["text"], offset + segment["start"], last_end, words)
+            self._end = last_end
             yield result | {"is_final": True, "speech_final": ends, "from_finalize": final["trigger"] == "flush"}
         if self._asked.utterance_end:
             yield {"type": "UtteranceEnd", "channel": ONE_CHANNEL, "last_word_end": _time(last_end)}
@@ -105,6 +121,33 @@ class Translation:
             "channel": {"alternatives": [alternative]},
             "metadata": self._metadata,
         }
+
+
+class Finalizing:
+    """Which `Finalize` is answered by no line that it ended."""
+
+    def __init__(self) -> None:
+        self._waiting: list[int] = []  # for each that was passed on: the last utterance before it
+        self._settled = 0  # the last utterance of which it is known what became of it
+        self._said_so: int | None = None  # the last of which a result had `from_finalize`, which answers one
+
+    def flushed(self, sequence: int) -> int:
+        """Returns how many are to be answered now, like `settled`."""
+        self._waiting.append(sequence)
+        return self._due()
+
+    def settled(self, sequence: int, said_so: bool) -> int:
+        self._settled = sequence
+        if said_so:
+            self._said_so = sequence
+        return self._due()
+
+    def _due(self) -> int:
+        due = 0
+        while self._waiting and self._waiting[0] <= self._settled:
+            due += self._waiting.pop(0) != self._said_so
+            self._said_so = None
+        return due
 
 
 def estimated(text: str, start: float, end: float) -> list[Message]:

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from wernicke_daemon.web import access, pages
-from wernicke_daemon.web.live.speaking import SESSIONS, speak
+from wernicke_daemon.web.front import SESSIONS
+from wernicke_daemon.web.live.speaking import speak
 
 router = APIRouter(include_in_schema=False)
 

@@ -10,9 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from wernicke_daemon.web.front import Front, FrontSocket
-
-SESSIONS = "/transcribe"
+from wernicke_daemon.web.front import SESSIONS, Front, FrontSocket
 
 CLOSE_AWAY = 1012
 """The front does not answer, or has gone: come back."""

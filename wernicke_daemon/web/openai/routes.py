@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import WebSocketException
 
 from wernicke_daemon.formats.finals import Finals
-from wernicke_daemon.web import refusals
+from wernicke_daemon.web import refusals, relay
 from wernicke_daemon.web.openai import answers, upload
 from wernicke_daemon.web.openai.request import Asked, Refused, asked
 from wernicke_daemon.web.openai.upload import Message
@@ -36,7 +36,6 @@ PLACES = asyncio.Semaphore(16)
 MODELS = ["whisper-1", "gpt-4o-transcribe", "gpt-4o-transcribe-diarize"]
 """That clients ask for. Whichever it is, the daemon's own model does the work."""
 
-AWAY = "The daemon does not answer at the moment; try again in a few seconds."
 BROKEN_OFF = "The daemon has ended this session before the file was done; send it again."
 
 STATUS = {"SERVER_OVERLOADED": 429, "INVALID_MESSAGE": 400, "UNAUTHORIZED": 401}
@@ -163,7 +162,7 @@ async def _results(request: Request, wanted: Asked, samples: Path) -> AsyncGener
                 if not over:
                     yield message
     except (OSError, TimeoutError, WebSocketException):
-        raise Failed(503, AWAY) from None
+        raise Failed(503, relay.AWAY) from None
     if not over:
         raise Failed(503, BROKEN_OFF)
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from ipc.audio_handle import SAMPLE_RATE
 from wernicke_daemon.config.schema import Config, WebSettings
 from wernicke_daemon.formats.subtitles import ParsedFinal
-from wernicke_daemon.web.front import Front, FrontAway, FrontSocket
+from wernicke_daemon.web.front import SESSIONS, Front, FrontAway, FrontSocket
 
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
@@ -92,7 +92,7 @@ def seconds_of(samples: Path) -> float:
 async def messages(front: Front, samples: Path, start: dict[str, object]) -> AsyncGenerator[Message, None]:
     """The front's, up to the last result. Raises what `Front.socket` does; the line may end early, without
     `session_ended`."""
-    async with front.socket("/transcribe") as line:
+    async with front.socket(SESSIONS) as line:
         with contextlib.suppress(ConnectionClosed):  # it may have said already that it can't
             await line.send(msgspec.json.encode(start).decode())
         sending = asyncio.create_task(_send_or_hang_up(front, line, samples))
