@@ -105,12 +105,12 @@ class Daemon:
         """None without a journal: nothing is kept then to be done later."""
         if self._journal is None:
             return None
-        pipeline, language = self.pipeline, self._config.asr.language
+        pipeline, language, voices = self.pipeline, self._config.asr.language, self.sessions.voices_left
 
         def recognises() -> bool:
             return pipeline.dispatcher.recognises
 
-        return LateWork(pipeline.arena, pipeline.bench, recognises, self._journal, recorder, language)
+        return LateWork(pipeline.arena, pipeline.bench, recognises, self._journal, recorder, language, voices)
 
     def _pipeline(self, figures: Figures, settings: StageSettings) -> Pipeline:
         """Raises NoSharedMemory."""

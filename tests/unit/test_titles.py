@@ -104,3 +104,16 @@ def test_voices_stay_apart(steps: list[tuple[str, str]]) -> None:
             assert titles.of(label) in {"A", "B", label}
     titles.give("Speaker_01", "C", LABELS)
     assert titles.of("Speaker_01") == "C"
+
+
+def test_what_is_replaced_where_only_names_are_known() -> None:
+    """Nothing where others keep the name, or two that had one name get two. The titles stay."""
+    titles = Titles(given={"Speaker_00": "田中", "Speaker_02": "田中"}, recognised={"Speaker_01": "佐藤"})
+    assert titles.replacing("佐藤", "鈴木", LABELS) == ("佐藤", "鈴木")
+    assert titles.replacing("Speaker_01", "Speaker_01", LABELS) == ("佐藤", "Speaker_01")
+    assert titles.replacing("田中", "鈴木", LABELS) == ("田中", "鈴木")
+    assert titles.replacing("Speaker_02", "鈴木", LABELS) is None
+    assert titles.replacing("田中", "Speaker_02", LABELS) is None
+    with pytest.raises(BadName):
+        titles.replacing("Speaker_03", "鈴木", LABELS)
+    assert [titles.of(label) for label in LABELS] == ["田中", "佐藤", "田中"]

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import enum
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -74,6 +74,7 @@ class Connection:
         allowance: Allowance,
         options: Callable[[Start], Options],
         greet: Callable[[], None],
+        call: Callable[[str, str, str], Awaitable[None]],
         timeout_s: float,
         resumed: bool,
     ) -> None:
@@ -81,6 +82,7 @@ class Connection:
         self._allowance = allowance  # memory for what is read ahead
         self._options = options  # turns a start message into the session's options; raises WernickeError
         self._greet = greet  # tells the client of its session, once its options may ask for that
+        self._call = call  # says who a voice is: session, speaker, name; raises WernickeError
         self._timeout_s = timeout_s  # without a sign of life, after which the connection is closed
         self._resumed = resumed  # the session is one that the client came back to
         self._state = State.TAKING  # how far it is from taking audio to being gone
@@ -200,7 +202,7 @@ class Connection:
             case Stop():
                 await session.end_utterance("stop")
             case Name(speaker, name):
-                session.call(speaker, name)
+                await self._call(session.id, speaker, name)
             case Keepalive():
                 pass
 

@@ -1,8 +1,10 @@
-"""`/edit`: one change of what is kept, and the answer. Of a session that goes on it is the session that changes; of one
-that is over, what is in the store."""
+"""Changes of what is kept: who a voice is, said by a session's client or over `/edit`, and deletion. What is in memory
+and what is in the store change alike.
+"""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import structlog
@@ -11,8 +13,10 @@ from websockets.exceptions import ConnectionClosed
 from ipc.errors import WernickeError
 from wernicke_daemon.gateway.transport import ClientSocket
 from wernicke_daemon.records import stored_sessions, stored_speakers, transcript_file
+from wernicke_daemon.records.transcript_file import NoTranscript
 from wernicke_daemon.sessions.registry import SessionRegistry
 from wernicke_daemon.utterances import titles
+from wernicke_daemon.utterances.voices import Voices
 from wernicke_daemon.wire import protocol
 
 _log = structlog.get_logger()
@@ -56,29 +60,50 @@ class Editor:
         """Raises WernickeError."""
         match edit:
             case protocol.Rename(session_id, speaker, name):
-                if (session := self._sessions.known(session_id)) is not None:
-                    session.call(speaker, name)
-                else:
-                    await self._in_store(_rename, session_id, speaker, titles.checked(name))
+                await self.call(session_id, speaker, name)
             case protocol.Delete(session_id):
                 if self._sessions.is_on(session_id):
                     raise StillOn("That session is not over yet; it can be deleted once it has all its results")
                 self._sessions.forget(session_id)
-                await self._in_store(_delete, session_id)
+                async with self._one_by_one:
+                    await self._change(stored_sessions.delete, session_id)
                 _log.info("session_deleted", session=session_id)
 
-    async def _in_store(self, change: Callable[..., object], *arguments: str) -> None:
+    async def call(self, session_id: str, speaker: str, name: str) -> None:
+        """Somebody says who a voice is, in all sessions that go on one for another. speaker: as results have it. Raises
+        NoTranscript and BadName."""
         async with self._one_by_one:
-            await asyncio.to_thread(change, self._transcripts, *arguments)
+            if (session := self._sessions.known(session_id)) is None:
+                stored = await asyncio.to_thread(_found, self._transcripts, session_id)
+            else:
+                ids = {session_id, session.continues or session_id}
+                stored = await asyncio.to_thread(_stored, self._transcripts, ids)
+            voices = self._sessions.voices({session_id, *stored})
+            if voices is None:
+                await self._change(stored_speakers.rename, [*stored], speaker, titles.checked(name))
+            else:
+                await self._call(voices, stored, speaker, name)
+
+    async def _call(self, voices: Voices, stored: Collection[str], speaker: str, name: str) -> None:
+        """First in the store: where that fails nothing is changed. stored: sessions that the store has."""
+        replacing = voices.replacing(speaker, name)
+        whole = self._sessions.whole(voices)
+        if replacing and (parts := [part for part in stored if part not in whole]):
+            await self._change(stored_speakers.rename_where_heard, parts, *replacing)
+        self._sessions.call(voices, speaker, name)
+
+    async def _change(self, change: Callable[..., object], *arguments: object) -> None:
+        await asyncio.to_thread(change, self._transcripts, *arguments)
 
 
-def _rename(transcripts: Path, session_id: str, speaker: str, name: str) -> None:
-    """In all sessions that go on one for another. Raises NoTranscript."""
+def _found(transcripts: Path, session_id: str) -> set[str]:
+    """The sessions that go on one for another with this one. Raises NoTranscript where there is none."""
     with transcript_file.reading(transcripts) as database:
-        parts = [part for part, _ in transcript_file.meeting(database, transcript_file.find(database, session_id))]
-    stored_speakers.rename(transcripts, parts, speaker, name)
+        return {part for part, _ in transcript_file.meeting(database, transcript_file.find(database, session_id))}
 
 
-def _delete(transcripts: Path, session_id: str) -> None:
-    """Raises NoTranscript."""
-    stored_sessions.delete(transcripts, session_id)
+def _stored(transcripts: Path, ids: Collection[str]) -> set[str]:
+    """The same of sessions in memory, which can be named where the store has nothing of them, or can't be read, too."""
+    with contextlib.suppress(NoTranscript), transcript_file.reading(transcripts) as database:
+        return {part for each in ids for part, _ in transcript_file.meeting(database, each)}
+    return set()

@@ -199,6 +199,7 @@ class Gateway:
             self._allowance,
             lambda start: options_from(start, session.options),
             greeter.greet,
+            self._editor.call,
             self._config.timeout,
             resumed=last_sequence is not None,
         )

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from wernicke_daemon.records.transcript_file import NoTranscript
+from wernicke_daemon.utterances.titles import BadName, Titles, label_of
 
 LOCK_WAIT_S = 5.0
 """For the daemon, which writes in moments."""
@@ -16,11 +17,30 @@ LOCK_WAIT_S = 5.0
 _Message = dict[str, Any]
 
 
+class _Voices(msgspec.Struct):
+    """The part of `voices.Known` that says what they are called."""
+
+    next_voice: int = 0
+    given: dict[str, str] = {}
+    recognised: dict[str, str] = {}
+
+
 def rename(path: Path, sessions: Sequence[str], speaker: str, name: str) -> int:
-    """Call a speaker of these sessions by another name, in their segments and words, all or none. path: of the file.
-    Returns in how many results. Raises NoTranscript where there is no such speaker, or the file can't be written."""
+    """Call a speaker of these sessions by another name, in their segments and words and for whoever goes on for them,
+    all or none. path: of the file. Returns in how many results. Raises NoTranscript where there is no such speaker, or
+    the file can't be written."""
     with changing(path) as database:
-        return _rename(database, sessions, speaker, name)
+        if not (results := _rename(database, sessions, speaker, name)):
+            there = ", ".join(_all_speakers(database, sessions)) or "nobody"
+            raise NoTranscript(f"There is no speaker {speaker!r} in it; there are: {there}.")
+        return results
+
+
+def rename_where_heard(path: Path, sessions: Sequence[str], speaker: str, name: str) -> None:
+    """The same where it is known from elsewhere that there is that speaker. Raises NoTranscript where the file can't be
+    written."""
+    with changing(path) as database:
+        _rename(database, sessions, speaker, name)
 
 
 def forget(path: Path, name: str) -> int:
@@ -56,18 +76,48 @@ def changing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _rename(database: sqlite3.Connection, sessions: Sequence[str], speaker: str, name: str) -> int:
-    marks = ", ".join("?" * len(sessions))
-    select = f"SELECT rowid, message FROM result WHERE kind = 'final' AND session IN ({marks}) ORDER BY rowid"
-    finals = [(row, msgspec.json.decode(message, type=_Message)) for row, message in database.execute(select, sessions)]
-    said = [(row, final) for row, final in finals if speaker in _speakers(final)]
-    if not said:
-        there = ", ".join(dict.fromkeys(known for _, final in finals for known in _speakers(final))) or "nobody"
-        raise NoTranscript(f"There is no speaker {speaker!r} in it; there are: {there}.")
+    said = [(row, final) for row, final in _finals(database, sessions) if speaker in _speakers(final)]
     database.executemany(
         "UPDATE result SET message = ? WHERE rowid = ?",
         [(msgspec.json.encode(_renamed(final, speaker, name)).decode(), row) for row, final in said],
     )
+    for session, voices in _voices(database, sessions):
+        with contextlib.suppress(BadName):  # it was not heard yet
+            given = msgspec.json.encode(_given(voices, speaker, name)).decode()
+            database.execute(
+                "UPDATE session SET voices = json_set(voices, '$.given', json(?)) WHERE id = ?", (given, session)
+            )
     return len(said)
+
+
+def _finals(database: sqlite3.Connection, sessions: Sequence[str]) -> list[tuple[int, _Message]]:
+    """By rowid."""
+    select = (
+        f"SELECT rowid, message FROM result WHERE kind = 'final' AND session IN ({_marks(sessions)}) ORDER BY rowid"
+    )
+    return [(row, msgspec.json.decode(message, type=_Message)) for row, message in database.execute(select, sessions)]
+
+
+def _all_speakers(database: sqlite3.Connection, sessions: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(known for _, final in _finals(database, sessions) for known in _speakers(final)))
+
+
+def _voices(database: sqlite3.Connection, sessions: Sequence[str]) -> list[tuple[str, _Voices]]:
+    select = f"SELECT id, voices FROM session WHERE voices IS NOT NULL AND id IN ({_marks(sessions)})"
+    return [
+        (session, msgspec.json.decode(voices, type=_Voices)) for session, voices in database.execute(select, sessions)
+    ]
+
+
+def _given(voices: _Voices, speaker: str, name: str) -> dict[str, str]:
+    """Raises BadName where there is no such voice."""
+    titles = Titles(voices.given, voices.recognised)
+    titles.give(speaker, name, [label_of(voice) for voice in range(voices.next_voice)])
+    return titles.given
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _speakers(final: _Message) -> list[str]:

@@ -22,6 +22,7 @@ from wernicke_daemon.utterances import results
 from wernicke_daemon.utterances.context import Context
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.utterance import Utterance
+from wernicke_daemon.utterances.voices import Voices
 from wernicke_daemon.wire.audio import Audio
 
 LOOK_EVERY_S = 1.0
@@ -62,6 +63,7 @@ class LateWork:
         journal: Journal,
         recorder: Recorder,
         language: str,
+        voices: Callable[[Leftover], Voices],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._arena = arena  # where each gets a ring for its audio
@@ -70,13 +72,14 @@ class LateWork:
         self._journal = journal  # where their audio is
         self._recorder = recorder  # has what is postponed, and gets the results
         self._language = language  # of sessions whose own the disk has lost
+        self._voices = voices  # of a session that a killed daemon left
         self._clock = clock  # monotonic and wall time
 
     # --- recovery's LateUtterances ---
 
     def take(self, leftover: Leftover) -> None:
         meta = leftover.meta
-        context = Context(meta.remembered, meta.next_sequence, 0)
+        context = Context(meta.remembered, meta.next_sequence, 0, self._voices(leftover))
         language = meta.language or self._language
         for late in leftover.late:
             self._recorder.later(Postponed(leftover.session_id, late, language, meta.glossary, meta.words, context))

@@ -17,8 +17,8 @@ class Naming:
         named: Callable[[Collection[str]], None],
         revise_s: float,
     ) -> None:
-        """revise: keeps a revised result, and has `is_kept` called then. named: keeps who voices are; told all whom the
-        client had named before. revise_s: see `diarization.revise_s`."""
+        """revise: keeps a revised result, and has `is_kept` called then. named: keeps who voices are; told all who had
+        been named before. revise_s: see `diarization.revise_s`."""
         self._context = context  # the session's voices
         self._keep = revise
         self._named = named
@@ -26,10 +26,9 @@ class Naming:
         self._under_way = 0  # revisions that are not kept yet
         self._ended = False  # the last look was taken
 
-    def call(self, speaker: str, name: str) -> None:
-        """The client says who a voice is, of earlier results, too. Raises BadName."""
-        before = self._context.voices.titles.named
-        updates = self._context.call(speaker, name)
+    def renamed(self, before: Collection[str]) -> None:
+        """Somebody has said who a voice is, of earlier results, too. before: all who had been named until then."""
+        updates = self._context.renamed()
         self._named(before)
         self._revise(updates)
 

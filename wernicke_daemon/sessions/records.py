@@ -35,7 +35,7 @@ class Records(Protocol[S]):
         sent."""
 
     def named(self, session: S, before: Collection[str]) -> None:
-        """Its client has said who voices are. before: all whom it had named until then."""
+        """Somebody has said who voices are. before: all who had been named until then."""
 
     def dropped(self, seconds: float) -> None:
         """Speech too short to be an utterance."""

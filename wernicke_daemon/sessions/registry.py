@@ -9,7 +9,7 @@ which goes on with the voices of the old one.
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -113,7 +113,8 @@ class SessionRegistry:
         language = meta.language or self._config.asr.language
         options = Options(self._config.audio.format, language, meta.glossary, words=meta.words, speakers=meta.speakers)
         start = StartingPoint(leftover.start, meta.next_sequence, leftover.wall_start, meta.remembered)
-        while (session := self._make(leftover.session_id, options, start)) is None:
+        voices = self.voices_left(leftover)
+        while (session := self._make(leftover.session_id, options, start, voices=voices)) is None:
             self._freed.clear()
             await self._freed.wait()
         self._recorder.taken_up(session, meta.wall_start or leftover.wall_start)
@@ -123,12 +124,17 @@ class SessionRegistry:
             session.abandon()
 
     def _make(
-        self, session_id: str, options: Options, start: StartingPoint | None, earlier: EarlierSession | None = None
+        self,
+        session_id: str,
+        options: Options,
+        start: StartingPoint | None,
+        earlier: EarlierSession | None = None,
+        voices: Voices | None = None,
     ) -> Session | None:
         ring = self._arena.acquire()
         if ring is None:
             return None
-        voices = self._voices_of(session_id, start.remembered.heard if start else NOTHING, earlier)
+        voices = voices or self._voices_of(session_id, NOTHING, earlier)
         lines = self._config.correction.context_lines
         session = Session(
             session_id,
@@ -160,6 +166,12 @@ class SessionRegistry:
         voices = self._voices.get(before) or Voices(earlier.heard if earlier else known)
         self._voices[before] = self._voices[session_id] = voices
         return voices
+
+    def voices_left(self, leftover: Leftover) -> Voices:
+        """Of a session that a killed daemon left. Somebody may have named them in the store since."""
+        heard, stored = leftover.meta.remembered.heard, self._recorder.earlier(leftover.session_id)
+        given = heard.given | (stored.heard.given if stored else {})
+        return self._voices_of(leftover.session_id, replace(heard, given=given), None)
 
     def earlier(self, session_id: str | None, resume_token: str | None) -> EarlierSession | None:
         """The session that a new one of this client goes on for: it can't be taken up again."""
@@ -218,8 +230,28 @@ class SessionRegistry:
         return [*self._recent.values(), *self._sessions.values()]
 
     def known(self, session_id: str) -> Session | None:
-        """One of `watched`."""
-        return self._sessions.get(session_id) or self._recent.get(session_id)
+        """One of `watched`, or whose client may come back for results."""
+        return self._sessions.get(session_id) or self._recent.get(session_id) or self._over.get(session_id)
+
+    def _with(self, voices: Voices) -> list[Session]:
+        """Those in memory that have these."""
+        sessions = {**self._over, **self._recent, **self._sessions}
+        return [session for session in sessions.values() if session.context.voices is voices]
+
+    def voices(self, parts: Iterable[str]) -> Voices | None:
+        """That sessions which go on one for another share; None where nothing in memory has them. parts: their ids."""
+        return next((voices for part in parts if (voices := self._voices.get(part)) is not None), None)
+
+    def whole(self, voices: Voices) -> set[str]:
+        """Ids of the sessions with these voices that have all their results in memory."""
+        return {session.id for session in self._with(voices) if session.whole}
+
+    def call(self, voices: Voices, speaker: str, name: str) -> None:
+        """Somebody says who a voice is: in all sessions that have it, of earlier results, too. Raises BadName."""
+        before = voices.titles.named
+        voices.call(speaker, name)
+        for session in self._with(voices):
+            session.renamed(before)
 
     def is_on(self, session_id: str) -> bool:
         """More may come of it."""

@@ -11,7 +11,7 @@ is kept of it (`records.py`).
 import asyncio
 import math
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 import structlog
@@ -78,6 +78,7 @@ class Session:
         self.id = session_id  # told to its client; names it in the store and the log
         self.resume_token = secrets.token_urlsafe(16)  # who has it may come back to the session
         self.continues = continues  # id of the session whose client it goes on for
+        self.whole = start.sequence == 1  # all its results are in memory: none came before the daemon died
         self.options = options  # what its client asked for
         self.ring = ring  # its audio
         self.done = asyncio.Event()  # set when it is over
@@ -245,9 +246,9 @@ class Session:
         self._delivery.events = options.events
         self._intake.configure(options.audio)
 
-    def call(self, speaker: str, name: str) -> None:
-        """Its client says who a voice is, of earlier results, too. Raises BadName."""
-        self._naming.call(speaker, name)
+    def renamed(self, before: Collection[str]) -> None:
+        """Somebody has said who a voice is, of earlier results, too. before: all who had been named until then."""
+        self._naming.renamed(before)
         self._free()  # into the journal with it
 
     def take_news(self, now: float) -> IngestTask | None:

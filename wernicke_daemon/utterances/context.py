@@ -62,9 +62,8 @@ class Context:
         voices = self.voices.copy()
         return voices.names(voices.hear(found.pieces, found.same_voice, embedding_model(utterance)))
 
-    def call(self, speaker: str, name: str) -> list[SpeakerUpdate]:
-        """Somebody says who a voice is. What that changes in results, however old they are. Raises BadName."""
-        self.voices.call(speaker, name)
+    def renamed(self) -> list[SpeakerUpdate]:
+        """Somebody has said who a voice is. What that changes in results, however old they are."""
         titles = {**self.voices.titles.given}
         self.remembered = replace(self.remembered, heard=replace(self.remembered.heard, given=titles))
         return self.revisions(-math.inf)

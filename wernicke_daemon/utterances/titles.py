@@ -85,6 +85,15 @@ class Titles:
             self.given |= dict.fromkeys(meant, checked(name))
         return meant
 
+    def replacing(self, speaker: str, name: str, labels: Iterable[str]) -> tuple[str, str] | None:
+        """What `give` would change where only names are known: one that nobody would have any more, and what takes its
+        place. None where another voice keeps it, or several are told apart by it. Raises BadName."""
+        labels, then = list(labels), Titles(self.given, self.recognised)
+        meant = then.give(speaker, name, labels)
+        before, after = self.of(meant[0]), {then.of(label) for label in meant}
+        kept = before in map(then.of, labels)
+        return None if kept or len(after) > 1 else (before, after.pop())
+
     def _meant(self, speaker: str, labels: Collection[str]) -> list[str]:
         meant = [label for label in labels if speaker == label] or [
             label for label in labels if speaker == self.of(label)

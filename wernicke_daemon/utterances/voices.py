@@ -116,8 +116,15 @@ class Voices:
 
     def call(self, speaker: str, name: str) -> None:
         """Somebody says who a voice is. speaker: as results have it. Raises BadName."""
-        self.titles.give(speaker, name, [label_of(voice) for voice in range(self._next)])
+        self.titles.give(speaker, name, self._labels())
         self._known = None
+
+    def replacing(self, speaker: str, name: str) -> tuple[str, str] | None:
+        """What `call` would change, see `Titles.replacing`. Raises BadName."""
+        return self.titles.replacing(speaker, name, self._labels())
+
+    def _labels(self) -> list[str]:
+        return [label_of(voice) for voice in range(self._next)]
 
     def recognise(self, known: Iterable[Voiceprint]) -> None:
         """Those of them who are known from before, and whom nobody has named."""

@@ -108,6 +108,13 @@ class House:
         self.reader.close()
         self.arena.close()
 
+    def call(self, speaker: str, name: str) -> None:
+        """Somebody says who a voice is."""
+        voices = self.session.context.voices
+        before = voices.titles.named
+        voices.call(speaker, name)
+        self.session.renamed(before)
+
     async def speak(self, seconds: float, value: float = 0.5) -> None:
         """That much 16 kHz mono audio comes, in the time that it takes to say it."""
         self.now += seconds

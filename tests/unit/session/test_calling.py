@@ -17,7 +17,7 @@ async def test_results_are_called_by_it(open_house: Open) -> None:
     for _ in range(round(REVISE_S) + 1):
         await house.speak(1.0)
         house.find(house.task())
-    house.session.call("Speaker_00", "田中")
+    house.call("Speaker_00", "田中")
     final = house.of(Final)[0]
     assert house.of(SpeakerUpdate) == [
         SpeakerUpdate("s", final.buffer_id, 1, final.revision + 1, [SegmentSpeaker(0, "田中")])
@@ -29,7 +29,7 @@ async def test_results_are_called_by_it(open_house: Open) -> None:
 async def test_one_who_comes_back_gets_the_names(open_house: Open) -> None:
     house = open_house("speaker")
     await hear(house, SHE, HE)
-    house.session.call("Speaker_00", "田中")
+    house.call("Speaker_00", "田中")
     again = [message.segments[0].speaker for message in house.listen(0) if isinstance(message, Final)]
     assert again == ["田中", "Speaker_01"]
 
@@ -39,14 +39,14 @@ async def test_it_is_written_down_at_once(open_house: Open) -> None:
     house = open_house()
     await hear(house, SHE, HE)
     floors = len(house.records.floors)
-    house.session.call("Speaker_00", "田中")
+    house.call("Speaker_00", "田中")
     assert (
         house.session.context.remembered.heard.given
         == house.session.context.voices.known().given
         == {"Speaker_00": "田中"}
     )
     assert len(house.records.floors) > floors
-    house.session.call("田中", "佐藤")
+    house.call("田中", "佐藤")
     assert house.records.named_before == [set(), {"田中"}]
     assert [person.name for person in house.session.context.voices.prints()] == ["佐藤"]
 
@@ -56,5 +56,5 @@ async def test_a_name_that_can_not_be_changes_nothing(open_house: Open) -> None:
     await hear(house, SHE)
     for speaker, name in (("Speaker_01", "田中"), ("Speaker_00", ""), ("Speaker_00", "Speaker_01")):
         with pytest.raises(BadName):
-            house.session.call(speaker, name)
+            house.call(speaker, name)
     assert house.of(SpeakerUpdate) == [] and house.records.named_before == []
