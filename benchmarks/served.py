@@ -46,10 +46,11 @@ def plan(config: Config, sleep_ms: dict[str, float], per_audio_s: dict[str, floa
 
 
 class Served:
-    """`url`: of its sessions."""
+    """`url`: of its sessions. `stats`: of its figures."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, directory: Path) -> None:
         self.url = f"ws://127.0.0.1:{port}{SESSIONS}"
+        self.stats = f"http://127.0.0.1:{port}/stats"
         self._process = process
         self._directory = directory
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from wernicke_daemon.config.schema import RuntimeSettings
 from wernicke_daemon.web import refusals
-from wernicke_daemon.web.openai import answers, upload
+from wernicke_daemon.web.openai import answers
 from wernicke_daemon.web.openai.request import Asked, Refused, asked
 from wernicke_daemon.wire import protocol
 
@@ -37,7 +36,7 @@ def test_fields_become_options_of_our_start() -> None:
     started = asked([*fields, ("stream", "True"), ("timestamp_granularities[]", "word")])
     assert started.streams and started.words and started.format == "json"
     assert protocol.parse(json.dumps(started.start)) == protocol.Start(
-        16_000, 1, "s16le", "en", ["Wernicke", "Broca"], ["speaker"]
+        16_000, 1, "s16le", "en", ["Wernicke", "Broca"], ["speaker", "ack"], background=True
     )
     assert "language" not in wanted().start
 
@@ -97,9 +96,3 @@ def test_refusals_have_the_shape_of_whom_they_are_for() -> None:
     assert refusals.body("/sessions", 404, "No.") == {"error": "No."}
     told = refusals.body("/v1/models", 401, "No.")["error"]
     assert told == {"message": "No.", "type": "authentication_error", "param": None, "code": "invalid_api_key"}
-
-
-def test_a_file_gives_way_to_speech_that_waits() -> None:
-    """Fast while nobody waits, as fast as speech while somebody does, not at all before work would be left out."""
-    assert [upload.speed(behind_s) for behind_s in (0.0, 0.9, 2.0, 9.0, 15.0)] == [8, 8, 1, 1, 0]
-    assert RuntimeSettings().shed_after_s > upload.HELD_S

@@ -40,17 +40,19 @@ class BusyFront:
 
 
 class OddFront(BusyFront):
-    """Takes a session, and has no page on how it is."""
+    """Takes a session. What was decoded for it is gone by then."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
 
     @contextlib.asynccontextmanager
     async def socket(self, path: str) -> AsyncIterator[Any]:
+        next(self._folder.rglob("samples")).unlink()
         async with serve(lambda line: line.wait_closed(), "127.0.0.1", 0) as front:
             port = next(iter(front.sockets)).getsockname()[1]
             async with connect(f"ws://127.0.0.1:{port}", proxy=None) as line:
                 yield line
-
-    async def page(self, path: str) -> dict[str, Any]:
-        return {}
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +94,10 @@ async def test_who_hangs_up_before_there_is_an_answer_makes_room_at_once(stream:
 
 
 async def test_what_goes_wrong_while_a_file_is_sent_makes_room_for_the_next(tmp_path: Path) -> None:
-    async with served(tmp_path, OddFront()) as address, httpx.AsyncClient(base_url=address, trust_env=False) as http:
+    async with (
+        served(tmp_path, OddFront(tmp_path)) as address,
+        httpx.AsyncClient(base_url=address, trust_env=False) as http,
+    ):
         form: Any = {"data": {"model": "any"}, "files": {"file": ("a.wav", sound())}}
         answer = await http.post(routes.PATH, **form, timeout=60)
     assert answer.status_code == 503 and not routes.ONE_AT_A_TIME.locked()

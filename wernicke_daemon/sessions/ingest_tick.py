@@ -61,7 +61,9 @@ class IngestTick:
     async def _tick(self) -> None:
         missed_since, now = self._looked, self._clock.monotonic()
         self._looked = now
-        news = (self._news_of(session, now) for session in list(self._sessions.values()))
+        sessions = list(self._sessions.values())
+        spoken = any(session.speaks for session in sessions if not session.options.background)
+        news = (self._news_of(session, now, spoken) for session in sessions)
         tasks = tuple(task for task in news if task is not None)
         if tasks and not await self._examined(tasks) and len(tasks) > 1:
             for task in tasks:  # one session's audio may be at fault: the others need not suffer with it
@@ -69,9 +71,9 @@ class IngestTick:
         if tasks:
             self._on_lag_ms((self._clock.monotonic() - missed_since) * 1000)
 
-    def _news_of(self, session: Session, now: float) -> IngestTask | None:
+    def _news_of(self, session: Session, now: float, spoken: bool) -> IngestTask | None:
         try:
-            return session.take_news(now)
+            return session.take_news(now, spoken)
         except Exception:
             self._give_up(session)
             return None

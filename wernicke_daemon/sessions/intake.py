@@ -49,7 +49,8 @@ class Break(msgspec.Struct, frozen=True):
 
 class Intake:
     """keep: is given all samples, with the number of the first, before they are examined. warn: is told what is odd
-    about the audio, once each: a code of the protocol, and sentences."""
+    about the audio, once each: a code of the protocol, and sentences. recorded: it does not come as it is said, so that
+    it is no silence when nothing comes."""
 
     def __init__(
         self,
@@ -60,11 +61,13 @@ class Intake:
         keep: Callable[[int, Audio], None],
         warn: Callable[[str, str], None],
         clock: Clock,
+        recorded: bool = False,
     ) -> None:
         ring.begin_at(start.sample)
         self.ring = ring  # where the samples go; `written` is how many came
         self.decoder = PcmDecoder(audio)  # from the client's bytes; its counters say how far audio came in
         self.paused = False  # `feed` or `end` waits for room, in the ring or among the breaks
+        self.speaking = False  # an utterance was open after the last task, so a pause is of interest
         self._session = session  # its id, for tasks and the log
         self._start = start  # number and time of day of the first sample
         self._keep = keep  # to the journal
@@ -77,14 +80,15 @@ class Intake:
         self._breaks: deque[Break] = deque()  # that the examined audio has not reached, in order
         self._reached: Break | None = None  # the one that the task under way ends at, if it does
         self._room = asyncio.Event()  # there may be room again, in the ring or among the breaks
+        self._recorded = recorded  # time in which nothing comes is no silence
         self._closed = False  # nothing more is taken in
         self._feeding = False  # a frame is being taken in, so that it is no pause though nothing else comes
         self._state = b""  # the ingest stage's, as of the last task; b"" for a stream that begins
         self._examined = start.sample  # the next sample to examine
-        self._speaking = False  # an utterance was open after the last task, so a pause is of interest
 
-    def configure(self, audio: AudioFormat) -> None:
+    def configure(self, audio: AudioFormat, recorded: bool) -> None:
         """Before the first audio."""
+        self._recorded = recorded
         self.decoder = PcmDecoder(audio)
         self._rate_watch = RateWatch(audio)
         self._sound_watch = SoundWatch(audio)
@@ -236,7 +240,7 @@ class Intake:
     def _is_news(self, unexamined: int) -> bool:
         if self._reached is None:
             return unexamined >= VAD_WINDOW
-        if unexamined or self._speaking or self._reached.trigger:
+        if unexamined or self.speaking or self._reached.trigger:
             return True
         self._breaks.popleft()  # a pause between utterances
         self._room.set()
@@ -244,7 +248,7 @@ class Intake:
 
     def _note_pause(self, now: float) -> None:
         """A break for time in which nothing came, after the resampler's tail: or the last phoneme stays inside."""
-        if self._feeding or self.ring.room < LONGEST_TAIL:
+        if self._recorded or self._feeding or self.ring.room < LONGEST_TAIL:
             self._idle.hold(now)
         elif idle_s := self._idle.take(now):
             tail = self.decoder.drain()
@@ -256,7 +260,7 @@ class Intake:
         """Commit what an ingest task found."""
         self._state = outcome.state
         self._examined = outcome.examined_to
-        self._speaking = outcome.speaking
+        self.speaking = outcome.speaking
         self._pass_break()
         self._look_for_speech(outcome)
         return outcome.boundaries
@@ -271,7 +275,7 @@ class Intake:
         """Cut the audio at the task's end: what was open can't be trusted to be whole any more."""
         self._state = b""
         self._examined = task.audio.end
-        self._speaking = False
+        self.speaking = False
         self._pass_break()
 
     def _pass_break(self) -> None:

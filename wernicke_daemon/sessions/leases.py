@@ -18,6 +18,11 @@ class Leases:
         """Utterances that are not final."""
         return len(self._not_final)
 
+    @property
+    def audio_is_read(self) -> bool:
+        """Some utterance is not recognised or not diarized yet."""
+        return bool(self._leased)
+
     def begin(self, sequence: int, start: int) -> None:
         """An utterance whose first sample is `start` is under way."""
         self._leased[sequence] = self._not_final[sequence] = start

@@ -91,7 +91,16 @@ class Session:
         self._records = records  # what is kept of it
         self._min_silence_s = min_silence_s  # see `vad.min_silence_s`
         # Audio on its way in.
-        self._intake = Intake(session_id, ring, options.audio, start, partial(records.audio, self), self._warn, clock)
+        self._intake = Intake(
+            session_id,
+            ring,
+            options.audio,
+            start,
+            partial(records.audio, self),
+            self._warn,
+            clock,
+            options.background,
+        )
         # what its next utterances depend on: voices, and what was said before; as of the last result that was kept
         self.context = Context(start.remembered, start.sequence, context_lines, voices, known)
         self.context.voices.count = options.speakers
@@ -244,21 +253,35 @@ class Session:
         self.options = options
         self.context.voices.count = options.speakers
         self._delivery.events = options.events
-        self._intake.configure(options.audio)
+        self._intake.configure(options.audio, options.background)
 
     def renamed(self, before: Collection[str]) -> None:
         """Somebody has said who a voice is, of earlier results, too. before: all who had been named until then."""
         self._naming.renamed(before)
         self._free()  # into the journal with it
 
-    def take_news(self, now: float) -> IngestTask | None:
+    @property
+    def speaks(self) -> bool:
+        """Somebody is speaking in it, or has spoken and waits for the result."""
+        return self._intake.speaking or len(self._cutting.leases) > 0
+
+    def take_news(self, now: float, others_speak: bool = False) -> IngestTask | None:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`.
 
-        now: seconds of its clock, monotonic."""
+        now: seconds of its clock, monotonic. others_speak: somebody does in a session that is not in the background."""
         self._delivery.acknowledge(self.received(), now, last=not self.life.takes_audio)
         self._tell_gap(self._cutting.gap.take_due(now))
         self._captions.show_due()
+        if self.options.background and (others_speak or self._is_busy):
+            return None
         return self._intake.take_news(now, listening=self.attached)
+
+    @property
+    def _is_busy(self) -> bool:
+        """One utterance at a time is recognised, so that little is in the way of who begins to speak; meanwhile the one
+        before is corrected."""
+        leases = self._cutting.leases
+        return leases.audio_is_read or len(leases) > 1
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
         """What an ingest job found; None where it can't be had: that audio becomes a gap."""

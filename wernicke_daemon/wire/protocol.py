@@ -56,6 +56,7 @@ class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=Fals
     glossary: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=200)] | None = None
     events: str | list[str] | None = None  # messages wanted besides results
     words: bool | None = None  # whether segments have them
+    background: bool | None = None  # whether it gives way to sessions in which somebody speaks
     # how many people speak: "4", or "2-5" for from two to five
     speakers: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(-[0-9]{1,3})?\Z")] | int | None = None
     session: str | None = None  # id of the one to go on with

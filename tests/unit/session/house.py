@@ -76,7 +76,11 @@ class House:
     """A session and everything around it. now: the clock, which stands unless it is moved. got: by its client."""
 
     def __init__(
-        self, options: Options, start: StartingPoint | None = None, hurry: Callable[[], None] = lambda: None
+        self,
+        options: Options,
+        start: StartingPoint | None = None,
+        hurry: Callable[[], None] = lambda: None,
+        session_id: str = "s",
     ) -> None:
         self.now = 1000.0
         self.arena = Arena(1, RING)
@@ -88,7 +92,7 @@ class House:
         assert ring is not None
         clock = Clock(monotonic=lambda: self.now, wall=lambda: 1e9 + self.now)
         self.session = Session(
-            "s",
+            session_id,
             ring,
             options,
             CONTEXT_LINES,
@@ -134,7 +138,9 @@ class House:
         """The ingest stage found those boundaries, and needs nothing but what follows them."""
         boundaries = tuple(Boundary(start, end, "silence", end - start, end) for start, end in utterances)
         retain = fields.pop("retain_from", utterances[-1][1] if utterances else task.audio.end)
-        outcome = IngestOutcome("s", task.audio.end, retain, b"state", boundaries, fields.pop("speaking", False))
+        outcome = IngestOutcome(
+            task.session, task.audio.end, retain, b"state", boundaries, fields.pop("speaking", False)
+        )
         self.session.commit(task, msgspec.structs.replace(outcome, **fields))
 
     async def say(self, count: int, seconds: float = 0.25) -> None:

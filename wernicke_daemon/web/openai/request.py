@@ -12,7 +12,7 @@ from ipc.errors import WernickeError
 
 ResponseFormat = Literal["json", "text", "srt", "vtt", "verbose_json", "diarized_json"]
 
-EVENTS = ["speaker"]
+EVENTS = ["speaker", "ack"]
 """What is asked for of the front besides results. Without `session` nobody is waited for whose line breaks."""
 
 
@@ -41,7 +41,7 @@ class Asked:
         """The `start` of our own protocol, for audio as `decode.py` makes it."""
         audio = {"sample_rate": 16_000, "channels": 1, "encoding": "s16le"}
         language = {"language": self.language} if self.language else {}
-        return {"type": "start", **audio, **language, "glossary": self.glossary, "events": EVENTS}
+        return {"type": "start", **audio, **language, "glossary": self.glossary, "events": EVENTS, "background": True}
 
 
 def asked(fields: Iterable[tuple[str, Any]]) -> Asked:

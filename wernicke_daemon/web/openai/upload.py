@@ -1,8 +1,7 @@
-"""One uploaded file: decoded in a process of its own, then sent to the front as a session that gives way to others."""
+"""One uploaded file: decoded in a process of its own, then sent to the front as a session in the background."""
 
 import asyncio
 import contextlib
-import itertools
 import os
 import shutil
 import subprocess
@@ -19,24 +18,18 @@ from websockets.exceptions import ConnectionClosed
 from ipc.audio_handle import SAMPLE_RATE
 from wernicke_daemon.config.schema import Config, WebSettings
 from wernicke_daemon.formats.subtitles import ParsedFinal
-from wernicke_daemon.web.front import SESSIONS, Front, FrontAway, FrontSocket
+from wernicke_daemon.web.front import SESSIONS, Front, FrontSocket
 
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
 DECODED_WITHIN_S = 600.0
 """Seconds, for any file: far more than one of `web.upload_s` should take."""
 
-TICK_S = 0.1
-LOOK_TICKS = 10
-FASTEST = 8
-"""Seconds of audio that are sent in one. An utterance that begins to wait is seen before much more has come."""
+CHUNK_BYTES = BYTES_PER_SECOND
+"""Sent at a time."""
 
-WAITING_S = 1.0
-"""While an utterance of anybody has waited for longer, a file comes no faster than speech does: it has the share of one
-live session then, which is kept waiting for one job at most. A pause would end what is being said."""
-
-HELD_S = 10.0
-"""While one has waited for longer, nothing comes: before work is left out (`runtime.shed_after_s`)."""
+AHEAD_BYTES = 60 * BYTES_PER_SECOND
+"""Sent and not received yet, at most: so much waits in the front's memory while a file has to wait."""
 
 Message = ParsedFinal
 
@@ -95,10 +88,15 @@ async def messages(front: Front, samples: Path, start: dict[str, object]) -> Asy
     async with front.socket(SESSIONS) as line:
         with contextlib.suppress(ConnectionClosed):  # it may have said already that it can't
             await line.send(msgspec.json.encode(start).decode())
-        sending = asyncio.create_task(_send_or_hang_up(front, line, samples))
+        received = _Received()
+        sending = asyncio.create_task(_send_or_hang_up(line, samples, received))
         try:
             async for frame in line:
-                yield (message := msgspec.json.decode(frame, type=Message))
+                message = msgspec.json.decode(frame, type=Message)
+                if message["type"] == "audio_received":
+                    received.up_to(message["bytes_received"])
+                    continue
+                yield message
                 if message["type"] == "session_ended":
                     return
         finally:
@@ -106,10 +104,27 @@ async def messages(front: Front, samples: Path, start: dict[str, object]) -> Asy
             await asyncio.gather(sending, return_exceptions=True)
 
 
-async def _send_or_hang_up(front: Front, line: FrontSocket, samples: Path) -> None:
+class _Received:
+    """How much of a file the front has taken in."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._more = asyncio.Event()
+
+    def up_to(self, count: int) -> None:
+        self._bytes = count
+        self._more.set()
+
+    async def at_least(self, count: int) -> None:
+        while self._bytes < count:
+            self._more.clear()
+            await self._more.wait()
+
+
+async def _send_or_hang_up(line: FrontSocket, samples: Path, received: _Received) -> None:
     """A line over which nothing more comes would be kept for ever, and the next file with it."""
     try:
-        await _send(front, line, samples)
+        await _send(line, samples, received)
     except ConnectionClosed:
         pass  # who reads the line is told so
     except Exception:
@@ -117,36 +132,9 @@ async def _send_or_hang_up(front: Front, line: FrontSocket, samples: Path) -> No
         await line.close()
 
 
-async def _send(front: Front, line: FrontSocket, samples: Path) -> None:
+async def _send(line: FrontSocket, samples: Path, received: _Received) -> None:
     with samples.open("rb") as file:
-        for tick in itertools.count():
-            if tick % LOOK_TICKS == 0:
-                now = await _speed(front)
-            chunk = await asyncio.to_thread(file.read, round(now * TICK_S * BYTES_PER_SECOND))
-            if not chunk:
-                break
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            await received.at_least(file.tell() - AHEAD_BYTES)
             await line.send(chunk)
-            await asyncio.sleep(TICK_S)
     await line.send('{"type":"stop"}')
-
-
-async def _speed(front: Front) -> int:
-    """At which a file may be sent now; waits while that is not at all."""
-    while True:
-        if now := speed(await _behind(front)):
-            return now
-        await asyncio.sleep(TICK_S)
-
-
-def speed(behind_s: float) -> int:
-    """Seconds of audio in one. behind_s: for how long the oldest utterance of anybody has waited for its result."""
-    if behind_s > HELD_S:
-        return 0
-    return 1 if behind_s > WAITING_S else FASTEST
-
-
-async def _behind(front: Front) -> float:
-    try:
-        return float((await front.page("/health"))["behind_s"])
-    except FrontAway:
-        return HELD_S  # it is busy
