@@ -1,6 +1,8 @@
 """Who watches sees all sessions, from any moment on; and what is kept can be changed."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from tests import wire
 from tests.process.conftest import stored
 from tests.waiting import eventually
 from wernicke_daemon.daemon import Daemon
+from wernicke_daemon.records import stored_speakers
+from wernicke_daemon.records.transcript_file import FILE_NAME
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,6 +83,22 @@ async def a_deleted_session_is_gone(daemon: Daemon, session: str) -> None:
     assert stored(daemon, session) == []
     async with side(daemon, "/watch") as third:
         assert session not in (await wire.until(third, "watching"))[-1]["sessions"]
+
+
+async def test_what_can_not_be_deleted_is_still_there(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever deletes is told why; those who watch go on seeing it."""
+    monkeypatch.setattr(stored_speakers, "LOCK_WAIT_S", 0.1)
+    messages = await wire.transcribe(daemon.port, SPEECH, f"{wire.MONO}&events=session&language=en")
+    session = messages[0]["session_id"]
+    await eventually(lambda: not daemon.sessions.is_on(session))
+    with closing(sqlite3.connect(daemon._config.data_path / FILE_NAME)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused = await edit(daemon, type="delete", session_id=session)
+    assert "locked" in refused["message"]
+    async with side(daemon, "/watch") as watcher:
+        assert session in (await wire.until(watcher, "watching"))[-1]["sessions"]
+        assert await edit(daemon, type="delete", session_id=session) == {"type": "done"}
+        assert (await wire.until(watcher, "session_deleted"))[-1]["session_id"] == session
 
 
 @pytest.mark.parametrize(

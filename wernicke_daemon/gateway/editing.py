@@ -64,9 +64,9 @@ class Editor:
             case protocol.Delete(session_id):
                 if self._sessions.is_on(session_id):
                     raise StillOn("That session is not over yet; it can be deleted once it has all its results")
-                self._sessions.forget(session_id)
                 async with self._one_by_one:
                     await self._change(stored_sessions.delete, session_id)
+                self._sessions.forget(session_id)  # only now: pages must not be told what is not so
                 _log.info("session_deleted", session=session_id)
 
     async def call(self, session_id: str, speaker: str, name: str) -> None:

@@ -258,7 +258,7 @@ class SessionRegistry:
         return session_id in self._sessions or self._recorder.is_unfinished(session_id)
 
     def forget(self, session_id: str) -> None:
-        """One that is over is to be deleted: nobody is shown it any more, or can come back to it."""
+        """One that is over is deleted: nobody is shown it any more, or can come back to it."""
         self._over.pop(session_id, None)
         self._recent.pop(session_id, None)
         self.watchers.say(SessionDeleted(session_id))  # they may have it longer than it is kept here
