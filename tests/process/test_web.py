@@ -180,6 +180,24 @@ async def test_two_hundred_pages_that_read_nothing_hold_up_nobody(guarded: Daemo
                 seen = message["message"]["text"]
 
 
+async def test_requests_that_never_end_keep_nobody_out(guarded: Daemon) -> None:
+    """More than the process has room for, half of them in the head, half in the body. Who reads along goes on, others
+    come in."""
+    async with contextlib.AsyncExitStack() as stack:
+        reader = await stack.enter_async_context(viewing(guarded, **BEARER))
+        for number in range(300):
+            _, writer = await asyncio.open_connection("127.0.0.1", guarded.web.port)
+            stack.callback(writer.close)
+            writer.write(b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+            writer.write(b"Content-Length: 9\r\n\r\nto" if number % 2 else b"Content-")
+        async with pages(guarded) as http:
+            assert (await http.get("/login")).status_code == 200
+            assert (await http.get("/sessions", headers=BEARER)).status_code == 200
+        async with viewing(guarded, **BEARER) as another:
+            await wire.receive(another)
+        await reader.ping()
+
+
 async def test_figures_of_what_was_said(guarded: Daemon) -> None:
     """/metrics counts it, and its line in the log tells the report what its result waited for."""
     async with viewing(guarded, f"/transcribe?{LISTENS}", **BEARER) as client:

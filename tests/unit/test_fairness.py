@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
+from wernicke_daemon.wire.fairness import oldest_of_busiest_address
 
 FLOOD, GOOD = "192.0.2.1", "192.0.2.2"
 

@@ -18,7 +18,7 @@ from websockets.asyncio.server import serve
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import Config, RuntimeSettings
 from wernicke_daemon.web.app import create_app
-from wernicke_daemon.web.connections import PromptHttp, few
+from wernicke_daemon.web.connections import OpenConnections, PromptHttp, few
 from wernicke_daemon.web.openai import routes
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import listening
@@ -57,7 +57,7 @@ class OddFront(BusyFront):
 
 @contextlib.asynccontextmanager
 async def served(folder: Path, front: BusyFront) -> AsyncIterator[str]:
-    (listener,) = few(listening.listeners("127.0.0.1", 0), 9)
+    (listener,) = few(listening.listeners("127.0.0.1", 0), OpenConnections(9, 9))
     port = listener.getsockname()[1]
     setup = Setup(Config(runtime=RuntimeSettings(data_dir=str(folder))), "", "127.0.0.1", port, "", "secret")
     app = create_app(setup)

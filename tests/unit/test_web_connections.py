@@ -10,7 +10,7 @@ import uvicorn
 
 from tests.waiting import WITHIN_S, eventually
 from wernicke_daemon.web import connections
-from wernicke_daemon.web.connections import PromptHttp, few
+from wernicke_daemon.web.connections import OpenConnections, PromptHttp, few
 from wernicke_daemon.wire import listening
 
 pytestmark = pytest.mark.asyncio
@@ -38,7 +38,7 @@ async def test_one_connection_too_many_is_hung_up_on_however_silent_the_others_a
         await reader.read()
         writer.close()
 
-    (listener,) = few(listening.listeners("127.0.0.1", 0), 2)
+    (listener,) = few(listening.listeners("127.0.0.1", 0), OpenConnections(2, 2))
     port = listener.getsockname()[1]
     lines: list[Line] = []
     async with await asyncio.start_server(greet, sock=listener):
@@ -58,6 +58,36 @@ async def test_one_connection_too_many_is_hung_up_on_however_silent_the_others_a
             writer.close()
 
 
+async def test_of_strangers_the_oldest_goes_and_whoever_is_let_in_stays() -> None:
+    """In TLS, in a request or after it: what was asked does not count."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"+")
+        await reader.read()
+        writer.close()
+
+    bound = OpenConnections(9, 2)
+    (listener,) = few(listening.listeners("127.0.0.1", 0), bound)
+    port = listener.getsockname()[1]
+    lines: list[Line] = []
+    async with await asyncio.start_server(greet, sock=listener):
+        for _ in range(2):
+            lines.append(await connected(port))
+            assert not await is_hung_up_on(lines[-1])
+        bound.let_in(lines[0][1].get_extra_info("sockname"))
+        for _ in range(3):
+            lines.append(await connected(port))
+            assert not await is_hung_up_on(lines[-1])
+        for gone in lines[1:3]:
+            assert await is_hung_up_on(gone)
+        for stays in (lines[0], *lines[3:]):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await stays[0].read(1)
+        for _, writer in lines:
+            writer.close()
+
+
 @contextlib.asynccontextmanager
 async def served(answered: asyncio.Event) -> AsyncIterator[int]:
     """An app that answers once that is set."""
@@ -69,7 +99,7 @@ async def served(answered: asyncio.Event) -> AsyncIterator[int]:
 
     config = uvicorn.Config(app, http=PromptHttp, lifespan="off", log_config=None)
     config.load()
-    (listener,) = few(listening.listeners("127.0.0.1", 0), 9)
+    (listener,) = few(listening.listeners("127.0.0.1", 0), OpenConnections(9, 9))
     state = uvicorn.server.ServerState()
     server = await asyncio.get_running_loop().create_server(lambda: PromptHttp(config, state, {}), sock=listener)
     async with server:
@@ -78,7 +108,7 @@ async def served(answered: asyncio.Event) -> AsyncIterator[int]:
 
 async def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in the midst of a request; who has asked is answered, however long that takes."""
-    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.5)
+    monkeypatch.setattr(connections, "REQUEST_S", 0.5)
     answered = asyncio.Event()
     async with served(answered) as port:
         asking = await connected(port)
@@ -88,6 +118,8 @@ async def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatc
         assert await is_hung_up_on(silent)
         assert await is_hung_up_on(slow)
         answered.set()
-        assert (await asking[0].readline()).startswith(b"HTTP/1.1 200")
+        assert (await asking[0].readuntil(b"0\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        asking[1].write(b"GET / HTTP/1.1\r\nHost:")
+        assert await is_hung_up_on(asking)
         for _, writer in (asking, silent, slow):
             writer.close()

@@ -1,8 +1,13 @@
-"""Which hosts and origins the pages take, and where a login leads; pure decisions."""
+"""Which hosts and origins the pages take, and where a login leads; a body that does not come."""
+
+import asyncio
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 
-from wernicke_daemon.web.guard import believes_host, is_foreign
+from wernicke_daemon.web import guard
+from wernicke_daemon.web.guard import Guard, believes_host, is_foreign
 from wernicke_daemon.web.login import _own_path
 
 NAMES = frozenset({"pc", "pc.local"})
@@ -65,3 +70,30 @@ def test_a_login_leads_nowhere_else(wanted: str) -> None:
 def test_a_login_leads_to_what_was_wanted() -> None:
     """With the page that asked for it."""
     assert _own_path("/transcripts/0a1b") == "/transcripts/0a1b"
+
+
+async def _takes_a_body(scope: Scope, receive: Receive, send: Send) -> None:
+    await Request(scope, receive).body()
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of it came before."""
+    monkeypatch.setattr(guard, "BODY_S", 0.1)
+    pieces: list[Message] = [{"type": "http.request", "body": b"token", "more_body": True}] * 2
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if pieces:
+            return pieces.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "headers": [(b"host", b"pc")], "query_string": b""}
+    app = Guard(_takes_a_body, (), any_host=True, larger={}, let_in=lambda peer: None)
+    async with asyncio.timeout(30):
+        await app(scope, receive, send)
+    assert sent[0]["status"] == 408

@@ -8,7 +8,7 @@ of them is cut. Prompt clients are served long before they are the oldest.
 from collections.abc import Callable, Collection, Iterator
 from typing import Generic, TypeVar
 
-from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
+from wernicke_daemon.wire.fairness import oldest_of_busiest_address
 
 MOST_WITHOUT_SESSION = 200
 """Connections in their handshake, waiting to be let in, or being refused."""

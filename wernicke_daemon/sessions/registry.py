@@ -22,7 +22,6 @@ from wernicke_daemon.config import glossary
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.records.earlier import EarlierSession, resume_key
 from wernicke_daemon.records.journal_files import Leftover
-from wernicke_daemon.sessions.fairness import oldest_of_busiest_address
 from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.options import Options, StartingPoint
 from wernicke_daemon.sessions.recorder import Recorder
@@ -30,6 +29,7 @@ from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.sessions.speculation import Workbench
 from wernicke_daemon.sessions.watching import Watchers
 from wernicke_daemon.utterances.voices import NOTHING, Known, Voices
+from wernicke_daemon.wire.fairness import oldest_of_busiest_address
 from wernicke_daemon.wire.protocol import Degraded, Restored, SessionDeleted
 
 _log = structlog.get_logger()

@@ -40,7 +40,14 @@ Allowed = Annotated[None, Depends(require)]
 
 
 def is_allowed(connection: HTTPConnection) -> bool:
-    """By header, which alone counts where there is one, or by cookie."""
+    """By header, which alone counts where there is one, or by cookie. Whoever is stays connected."""
+    allowed = _is_allowed(connection)
+    if allowed and connection.client is not None:
+        connection.app.state.let_in(tuple(connection.client))
+    return allowed
+
+
+def _is_allowed(connection: HTTPConnection) -> bool:
     setup: Setup = connection.app.state.setup
     if not setup.needs_login:
         return True

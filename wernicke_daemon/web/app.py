@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from wernicke_daemon.web import access, api_docs, login, pages, refusals
 from wernicke_daemon.web.deepgram import listen as deepgram
 from wernicke_daemon.web.front import Front, FrontAway, NotDone
-from wernicke_daemon.web.guard import Guard
+from wernicke_daemon.web.guard import Guard, LetIn
 from wernicke_daemon.web.live import routes as live
 from wernicke_daemon.web.live.hub import Hub
 from wernicke_daemon.web.openai import routes as openai
@@ -38,7 +38,9 @@ ROUTERS = [
 """All that need a login; the order is that in which routes are looked for."""
 
 
-def create_app(setup: Setup) -> FastAPI:
+def create_app(setup: Setup, let_in: LetIn = lambda peer: None) -> FastAPI:
+    """let_in: told of each connection whose client may ask for what others may not."""
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.front = Front(setup)
@@ -49,6 +51,7 @@ def create_app(setup: Setup) -> FastAPI:
 
     app = FastAPI(title="Wernicke daemon", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.setup = setup
+    app.state.let_in = let_in
     app.mount("/static", _Static(directory=pages.HERE / "static"))
     app.include_router(login.router)
     for router in ROUTERS:
@@ -61,7 +64,7 @@ def create_app(setup: Setup) -> FastAPI:
     app.add_exception_handler(NotDone, _not_done)
     security = setup.config.security
     larger = {openai.PATH: setup.config.web.upload_mib * 2**20 + openai.FORM_BYTES}
-    app.add_middleware(Guard, origins=security.origins, any_host=setup.needs_login, larger=larger)
+    app.add_middleware(Guard, origins=security.origins, any_host=setup.needs_login, larger=larger, let_in=let_in)
     return app
 
 

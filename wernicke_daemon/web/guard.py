@@ -11,7 +11,7 @@ answer carries. Decisions are pure; `Guard` is the thin shell around the app.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -25,6 +25,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 LARGEST_BODY = 64 * 1024
 """Bytes of a request's body. A form of ours has a few hundred. Routes that take uploads have limits of their own."""
+
+BODY_S = 30.0
+"""Seconds that the next piece of a body may take."""
 
 DISCARDED = 4
 """Times the largest body: what is read of one that is refused."""
@@ -55,6 +58,10 @@ FOREIGN_HOST = (
     "or name, or list the address in security.origins."
 )
 TOO_LARGE = "The request is larger than what is taken here."
+TOO_SLOW = "The rest of the request did not come."
+
+LetIn = Callable[[tuple[str, int]], None]
+"""Told the address and port of a client that is no stranger."""
 
 
 def own_names() -> frozenset[str]:
@@ -85,13 +92,17 @@ def is_foreign(origins: list[str], hosts: list[str], listed: Collection[str]) ->
 class Guard:
     """The app, behind those rules."""
 
-    def __init__(self, app: ASGIApp, origins: Collection[str], any_host: bool, larger: Mapping[str, int]) -> None:
+    def __init__(
+        self, app: ASGIApp, origins: Collection[str], any_host: bool, larger: Mapping[str, int], let_in: LetIn
+    ) -> None:
         """origins: security.origins. any_host: names are believed, as nobody gets anything without logging in. larger:
-        bytes of a body, by path, where that may be more than LARGEST_BODY."""
+        bytes of a body, by path, where that may be more than LARGEST_BODY. let_in: told of each WebSocket that is
+        accepted."""
         self._app = app
         self._origins = origins
         self._any_host = any_host
         self._larger = larger
+        self._let_in = let_in
         self._names = own_names()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,10 +115,22 @@ class Guard:
         unbounded = receive
         if scope["type"] == "http":
             receive, send = _Bounded(receive, self._largest(scope)), _with_headers(send)
+        else:
+            send = self._telling(scope, send)
         try:
             await self._app(scope, receive, send)
         except _TooLarge:
             await self._refuse((413, TOO_LARGE), scope, unbounded, send)
+        except _TooSlow:
+            await self._refuse((408, TOO_SLOW), scope, unbounded, send)
+
+    def _telling(self, scope: Scope, send: Send) -> Send:
+        async def telling(message: Message) -> None:
+            if message["type"] == "websocket.accept" and scope["client"] is not None:
+                self._let_in(tuple(scope["client"]))
+            await send(message)
+
+        return telling
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence."""
@@ -140,16 +163,26 @@ class _TooLarge(Exception):
     """More came than is taken."""
 
 
+class _TooSlow(Exception):
+    """Nothing more came for too long."""
+
+
 class _Bounded:
     """A request's body, up to its limit. One that declared no length is cut off there."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
         self._left = most
+        self._more = True  # of it is to come; then only the end of the connection
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        try:
+            async with asyncio.timeout(BODY_S if self._more else None):
+                message = await self._receive()
+        except TimeoutError:
+            raise _TooSlow from None
         if message["type"] == "http.request":
+            self._more = message.get("more_body", False)
             self._left -= len(message.get("body", b""))
             if self._left < 0:
                 raise _TooLarge

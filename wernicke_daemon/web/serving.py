@@ -13,7 +13,7 @@ import uvicorn
 
 from ipc import event_loop, parent_watch
 from wernicke_daemon.web.app import create_app
-from wernicke_daemon.web.connections import PromptHttp, few
+from wernicke_daemon.web.connections import OpenConnections, PromptHttp, few
 from wernicke_daemon.web.front import PING_TIMEOUT_S
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import listening, tls
@@ -24,6 +24,9 @@ MOST_SERVED = 220
 MOST_CONNECTIONS = 240
 """Open at a time (`connections.py`). Each may have a line to the front beside it, and Windows' select() serves 512
 sockets."""
+
+MOST_STRANGERS = 100
+"""Of those, of whom it is not known whether they may ask for anything. A browser has about six."""
 
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """Bytes of a WebSocket message, as `audio.max_frame_mib` has it; the front has a limit of its own."""
@@ -39,22 +42,23 @@ def run(record: bytes) -> None:
     _configure_log()
     setup = msgspec.json.decode(record, type=Setup)
     parent_watch.watch_parent(setup.parent_pid, setup.parent_fd)
+    connections = OpenConnections(MOST_CONNECTIONS, MOST_STRANGERS)
     try:
-        sockets = few(listening.listeners(setup.host, setup.port), MOST_CONNECTIONS)
+        sockets = few(listening.listeners(setup.host, setup.port), connections)
     except OSError as error:
         why, fix = listening.trouble(error, setup.host, setup.port)
         _log.error("web_can_not_listen", reason=f"{why}; {fix.replace('--port', 'web.port')}")
         sys.exit(CAN_NOT_LISTEN)
-    server = uvicorn.Server(_config(setup))
+    server = uvicorn.Server(_config(setup, connections))
     _log.info("web_ready", port=setup.port)
     event_loop.run(server.serve([*sockets]))
 
 
-def _config(setup: Setup) -> uvicorn.Config:
+def _config(setup: Setup, connections: OpenConnections) -> uvicorn.Config:
     files = setup.config.tls_files
     secure = None if files is None else lambda *_: tls.server_context(*files)
     return uvicorn.Config(
-        create_app(setup),
+        create_app(setup, connections.let_in),
         loop="none",  # `event_loop` chooses
         http=PromptHttp,
         ws="websockets-sansio",
