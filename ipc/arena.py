@@ -1,10 +1,10 @@
 """The shared-memory arena: one ring of 16 kHz mono float32 per slot, written by the front, read by stages.
 
-Layout: two int64 per stage (the job it is at, parts of jobs done), a header of two int64 per slot (generation, floor),
-then the rings one after another. Sample number n of a connection lies at n modulo the ring's length. *floor* is the
-first sample that is still kept; the writer raises it before it overwrites anything, and a reader checks it (and the
-generation) after it has copied: what it then holds is either exactly the samples asked for, or a StaleHandle error,
-never old or mixed audio.
+Layout: two int64 per replica of each stage (the job it is at, parts of jobs done), a header of two int64 per slot
+(generation, floor), then the rings one after another. Sample number n of a connection lies at n modulo the ring's
+length. *floor* is the first sample that is still kept; the writer raises it before it overwrites anything, and a reader
+checks it (and the generation) after it has copied: what it then holds is either exactly the samples asked for, or a
+StaleHandle error, never old or mixed audio.
 """
 
 from typing import NamedTuple
@@ -16,12 +16,14 @@ from ipc import shared_memory
 from ipc.audio_handle import AudioHandle
 from ipc.errors import StaleHandle
 from ipc.messages import STAGES, StageName
+from ipc.settings import MOST_REPLICAS
 
 _HEADER = np.dtype([("generation", np.int64), ("floor", np.int64)])
 
 
 _MARKS = np.dtype([("job", np.int64), ("progress", np.int64)])
-_MARKS_BYTES = _MARKS.itemsize * len(STAGES)
+_MARKS_COUNT = len(STAGES) * MOST_REPLICAS
+_MARKS_BYTES = _MARKS.itemsize * _MARKS_COUNT
 _SAMPLE = np.dtype(np.float32)
 NO_JOB = 0
 
@@ -38,10 +40,14 @@ class _Views(NamedTuple):
 
 
 def _views(buffer: memoryview, slots: int, ring_samples: int) -> _Views:
-    marks = np.frombuffer(buffer, _MARKS, len(STAGES))
+    marks = np.frombuffer(buffer, _MARKS, _MARKS_COUNT)
     header = np.frombuffer(buffer, _HEADER, slots, offset=_MARKS_BYTES)
     rings = np.frombuffer(buffer, _SAMPLE, slots * ring_samples, offset=_MARKS_BYTES + _HEADER.itemsize * slots)
     return _Views(marks, header, rings.reshape(slots, ring_samples))
+
+
+def _mark_of(stage: StageName, replica: int) -> int:
+    return STAGES.index(stage) * MOST_REPLICAS + replica
 
 
 def _place(ring: NDArray[np.float32], start: int, count: int) -> tuple[slice, slice, int]:
@@ -59,7 +65,7 @@ class Arena:
         self._segment = shared_memory.create(size_bytes(slots, ring_samples))  # what both sides map
         buffer = self._segment.buf
         assert buffer is not None
-        # Views of the shared block: jobs at work by stage, counters by ring, samples by ring.
+        # Views of the shared block: jobs at work by replica, counters by ring, samples by ring.
         self._marks, self._header, self._rings = _views(buffer, slots, ring_samples)
         self._free = list(range(slots))  # slots that no session has
         self._writers: dict[int, RingWriter] = {}  # by slot that a session has
@@ -78,16 +84,16 @@ class Arena:
         self._writers[slot] = writer
         return writer
 
-    def take_mark(self, stage: StageName) -> int | None:
-        """The job that a stage was at when it died, even where its report of that was lost. Asked once per death."""
-        at = STAGES.index(stage)
+    def take_mark(self, stage: StageName, replica: int) -> int | None:
+        """The job that a replica was at when it died, even where its report of that was lost. Asked once per death."""
+        at = _mark_of(stage, replica)
         job_id = int(self._marks["job"][at])
         self._marks["job"][at] = NO_JOB
         return job_id if job_id != NO_JOB else None
 
-    def progress(self, stage: StageName) -> int:
-        """Parts of jobs that the stage has done so far, of all its processes."""
-        return int(self._marks["progress"][STAGES.index(stage)])
+    def progress(self, stage: StageName, replica: int) -> int:
+        """Parts of jobs that the replica has done so far, of all its processes."""
+        return int(self._marks["progress"][_mark_of(stage, replica)])
 
     def release(self, writer: "RingWriter") -> None:
         """The slot may be used again; handles to it turn stale at once."""
@@ -174,13 +180,14 @@ class ArenaReader:
             raise StaleHandle("the audio is no longer in shared memory")
         return copy
 
-    def mark(self, stage: StageName, job_id: int) -> None:
-        """This stage is at that job now, or at NO_JOB. In shared memory, so that it is known after a kill."""
-        self._marks["job"][STAGES.index(stage)] = job_id
+    def mark(self, stage: StageName, replica: int, job_id: int) -> None:
+        """This replica is at that job now, or at NO_JOB. In shared memory, so that it is known after a kill."""
+        self._marks["job"][_mark_of(stage, replica)] = job_id
 
-    def progressed(self, stage: StageName) -> None:
-        """This stage has done a part of its job. In shared memory, as no message leaves while C code holds the GIL."""
-        self._marks["progress"][STAGES.index(stage)] += 1
+    def progressed(self, stage: StageName, replica: int) -> None:
+        """This replica has done a part of its job. In shared memory, as no message leaves while C code holds the
+        GIL."""
+        self._marks["progress"][_mark_of(stage, replica)] += 1
 
     def close(self) -> None:
         del self._marks, self._header, self._rings

@@ -30,7 +30,8 @@ class Boot(msgspec.Struct, frozen=True):
     """What a stage process is told through stdin before anything else."""
 
     stage: str  # its name
-    epoch: int  # its number among the stage's processes, from 1
+    replica: int  # which of the stage's replicas it is, from 0
+    epoch: int  # its number among the processes of that replica, from 1
     parent_pid: int  # the front's process
     parent_fd: int | None  # read end of the pipe whose closing means that the front is gone (POSIX)
     work: str  # endpoint from which jobs come

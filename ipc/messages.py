@@ -5,6 +5,8 @@ Heartbeat, … back). Work may wait behind work; control never does. Times in a 
 positions in audio, never clock readings: monotonic clocks are not comparable across processes.
 """
 
+from collections.abc import Iterable
+from functools import reduce
 from typing import Literal, get_args
 
 import msgspec
@@ -304,6 +306,12 @@ class GpuMemory(Message, frozen=True):
         """What both hold."""
         process = self.process + other.process if self.process is not None and other.process is not None else None
         return GpuMemory(self.allocated + other.allocated, self.reserved + other.reserved, process)
+
+    @staticmethod
+    def of_all(held: "Iterable[GpuMemory | None]") -> "GpuMemory | None":
+        """What all of them hold; None where none holds any."""
+        known = [one for one in held if one is not None]
+        return reduce(GpuMemory.together, known) if known else None
 
 
 class Ready(Message, frozen=True):

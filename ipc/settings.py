@@ -13,6 +13,9 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
 
+MOST_REPLICAS = 64
+"""Of a stage: shared memory has room for the marks of so many."""
+
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of a config.toml section."""
@@ -40,7 +43,8 @@ class VadSettings(Section, frozen=True):
     tick_ms: Annotated[int, Meta(ge=10, le=1000)] = 50  # from one look at new audio to the next
 
 
-Device = Literal["auto", "cuda", "cpu"]
+Device = Literal["auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7"]
+"""Where a model runs. "cuda" is the first card; they are numbered as nvidia-smi has them."""
 
 
 class AsrSettings(Section, frozen=True):

@@ -93,12 +93,12 @@ class SimulatedStage:
         self._waiting: list[Job] = []
         self._cancelled: set[int] = set()
 
-    def send(self, job: Job) -> None:
+    def send(self, job: Job, replica: int) -> None:
         assert self.alive
         self._waiting.append(job)
         self._next()
 
-    def cancel(self, job_id: int) -> None:
+    def cancel(self, job_id: int, replica: int) -> None:
         self._cancelled.add(job_id)
         if self.stage == "correction" and self.working is not None and self.working.job_id == job_id:
             job, self.working = self.working, None
@@ -114,12 +114,12 @@ class SimulatedStage:
         self.alive, self.working = False, None
         self._waiting.clear()
         world = self._world
-        world.dispatcher.stage_down(self.stage, False, world.now)
+        world.dispatcher.replica_down(self.stage, 0, False, world.now)
         world.after(AFTER_DEATH_S, self._start)
 
     def _start(self) -> None:
         self.alive = True
-        self._world.dispatcher.stage_up(self.stage, "simulated", True, self._world.now)
+        self._world.dispatcher.replica_up(self.stage, 0, "simulated", True, self._world.now)
 
     def _next(self) -> None:
         if self.working is not None or not self._waiting:
@@ -129,7 +129,7 @@ class SimulatedStage:
             self._answer(Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0))
             return
         self.working = job
-        self._world.dispatcher.job_started(self.stage, job.job_id)
+        self._world.dispatcher.job_started(self.stage, 0, job.job_id)
         takes = self._world.times.of(job)
         self._world.worked(job, takes)
         self._world.after(takes, lambda: self._finish(job, takes))
@@ -143,7 +143,7 @@ class SimulatedStage:
                 self._answer(Failed(job.job_id, error.code, str(error), took * 1000))
 
     def _answer(self, answer: Done | Failed) -> None:
-        self._world.after(0.0, lambda: self._world.dispatcher.job_answered(self.stage, answer, self._world.now))
+        self._world.after(0.0, lambda: self._world.dispatcher.job_answered(self.stage, 0, answer, self._world.now))
         self._world.after(0.0, self._next)
 
 
@@ -171,7 +171,7 @@ class Simulation:
         self.stages = {stage: SimulatedStage(stage, self) for stage in STAGES}
         self.dispatcher.connect(self.stages)
         for stage in STAGES:
-            self.dispatcher.stage_up(stage, "simulated", stage == "asr", self.now)
+            self.dispatcher.replica_up(stage, 0, "simulated", stage == "asr", self.now)
         self._events: list[_Event] = []
         self._numbers = count()
         self._ingest = EnergyIngest("ingest", StageSettings(vad=vad))

@@ -17,8 +17,7 @@ from wernicke_daemon.dispatch.bench import Bench
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.stage_port import StageListener
-from wernicke_daemon.processes.incarnation import StageSetup
-from wernicke_daemon.processes.liveness import Limits
+from wernicke_daemon.processes.local_places import local_places
 from wernicke_daemon.processes.restart_policy import RestartPolicy
 from wernicke_daemon.processes.supervisor import Supervisor
 from wernicke_daemon.utterances.pieces import StageTiming
@@ -35,7 +34,7 @@ class Pipeline:
         self,
         config: Config,
         settings: StageSettings,
-        on_line: Callable[[StageName, bytes], None],
+        on_line: Callable[[StageName, int, bytes], None],
         on_job: Callable[[StageName, JobKind, StageTiming], None] = lambda stage, kind, timing: None,
         on_status: Callable[[StageName, bool], None] = lambda stage, up: None,
         on_shed: Callable[[int], None] = lambda level: None,
@@ -43,12 +42,13 @@ class Pipeline:
         names: tuple[StageName, ...] = STAGES,
     ) -> None:
         """Raises OSError where shared memory is too small. names: the stages to run."""
-        runtime = config.runtime
         self.arena = Arena(config.rings, config.audio.ring_samples)  # sessions' audio, which stages read
         # what goes to which stage when
         self.dispatcher = Dispatcher(Policy.of(config), on_job, on_status, clock.monotonic(), on_shed, on_slow)
         # starts and watches their processes
-        self.supervisor = supervisor_of(runtime, settings, self.arena, self.dispatcher, on_line, names, runtime.standby)
+        self.supervisor = supervisor_of(
+            config, settings, self.arena, self.dispatcher, on_line, names, config.runtime.standby
+        )
         self.ports = self.supervisor.ports  # its stages
         self.dispatcher.connect(self.ports)
         self.bench = Bench(self.dispatcher, clock.monotonic, self.models)  # where sessions bring their work
@@ -79,23 +79,17 @@ class Pipeline:
 
 
 def supervisor_of(
-    runtime: RuntimeSettings,
+    config: Config,
     settings: StageSettings,
     arena: Arena,
     listener: StageListener,
-    on_line: Callable[[StageName, bytes], None],
+    on_line: Callable[[StageName, int, bytes], None],
     names: tuple[StageName, ...],
     standby: tuple[StageName, ...] = (),
 ) -> Supervisor:
     """Of stages that read that arena."""
-    setup = StageSetup(arena.geometry, settings, _limits(runtime), runtime.heartbeat_s)
-    return Supervisor(
-        setup, lambda: _restarts(runtime), listener, on_line, arena.take_mark, names, standby, arena.progress
-    )
-
-
-def _limits(runtime: RuntimeSettings) -> Limits:
-    return Limits(runtime.hello_timeout_s, runtime.load_timeout_s, runtime.heartbeat_timeout_s)
+    places = local_places(config, settings, arena, names)
+    return Supervisor(places, lambda: _restarts(config.runtime), listener, on_line, standby)
 
 
 def _restarts(runtime: RuntimeSettings) -> RestartPolicy:

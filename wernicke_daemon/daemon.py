@@ -137,7 +137,7 @@ class Daemon:
         # A taken port is the commonest reason not to start, and found in milliseconds; models may take minutes.
         await self.gateway.open()
         # Beside all else: pages can tell of the start, which may take minutes.
-        self.web.start(self.port, logs.StageLines())
+        self.web.start(self.port, logs.StageLines().of_web)
         self.gateway.web_port = self.web.port
         # How the stages are started depends on it.
         await self._hardware.look_at_card()

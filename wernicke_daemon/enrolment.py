@@ -9,13 +9,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import numpy as np
+from msgspec.structs import replace
 
 from ipc.arena import Arena, RingWriter
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.errors import WernickeError
 from ipc.messages import DiarizationResult, DiarizationWork, Done, Failed, Job, StageName
 from wernicke_daemon.backend import supervisor_of
-from wernicke_daemon.config.schema import Config, stage_settings
+from wernicke_daemon.config.schema import Config, ReplicasSettings, stage_settings
 from wernicke_daemon.dispatch.stage_port import StagePort
 from wernicke_daemon.formats.sample_track import Mono
 from wernicke_daemon.processes import process_tree
@@ -45,24 +46,24 @@ class _Answers:
     def __init__(self) -> None:
         self._answer: asyncio.Future[Done | Failed] | None = None  # to the job that is out
 
-    def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None: ...
-    def stage_loading(self, stage: StageName, now: float) -> None: ...
-    def stage_slow(self, stage: StageName, slow: bool) -> None: ...
-    def stage_unloaded(self, stage: StageName, now: float) -> None: ...
-    def job_started(self, stage: StageName, job_id: int) -> None: ...
+    def replica_up(self, stage: StageName, replica: int, engine: str, live: bool, now: float) -> None: ...
+    def replica_loading(self, stage: StageName, replica: int, now: float) -> None: ...
+    def replica_slow(self, stage: StageName, replica: int, slow: bool) -> None: ...
+    def replica_unloaded(self, stage: StageName, replica: int, now: float) -> None: ...
+    def job_started(self, stage: StageName, replica: int, job_id: int) -> None: ...
 
-    def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
+    def replica_down(self, stage: StageName, replica: int, failed: bool, now: float) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(CanNotEnrol("The diarization process ended amid its work; try it again."))
 
-    def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None:
+    def job_answered(self, stage: StageName, replica: int, answer: Done | Failed, now: float) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)
 
     async def of(self, port: StagePort, job: Job) -> DiarizationResult:
         """Raises CanNotEnrol."""
         self._answer = asyncio.get_running_loop().create_future()
-        port.send(job)
+        port.send(job, 0)
         match await self._answer:
             case Done(result=DiarizationResult() as result):
                 return result
@@ -96,8 +97,9 @@ def _limit_s(config: Config) -> float:
 async def _diarizing(config: Config) -> AsyncIterator[tuple[StagePort, _Answers, RingWriter]]:
     """A diarization stage that is ready. Raises StartFailed."""
     process_tree.adopt_current_process()
+    alone = replace(config, replicas=ReplicasSettings())
     arena, answers = Arena(1, _PART), _Answers()
-    supervisor = supervisor_of(config.runtime, stage_settings(config), arena, answers, lambda *_: None, (_STAGE,))
+    supervisor = supervisor_of(alone, stage_settings(alone), arena, answers, lambda *_: None, (_STAGE,))
     try:
         await supervisor.start()
         ring = arena.acquire()

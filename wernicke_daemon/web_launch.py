@@ -38,7 +38,7 @@ class WebLaunch:
         clients = (*security.clients, tokens.hash_of(self._token))
         return replace(self._config, security=replace(security, clients=clients))
 
-    def start(self, front_port: int, on_line: Callable[[str, bytes], None]) -> None:
+    def start(self, front_port: int, on_line: Callable[[bytes], None]) -> None:
         """front_port: the bound one. on_line: told what it prints. Nothing where no pages are wanted. From the main
         thread."""
         if not self._wanted:

@@ -6,8 +6,8 @@ import sys
 import structlog
 
 
-def configure(stage: str, epoch: int) -> None:
-    """Every line carries the stage and its epoch; libraries that log through `logging` come along from WARNING."""
+def configure(stage: str, replica: int, epoch: int) -> None:
+    """Every line carries stage, replica and epoch; libraries that log through `logging` come along from WARNING."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -18,5 +18,5 @@ def configure(stage: str, epoch: int) -> None:
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
-    structlog.contextvars.bind_contextvars(stage=stage, epoch=epoch)
+    structlog.contextvars.bind_contextvars(stage=stage, replica=replica, epoch=epoch)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

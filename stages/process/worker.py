@@ -42,7 +42,7 @@ def run(record: bytes) -> None:
     """record: a Boot in msgpack. Does not return."""
     boot = msgspec.msgpack.decode(record, type=Boot)
     parent_watch.watch_parent(boot.parent_pid, boot.parent_fd)
-    logs.configure(boot.stage, boot.epoch)
+    logs.configure(boot.stage, boot.replica, boot.epoch)
     context: zmq.Context[Socket] = zmq.Context()
     control = Control(context, boot, os.getpid())
     work = channels.connect(context, zmq.PULL, boot.work, boot)
@@ -56,7 +56,7 @@ def run(record: bytes) -> None:
         engine = start_engine(stage, init, control, faults)
     if engine is not None:
         arena = ArenaReader(init.arena)
-        worker = Worker(stage, engine, arena, control, faults, init.settings.release_after_utterance)
+        worker = Worker(stage, boot.replica, engine, arena, control, faults, init.settings.release_after_utterance)
         try:
             serve(worker, control.stop_signal, work, results)
         except Exception:
@@ -166,6 +166,7 @@ class Worker:
     def __init__(
         self,
         stage: StageName,
+        replica: int,
         engine: Engine,
         arena: ArenaReader,
         control: Control,
@@ -173,6 +174,7 @@ class Worker:
         release_after_job: bool,
     ) -> None:
         self._stage = stage  # whose jobs it does
+        self._replica = replica  # which of the stage's replicas it is
         self._engine = engine  # what does them
         self._arena = arena  # where their audio is
         self._read = reader_for(stage, arena)  # reads it as this stage hears it
@@ -183,7 +185,7 @@ class Worker:
         if isinstance(engine, StoppableEngine):
             engine.stop_when(lambda: control.was_cancelled(self._job_id))
         if isinstance(engine, SteppingEngine):
-            engine.tell_progress(lambda: arena.progressed(stage))
+            engine.tell_progress(lambda: arena.progressed(stage, replica))
 
     def do(self, job: Job) -> Done | Failed:
         """An engine's exception is an answer too. Raises what says that this process can't use its GPU any more: the
@@ -191,7 +193,7 @@ class Worker:
         if self._control.was_cancelled(job.job_id):
             return Failed(job.job_id, JobCancelled.code, "no longer wanted", 0.0)
         self._job_id = job.job_id
-        self._arena.mark(self._stage, job.job_id)
+        self._arena.mark(self._stage, self._replica, job.job_id)
         self._control.report(Started(job.job_id, job.limit_s))
         began = clock.monotonic()
         try:
@@ -231,7 +233,7 @@ class Worker:
 
     def rest(self) -> None:
         """The answer is on its way."""
-        self._arena.mark(self._stage, NO_JOB)
+        self._arena.mark(self._stage, self._replica, NO_JOB)
         if self._release_after_job:
             self._release()
         self._control.gpu = gpu_memory(self._engine)

@@ -52,7 +52,7 @@ class Broken:
         self._sessions = 0
         self._deaths: dict[StageName, int] = dict.fromkeys(STAGES, 0)
         self._log_from = 0
-        self._stages = daemon.pipeline.supervisor._stages
+        self._stages = {name: daemon.pipeline.supervisor.replicas(name)[0] for name in STAGES}
         self._fresh = {name: copy.deepcopy(stage._policy) for name, stage in self._stages.items()}
 
     def stage(self, name: StageName) -> StageStatus:

@@ -24,15 +24,17 @@ from tests.process.conftest import embedded
 from tests.waiting import eventually, eventually_sync
 from wernicke_daemon.config.schema import stage_settings
 from wernicke_daemon.daemon import running
-from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
-from wernicke_daemon.processes.links import LinkId, Links
+from wernicke_daemon.processes.incarnation import Incarnation
 from wernicke_daemon.processes.liveness import Limits
+from wernicke_daemon.processes.local_peer import LocalPeers
+from wernicke_daemon.processes.peer import Events, Identity
+from wernicke_daemon.processes.stage_setup import StageSetup
 
 PATIENCE_S = 30.0
 """For things that take milliseconds; half of what a request may take that nobody closes."""
 
 LLM_TIMEOUT_S = 60.0
-LINK: LinkId = ("correction", 1)
+WHO = Identity("correction", 0, 1)
 
 
 def settings(server: OllamaServer) -> StageSettings:
@@ -127,19 +129,18 @@ def test_a_load_goes_on_beside_jobs_that_are_cancelled(server: OllamaServer, cor
 
 
 class Stage:
-    """A real correction process and the front's end of its links."""
+    """A real correction process and the front's end of its line."""
 
     def __init__(self, server: OllamaServer, arena: Arena) -> None:
         self._said: queue.SimpleQueue[Incoming | FromStage] = queue.SimpleQueue()
         self.lines: list[bytes] = []
         self.ended = threading.Event()
-        self.links = Links(lambda link, message: self._said.put(message))
+        self.peers = LocalPeers()
         self.process = Incarnation(
-            *LINK,
+            WHO,
             StageSetup(arena.geometry, settings(server), Limits(30.0, 60.0, 30.0), heartbeat_s=1.0),
-            self.links,
-            on_exit=lambda code: self.ended.set(),
-            on_line=self.lines.append,
+            self.peers,
+            Events(self._said.put, lambda code: self.ended.set(), self.lines.append),
             now=time.monotonic(),
         )
 
@@ -156,7 +157,7 @@ class Stage:
         self.process.kill(time.monotonic())
         assert self.ended.wait(PATIENCE_S)
         self.process.close()
-        self.links.stop()
+        self.peers.stop()
 
 
 @pytest.fixture

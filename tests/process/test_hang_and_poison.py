@@ -101,8 +101,8 @@ async def test_a_process_stopped_at_work_is_replaced(
     dispatcher = shared.daemon.pipeline.dispatcher
     job_started = dispatcher.job_started
 
-    def started_and_stopped(stage: StageName, job_id: int) -> None:
-        job_started(stage, job_id)
+    def started_and_stopped(stage: StageName, replica: int, job_id: int) -> None:
+        job_started(stage, replica, job_id)
         if stage == "asr" and not stopped:
             stopped.append(job_id)
             psutil.Process(shared.stage("asr").pid).suspend()
@@ -146,19 +146,19 @@ def timeline(daemon: Broken, name: StageName, patch: pytest.MonkeyPatch) -> list
 
     def noted(what: str, real: Callable[..., None]) -> Callable[..., None]:
         def both(*args: Any) -> None:
-            said = f"{what} {args[1]}" if what == "job_started" else what
+            said = f"{what} {args[2]}" if what == "job_started" else what
             if args[:1] in ((), (name,)) and [said] != [last for last, _ in happened[-1:]]:
                 happened.append((said, time.monotonic()))  # that a job was begun is said again at the death
             real(*args)
 
         return both
 
-    dispatcher, stage = daemon.daemon.pipeline.dispatcher, daemon.daemon.pipeline.supervisor._stages[name]
+    dispatcher, [stage] = daemon.daemon.pipeline.dispatcher, daemon.daemon.pipeline.supervisor.replicas(name)
     for teller, what in (
         (dispatcher, "job_started"),
-        (dispatcher, "stage_down"),
+        (dispatcher, "replica_down"),
         (stage, "start"),
-        (dispatcher, "stage_up"),
+        (dispatcher, "replica_up"),
     ):
         patch.setattr(teller, what, noted(what, getattr(teller, what)))
     return happened
@@ -176,7 +176,7 @@ async def test_what_is_queued_behind_poison_waits_for_its_attempts_alone(
     first, poison, next_ = dict.fromkeys(event for event, _ in happened if event.startswith("job_started"))
     # Its answer to the first may be lost with the process that dies at the next; then that is done again.
     events, at = zip(happened[0], *(each for each in happened[1:] if each[0] != first), strict=True)
-    attempt = (poison, "stage_down", "start", "stage_up")
+    attempt = (poison, "replica_down", "start", "replica_up")
     assert events == (first, *attempt, *attempt, next_)
     loading_s = at[4] - at[3] + at[8] - at[7]
     stated_s = 2 * attempt_s + 1.2 * QUICK["backoff_first_s"] + loading_s

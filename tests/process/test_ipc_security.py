@@ -23,16 +23,18 @@ from ipc import channels, codec
 from ipc.audio_handle import AudioHandle
 from ipc.channels import Boot, KeyPair
 from ipc.messages import AsrWork, Cancel, CorrectionResult, Done, Failed, FromStage, Hello, Incoming, Job
-from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
-from wernicke_daemon.processes.links import LinkId, Links
+from wernicke_daemon.dispatch.job_queue import JobQueue
+from wernicke_daemon.dispatch.turns import JobRow
+from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.peer import Identity
 
 ROOT = Path(__file__).parents[2]
 
 Socket = zmq.Socket[bytes]
 Context = zmq.Context[Socket]
-Arrived = tuple[LinkId, Incoming | FromStage]
+Arrived = tuple[Identity, Incoming | FromStage]
 
-LINK: LinkId = ("asr", 1)
+LINK = Identity("asr", 0, 1)
 PATIENCE_S = 10.0
 """For things that take milliseconds."""
 
@@ -67,6 +69,7 @@ class Front:
         """The end of the stage that the link was opened for."""
         boot = Boot(
             stage="asr",
+            replica=0,
             epoch=1,
             parent_pid=0,
             parent_fd=None,
@@ -205,7 +208,7 @@ def test_a_stranger_brings_in_no_message(
 def test_the_key_of_a_dead_incarnation_opens_nothing(front: Front, context: Context) -> None:
     """It was good until its link was closed; at the next incarnation's sockets it is a stranger's."""
     old = front.links.server_key, front.stage_keys
-    following = front.links.open(("asr", 2), channels.new_keys())
+    following = front.links.open(Identity("asr", 0, 2), channels.new_keys())
     alive = stranger(context, zmq.PULL, front.at.work, old)
     assert wait_for(alive[1], *HANDSHAKE_ENDS) == zmq.EVENT_HANDSHAKE_SUCCEEDED
     front.links.close(LINK)
@@ -264,12 +267,15 @@ def test_a_result_said_twice_counts_once(front: Front, context: Context) -> None
     """The row of a job closes with its first result."""
     jobs = JobQueue(credit=1, max_attempts=2)
     row = JobRow(1, "session", job(1).work, limit_s=1.0, created=0.0)
+    jobs.replica_up(0)
     jobs.add(row)
     jobs.take(0.0)
     stage = front.stage(context, zmq.PUSH, front.at.results)
     for _ in range(2):
         stage.send(codec.encode(done(1)))
-    closed = [jobs.answered(answer.job_id) for answer in (front.arrived(), front.arrived()) if isinstance(answer, Done)]
+    closed = [
+        jobs.answered(0, answer.job_id) for answer in (front.arrived(), front.arrived()) if isinstance(answer, Done)
+    ]
     assert closed == [row, None]
 
 

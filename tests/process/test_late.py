@@ -149,7 +149,7 @@ async def test_nothing_is_given_up_while_a_recogniser_loads(tmp_path: Path, monk
         sleeping(embedded(tmp_path, runtime=RUNTIME), asr_ms=5) as daemon,
         wire.open_socket(daemon.port, f"{wire.MONO}&events=status") as socket,
     ):
-        launcher = daemon.pipeline.supervisor._stages["asr"]._launcher
+        launcher = daemon.pipeline.supervisor.replicas("asr")[0]._launcher
         slow = (Fault("turn_load", seconds=3.0),)
         settings: StageSettings = replace(launcher._setup.settings, faults={"asr": slow})
         monkeypatch.setattr(launcher, "_setup", replace(launcher._setup, settings=settings))

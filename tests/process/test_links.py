@@ -15,7 +15,8 @@ from ipc.channels import Boot
 from ipc.messages import Cancel, Heartbeat
 from tests import wire
 from tests.process.conftest import embedded, started
-from wernicke_daemon.processes.links import LinkId, Links
+from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.peer import Identity
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
@@ -45,9 +46,9 @@ def test_a_link_that_fails_half_way_leaves_nothing_open(bound: list[Socket]) -> 
     links = Links(lambda link, message: None)
     keys = channels.new_keys()
     with pytest.raises(zmq.ZMQError):
-        links.open(("asr", 1), keys)
+        links.open(Identity("asr", 0, 1), keys)
     assert [socket.closed for socket in bound] == [True, True, True]
-    links.open(("asr", 2), keys)
+    links.open(Identity("asr", 0, 2), keys)
     assert [socket.closed for socket in bound[3:]] == [False] * 4
     links.stop()
 
@@ -56,16 +57,16 @@ def test_a_fault_at_one_message_is_not_the_end_of_all() -> None:
     """The thread goes on, or no stage would ever be heard again, and a stop would wait for ever."""
     heard: queue.SimpleQueue[object] = queue.SimpleQueue()
 
-    def deliver(link: LinkId, message: object) -> None:
+    def deliver(link: Identity, message: object) -> None:
         heard.put(message)
         if message == Heartbeat(1.0):
             raise ValueError
 
     links = Links(deliver)
     keys = channels.new_keys()
-    at = links.open(("asr", 1), keys)
+    at = links.open(Identity("asr", 0, 1), keys)
     with zmq.Context() as context:
-        boot = Boot("asr", 1, 0, None, "", "", "", at.reports, links.server_key, keys, 1.0, 1.0)
+        boot = Boot("asr", 0, 1, 0, None, "", "", "", at.reports, links.server_key, keys, 1.0, 1.0)
         stage = channels.connect(context, zmq.PUSH, at.reports, boot)
         for said in (Heartbeat(1.0), Heartbeat(2.0)):
             stage.send(codec.encode(said))
@@ -77,7 +78,7 @@ def test_a_fault_at_one_message_is_not_the_end_of_all() -> None:
 def test_what_is_sent_arrives_in_order_whether_it_had_to_wait_or_not() -> None:
     """Before the stage has connected, while what waited is on its way, and once the way is free."""
     links = Links(lambda link, message: None)
-    link, keys = ("asr", 1), channels.new_keys()
+    link, keys = Identity("asr", 0, 1), channels.new_keys()
     at = links.open(link, keys)
     sent = iter(range(3 * SOME))
 
@@ -87,7 +88,7 @@ def test_what_is_sent_arrives_in_order_whether_it_had_to_wait_or_not() -> None:
 
     send()
     with zmq.Context() as context:
-        boot = Boot("asr", 1, 0, None, "", "", at.orders, "", links.server_key, keys, 1.0, 1.0)
+        boot = Boot("asr", 0, 1, 0, None, "", "", at.orders, "", links.server_key, keys, 1.0, 1.0)
         stage = channels.connect(context, zmq.PULL, at.orders, boot)
         stage.setsockopt(zmq.RCVTIMEO, 30_000)
         heard = [codec.decode_to_stage(stage.recv())]

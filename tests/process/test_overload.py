@@ -174,7 +174,7 @@ async def test_a_recogniser_that_stays_down_is_an_error_and_not_a_wait(
 
 def break_for_good(daemon: Daemon, stage: StageName, patch: pytest.MonkeyPatch) -> None:
     """Its process is killed, and every one after it dies while it loads, until the patch is taken back."""
-    supervised = daemon.pipeline.supervisor._stages[stage]
+    [supervised] = daemon.pipeline.supervisor.replicas(stage)
     launcher = supervised._launcher
     settings: StageSettings = replace(launcher._setup.settings, faults={stage: (Fault("crash_load"),)})
     patch.setattr(launcher, "_setup", replace(launcher._setup, settings=settings))

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from functools import partial
 from statistics import median
 
 import psutil
@@ -20,9 +21,11 @@ from ipc.arena import Arena
 from ipc.messages import CorrectionWork, Done, Failed, Job, StageName
 from ipc.settings import StageSettings
 from tests.waiting import WITHIN_S, eventually
-from wernicke_daemon.processes.incarnation import StageSetup
 from wernicke_daemon.processes.liveness import Limits
+from wernicke_daemon.processes.local_peer import LocalPeers
+from wernicke_daemon.processes.place import Place
 from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.stage_setup import StageSetup
 from wernicke_daemon.processes.supervisor import Supervisor
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -52,17 +55,17 @@ class House:
         self.load_s: list[float] = []
         self._killed = self._started = 0.0
         self._ready, self._answered = asyncio.Event(), asyncio.Event()
+        setup = StageSetup(
+            arena.geometry, StageSettings(sleep_ms={STAGE: 1.0}), Limits(WITHIN_S, WITHIN_S, 30.0), heartbeat_s=1.0
+        )
+        self._peers = LocalPeers()
         self.supervisor = Supervisor(
-            StageSetup(
-                arena.geometry, StageSettings(sleep_ms={STAGE: 1.0}), Limits(WITHIN_S, WITHIN_S, 30.0), heartbeat_s=1.0
-            ),
+            {STAGE: [Place(setup, self._peers, partial(arena.take_mark, STAGE, 0), progress=lambda: 0)]},
             lambda: RestartPolicy(KILLS, BACKOFF_S, BACKOFF_S, BACKOFF_S, stable_s=0.0),
             self,
-            on_line=lambda stage, line: None,
-            job_at_death=arena.take_mark,
-            names=(STAGE,),
+            on_line=lambda stage, replica, line: None,
         )
-        self._stage = self.supervisor._stages[STAGE]
+        [self._stage] = self.supervisor.replicas(STAGE)
         self._start = self._stage.start
         patch.setattr(self._stage, "start", self._timed_start)
 
@@ -87,7 +90,7 @@ class House:
         self.down_s.append(self._started - killed)
 
     def held(self) -> Held:
-        process, links = psutil.Process(), self.supervisor._links
+        process, links = psutil.Process(), self._peers._links
         return Counter(
             handles=handles(process),
             threads=process.num_threads(),
@@ -95,6 +98,7 @@ class House:
             links=len(links._links),
             watched=len(links._handlers),
             keys=len(links._allowed),
+            heard=len(self._peers._events),
         )
 
     async def left(self, before: Held) -> Held:
@@ -105,26 +109,26 @@ class House:
 
     # --- the StageListener ---
 
-    def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
+    def replica_up(self, stage: StageName, replica: int, engine: str, live: bool, now: float) -> None:
         self.load_s.append(time.monotonic() - self._started)
         self._ready.set()
 
-    def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
+    def replica_down(self, stage: StageName, replica: int, failed: bool, now: float) -> None:
         """Nobody asks."""
 
-    def stage_loading(self, stage: StageName, now: float) -> None:
+    def replica_loading(self, stage: StageName, replica: int, now: float) -> None:
         """Nobody asks."""
 
-    def stage_unloaded(self, stage: StageName, now: float) -> None:
+    def replica_unloaded(self, stage: StageName, replica: int, now: float) -> None:
         """Nobody asks."""
 
-    def stage_slow(self, stage: StageName, slow: bool) -> None:
+    def replica_slow(self, stage: StageName, replica: int, slow: bool) -> None:
         """Nobody asks."""
 
-    def job_started(self, stage: StageName, job_id: int) -> None:
+    def job_started(self, stage: StageName, replica: int, job_id: int) -> None:
         """Nobody asks."""
 
-    def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None:
+    def job_answered(self, stage: StageName, replica: int, answer: Done | Failed, now: float) -> None:
         self._answered.set()
 
 

@@ -46,16 +46,16 @@ class House:
         self.pipeline = Pipeline(
             config,
             StageSettings(sleep_ms=SLEEPS, faults=faults),
-            on_line=lambda stage, line: None,
+            on_line=lambda stage, replica, line: None,
             on_status=lambda stage, up: self.told.append((stage, up, self.stage(stage).pid)),
             names=NAMES,
         )
         dispatcher = self.pipeline.dispatcher
         job_started = dispatcher.job_started
 
-        def noted(stage: StageName, job_id: int) -> None:
+        def noted(stage: StageName, replica: int, job_id: int) -> None:
             self.begun.append(stage)
-            job_started(stage, job_id)
+            job_started(stage, replica, job_id)
 
         patch.setattr(dispatcher, "job_started", noted)
         ring = self.pipeline.arena.acquire()

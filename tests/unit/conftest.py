@@ -16,5 +16,5 @@ def control(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     keys = new_keys()
-    yield Control(context, Boot("asr", 1, 0, None, "", "", "", "inproc://reports", keys.public, keys, 1.0, 1.0), 0)
+    yield Control(context, Boot("asr", 0, 1, 0, None, "", "", "", "inproc://reports", keys.public, keys, 1.0, 1.0), 0)
     context.destroy(linger=0)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ipc.messages import STAGES, GpuMemory, Job, StageName
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
-from wernicke_daemon.dispatch.stage_port import StageStatus, State
+from wernicke_daemon.dispatch.stage_port import ReplicaStatus, StageStatus, State
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.pages import Health
@@ -23,7 +23,7 @@ from wernicke_daemon.sessions.session import Session
 from wernicke_daemon.status import Status
 from wernicke_daemon.wire.protocol import Degraded, Restored, ServerMessage
 
-READY = StageStatus(
+READY = ReplicaStatus(
     state=State.READY,
     failed=False,
     doing="ready",
@@ -59,14 +59,14 @@ class Elsewhere:
     """A StagePort without any process."""
 
     def __init__(self) -> None:
-        self.now = READY
+        self.now = [READY]
 
-    def send(self, job: Job) -> None: ...
+    def send(self, job: Job, replica: int) -> None: ...
 
-    def cancel(self, job_id: int) -> None: ...
+    def cancel(self, job_id: int, replica: int) -> None: ...
 
     def status(self) -> StageStatus:
-        return self.now
+        return StageStatus.of(self.now)
 
 
 class NoSessions:
@@ -101,12 +101,13 @@ class House:
         self.dispatcher.connect(self.ports)
         self.status.connect(self.ports, self.dispatcher, cast(SessionRegistry, self.sessions), self.clients)
 
-    def become(self, stage: StageName, status: StageStatus) -> None:
-        self.ports[stage].now = status
-        if status.ready:
-            self.dispatcher.stage_up(stage, "real", live=False, now=0.0)
-        else:
-            self.dispatcher.stage_down(stage, status.failed, now=0.0)
+    def become(self, stage: StageName, *replicas: ReplicaStatus) -> None:
+        self.ports[stage].now = [*replicas]
+        for number, status in enumerate(replicas):
+            if status.ready:
+                self.dispatcher.replica_up(stage, number, "real", live=False, now=0.0)
+            else:
+                self.dispatcher.replica_down(stage, number, status.failed, now=0.0)
 
     def said(self) -> tuple[str, bool]:
         return self.status.health().status, self.status.useful
@@ -176,7 +177,7 @@ def test_nobody_is_told_of_stages_before_sessions_are_taken(house: House) -> Non
 
 def test_a_stage_without_a_process_has_its_row(house: House) -> None:
     """On both pages; its engine with the reason."""
-    house.ports["asr"].now = replace(READY, gpu=GpuMemory(10, 20, process=None))
+    house.ports["asr"].now = [replace(READY, gpu=GpuMemory(10, 20, process=None))]
     health, stats = house.status.health().stages["asr"], house.status.stats().stages["asr"]
     assert (health.state, health.pid, health.engine, health.doing) == ("ready", None, "real", "ready")
     assert (stats.state, stats.pid, stats.rss_mb, stats.gpu_mib) == ("ready", None, 100.0, 20)

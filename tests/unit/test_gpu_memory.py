@@ -77,7 +77,7 @@ def done_by(engine: Engine, release_after_job: bool = False) -> tuple[Done | Fai
     arena = Arena(1, 16_000)
     reader = ArenaReader(arena.geometry)
     try:
-        worker = Worker("asr", engine, reader, control, Faults("asr", 1, ()), release_after_job)
+        worker = Worker("asr", 0, engine, reader, control, Faults("asr", 1, ()), release_after_job)
         answer = worker.do(JOB)
         worker.rest()
         return answer, control

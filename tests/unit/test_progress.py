@@ -42,13 +42,17 @@ def arena() -> Iterator[Arena]:
 
 
 def test_the_front_sees_the_parts_of_a_job(control: Control, arena: Arena) -> None:
-    """Of each stage apart, and on from where the process before it was."""
+    """Of each replica apart, and on from where the process before it was."""
     for expected in (3, 6):
         reader = ArenaReader(arena.geometry)
-        worker = Worker("asr", InThreeParts(), reader, control, Faults("asr", 1, ()), False)
+        worker = Worker("asr", 1, InThreeParts(), reader, control, Faults("asr", 1, ()), False)
         answer = worker.do(Job(1, AsrWork(AudioHandle("arena", 0, 1, 0, 0), "en"), limit_s=60.0))
         assert isinstance(answer, Done)
-        assert (arena.progress("asr"), arena.progress("diarization")) == (expected, 0)
+        assert (arena.progress("asr", 1), arena.progress("asr", 0), arena.progress("diarization", 1)) == (
+            expected,
+            0,
+            0,
+        )
         reader.close()
 
 

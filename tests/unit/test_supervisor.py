@@ -18,9 +18,12 @@ from ipc.settings import StageSettings
 from wernicke_daemon.dispatch.stage_port import State
 from wernicke_daemon.processes import threads
 from wernicke_daemon.processes.child import Child
-from wernicke_daemon.processes.incarnation import Incarnation, StageSetup
+from wernicke_daemon.processes.incarnation import Incarnation
 from wernicke_daemon.processes.liveness import REAP_S, Limits
+from wernicke_daemon.processes.local_peer import LocalPeers
+from wernicke_daemon.processes.place import Place
 from wernicke_daemon.processes.restart_policy import RestartPolicy
+from wernicke_daemon.processes.stage_setup import StageSetup
 from wernicke_daemon.processes.supervisor import Supervisor
 
 LIMITS = Limits(hello_s=30.0, load_s=900.0, silence_s=10.0)
@@ -124,16 +127,16 @@ class Machine:
         return self.processes[-1]
 
     async def _begin(self) -> None:
+        setup = StageSetup("", StageSettings(), LIMITS, heartbeat_s=1.0)
+        place = Place(setup, LocalPeers(), job_at_death=lambda: None, progress=lambda: 0)
         self.supervisor = Supervisor(
-            StageSetup("", StageSettings(), LIMITS, heartbeat_s=1.0),
+            {name: [place] for name in self._names},
             lambda: RestartPolicy(MOST, 3600.0, FIRST_S, FIRST_S, STABLE_S, jitter=lambda: 1.0),
             self,
-            on_line=lambda stage, line: None,
-            job_at_death=lambda stage: None,
-            names=self._names,
+            on_line=lambda stage, replica, line: None,
             standby=self._standby,
         )
-        self.stage = self.supervisor._stages["asr"]
+        [self.stage] = self.supervisor.replicas("asr")
         self._starting = asyncio.create_task(self.supervisor.start())
 
     def wait(self, seconds: float) -> None:
@@ -155,24 +158,24 @@ class Machine:
 
     # --- the StageListener ---
 
-    def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
+    def replica_up(self, stage: StageName, replica: int, engine: str, live: bool, now: float) -> None:
         self.up += 1
 
-    def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
+    def replica_down(self, stage: StageName, replica: int, failed: bool, now: float) -> None:
         self.down.append(failed)
 
-    def stage_loading(self, stage: StageName, now: float) -> None:
+    def replica_loading(self, stage: StageName, replica: int, now: float) -> None:
         self.loading.append(now)
 
-    def stage_unloaded(self, stage: StageName, now: float) -> None:
+    def replica_unloaded(self, stage: StageName, replica: int, now: float) -> None:
         self.unloaded.append(now)
 
-    def stage_slow(self, stage: StageName, slow: bool) -> None:
+    def replica_slow(self, stage: StageName, replica: int, slow: bool) -> None:
         self.slow.append(slow)
 
-    def job_started(self, stage: StageName, job_id: int) -> None: ...
+    def job_started(self, stage: StageName, replica: int, job_id: int) -> None: ...
 
-    def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None: ...
+    def job_answered(self, stage: StageName, replica: int, answer: Done | Failed, now: float) -> None: ...
 
 
 @pytest.fixture
@@ -347,7 +350,7 @@ def test_no_more_processes_import_at_a_time_than_there_are_cores(monkeypatch: py
     clock = Clock()
     with asyncio.Runner(loop_factory=lambda: clock) as runner:
         machine = Machine(monkeypatch, clock, runner.run, (), names=("ingest", "asr", "diarization", "correction"))
-        stages = machine.supervisor._stages
+        stages = {name: machine.supervisor.replicas(name)[0] for name in machine.supervisor.ports}
         machine.wait(1.0)
         assert [name for name, stage in stages.items() if stage.status().pid is not None] == ["asr", "diarization"]
         stages["diarization"].received(1, Hello(0))

@@ -53,7 +53,7 @@ def engine() -> InTwoParts:
 def worker(engine: InTwoParts, control: Control) -> Iterator[Worker]:
     arena = Arena(1, 16_000)
     reader = ArenaReader(arena.geometry)
-    yield Worker("asr", engine, reader, control, Faults("asr", 1, ()), False)
+    yield Worker("asr", 0, engine, reader, control, Faults("asr", 1, ()), False)
     reader.close()
     arena.close()
 

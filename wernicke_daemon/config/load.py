@@ -109,6 +109,7 @@ def _check_together(config: Config) -> None:
     orders.check(config)
     _check_glossary(config)
     _check_certificate(config.security)
+    _check_replicas(config)
     _check_web(config)
 
 
@@ -123,6 +124,13 @@ def _check_glossary(config: Config) -> None:
 def _check_certificate(security: SecuritySettings) -> None:
     if bool(security.certificate_file) != bool(security.key_file):
         raise ConfigError("security.certificate_file: goes together with security.key_file; give both or neither")
+
+
+def _check_replicas(config: Config) -> None:
+    if config.replicas.ingest > 1:
+        raise ConfigError(
+            "replicas.ingest: leave it at 1; it has one job at a time, for all sessions, so another would never work"
+        )
 
 
 def _check_web(config: Config) -> None:

@@ -8,10 +8,12 @@ from msgspec import Meta
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import StageName
 from ipc.settings import (
+    MOST_REPLICAS,
     AlignmentSettings,
     AsrSettings,
     CorrectionSettings,
     Count,
+    Device,
     DiarizationSettings,
     LlmSettings,
     Seconds,
@@ -93,6 +95,25 @@ class RuntimeSettings(Section, frozen=True):
     release_after_utterance: bool = True  # whether stages give cached GPU memory back after each job
 
 
+Number = Annotated[int, Meta(ge=1, le=MOST_REPLICAS)]
+Devices = Annotated[tuple[Device, ...], Meta(min_length=1, max_length=MOST_REPLICAS)]
+
+
+class ReplicasSettings(Section, frozen=True):
+    """How many processes of each stage work side by side on this machine: a number, each on the device that the stage's
+    own section names; or a list with the device of each."""
+
+    asr: Number | Devices = 1  # device also of the times of words
+    diarization: Number | Devices = 1
+    correction: Number = 1  # texts that are corrected at a time
+    ingest: Number = 1  # never more: it has one job at a time, for all sessions
+
+    def devices(self, stage: StageName) -> tuple[Device | None, ...]:
+        """One for each replica; None for that of the stage's own section."""
+        wanted: int | tuple[Device, ...] = getattr(self, stage)
+        return (None,) * wanted if isinstance(wanted, int) else wanted
+
+
 class StoreSettings(Section, frozen=True):
     """enabled: whether transcripts are kept on disk. retention_days: for how long; 0 is for ever."""
 
@@ -161,6 +182,7 @@ class Config(Section, frozen=True):
     llm: LlmSettings = LlmSettings()  # [llm]: the Ollama server
     logging: LoggingSettings = LoggingSettings()  # [logging]: the log
     runtime: RuntimeSettings = RuntimeSettings()  # [runtime]: processes and limits
+    replicas: ReplicasSettings = ReplicasSettings()  # [replicas]: how many processes each stage has
     store: StoreSettings = StoreSettings()  # [store]: transcripts on disk
     journal: JournalSettings = JournalSettings()  # [journal]: audio on disk until it is final
     voices: VoicesSettings = VoicesSettings()  # [voices]: people that are known by their voice

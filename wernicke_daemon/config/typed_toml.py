@@ -127,6 +127,8 @@ def _described(wanted: inspect.Type, example: Any) -> str:
             return f"number {_range(number)}"
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(_shown(value) for value in values)
+        case inspect.UnionType(types=kinds):
+            return " or ".join(_described(kind, None) for kind in kinds)
         case inspect.VarTupleType(item_type=inspect.StrType()):
             return "a list of texts"
         case inspect.VarTupleType(item_type=item):

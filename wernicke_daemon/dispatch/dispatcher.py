@@ -37,6 +37,7 @@ from wernicke_daemon.dispatch.progress import DOWN, Progress
 from wernicke_daemon.dispatch.requests import Owner, Request
 from wernicke_daemon.dispatch.service_clock import ServiceClock
 from wernicke_daemon.dispatch.stage_port import OPTIONAL, REQUIRED, StagePort
+from wernicke_daemon.dispatch.standing import Standing, Standings
 from wernicke_daemon.utterances.pieces import Piece, StageTiming
 from wernicke_daemon.utterances.replacing import replaced
 from wernicke_daemon.utterances.utterance import Utterance
@@ -72,11 +73,11 @@ class Dispatcher:
         self._on_status = on_status  # told when a stage comes up or goes down
         self._on_shed = on_shed  # told the level of what is left out
         self._on_slow = on_slow  # told when a stage is slow, and when it is not any more
-        self._takes_live = False  # the recogniser's engine does live jobs
         self._ingest_answer: Callable[[IngestResult | None], None] | None = None  # who asked for the job that is out
         self._available = Availability(policy.shed_after_s, policy.asr_down_limit_s, now)  # which stages to count on
         self._clock = ServiceClock(policy.restart_grace_s, frozenset(REQUIRED), now)  # of deadlines
-        self._jobs = Jobs(policy, self._available)  # on their way to stages
+        self._standings = Standings(self._available, self._clock)  # how stages stand, by how their replicas do
+        self._jobs = Jobs(policy)  # on their way to stages
         self._progress = Progress(policy, self._jobs, self._available, self._clock)  # of utterances
 
     def connect(self, ports: Mapping[StageName, StagePort]) -> None:
@@ -114,7 +115,7 @@ class Dispatcher:
     @property
     def takes_live_work(self) -> bool:
         """None while a firm job waits."""
-        able = self._policy.live and self._takes_live and self._available.is_up("asr") and self.pace.live_s > 0
+        able = self._policy.live and self._standings.takes_live("asr") and self.pace.live_s > 0
         return able and not self._available.shedding.sheds_partials() and not self._jobs.ledger.firm_waits("asr")
 
     def begin_early(self, utterance: Utterance, owner: Owner, now: float) -> None:
@@ -177,38 +178,43 @@ class Dispatcher:
 
     # --- StageListener ---
 
-    def stage_up(self, stage: StageName, engine: str, live: bool, now: float) -> None:
-        self._take_back(stage, now)
-        self._available.up(stage, engine)
-        if stage == "asr":
-            self._takes_live = live
+    def replica_up(self, stage: StageName, replica: int, engine: str, live: bool, now: float) -> None:
+        self._take_back(stage, replica, now)
+        goes_on = self._standings.others_up(stage, replica)
+        if stage == "asr" and not goes_on:
             self.pace.forget()
-        self._clock.up(stage, now)
-        self._on_status(stage, True)
+        self._standings.up(stage, replica, engine, live, now)
+        self._jobs.ledger.replica_up(stage, replica)
+        if not goes_on:
+            self._on_status(stage, True)
         self._jobs.pump(stage, now)
 
-    def stage_down(self, stage: StageName, failed: bool, now: float) -> None:
-        self._available.down(stage, failed, now)
-        self._clock.down(stage, now)
-        self._take_back(stage, now)
-        if failed and stage in OPTIONAL:
+    def replica_down(self, stage: StageName, replica: int, failed: bool, now: float) -> None:
+        self._fell(stage, replica, Standing.FAILED if failed else Standing.DOWN, now)
+
+    def replica_unloaded(self, stage: StageName, replica: int, now: float) -> None:
+        self._fell(stage, replica, Standing.UNLOADED, now)
+
+    def replica_loading(self, stage: StageName, replica: int, now: float) -> None:
+        self._standings.loading(stage, replica, now)
+
+    def replica_slow(self, stage: StageName, replica: int, slow: bool) -> None:
+        if (news := self._standings.slow(stage, replica, slow)) is not None:
+            self._on_slow(stage, news)
+
+    def _fell(self, stage: StageName, replica: int, standing: Standing, now: float) -> None:
+        """A replica has lost its process."""
+        stands = self._standings.fell(stage, replica, standing, now)
+        self._take_back(stage, replica, now)
+        if stands is Standing.FAILED and stage in OPTIONAL:
             self._give_up(stage, GAVE_UP, now)
-        self._on_status(stage, False)
+        if stands not in (Standing.UP, Standing.UNLOADED):
+            self._on_status(stage, False)
+        self._jobs.pump(stage, now)  # others may do what it had
 
-    def stage_unloaded(self, stage: StageName, now: float) -> None:
-        if self._available.unloaded(stage):
-            self._clock.unloaded(stage, now)
-        self._take_back(stage, now)
-
-    def stage_loading(self, stage: StageName, now: float) -> None:
-        self._available.loading(stage, now)
-
-    def stage_slow(self, stage: StageName, slow: bool) -> None:
-        self._on_slow(stage, slow)
-
-    def _take_back(self, stage: StageName, now: float) -> None:
+    def _take_back(self, stage: StageName, replica: int, now: float) -> None:
         """The process that had its jobs is gone, whether or not another has taken its place already."""
-        for entry in self._jobs.ledger.stage_died(stage):
+        for entry in self._jobs.ledger.replica_gone(stage, replica):
             row = entry.row
             if row.kind == "firm":
                 _log.error("poison_job", stage=stage, job=row.job_id, session=row.session, attempts=row.attempts)
@@ -218,14 +224,14 @@ class Dispatcher:
         for entry in self._jobs.ledger.give_up(stage):
             self._without(entry, why, now)
 
-    def job_started(self, stage: StageName, job_id: int) -> None:
-        self._jobs.ledger.started(stage, job_id)
+    def job_started(self, stage: StageName, replica: int, job_id: int) -> None:
+        self._jobs.ledger.started(stage, replica, job_id)
 
-    def job_answered(self, stage: StageName, answer: Done | Failed, now: float) -> None:
-        work = self._jobs.ledger.sent_work(stage, answer.job_id)
+    def job_answered(self, stage: StageName, replica: int, answer: Done | Failed, now: float) -> None:
+        work = self._jobs.ledger.sent_work(stage, replica, answer.job_id)
         if isinstance(work, AsrWork) and isinstance(answer, Done):
             self.pace.took(work.kind == "live", work.audio.seconds, answer.run_ms / 1000)
-        entry = self._jobs.ledger.answered(stage, answer.job_id)
+        entry = self._jobs.ledger.answered(stage, replica, answer.job_id)
         if entry is None:
             self.late_answers += 1
             _log.debug("late_answer", stage=stage, job=answer.job_id, run_ms=round(answer.run_ms, 1))

@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from ipc.audio_handle import AudioHandle
 from ipc.messages import AsrWork, Job, JobKind, Spans, StageName, Work
-from wernicke_daemon.dispatch.availability import Availability
 from wernicke_daemon.dispatch.ledger import Ledger
 from wernicke_daemon.dispatch.policy import Policy
 from wernicke_daemon.dispatch.requests import Owner, Request
@@ -18,11 +17,10 @@ from wernicke_daemon.utterances.utterance import Utterance
 class Jobs:
     """ledger: what is out. waiting: whose text a piece under way is part of."""
 
-    def __init__(self, policy: Policy, available: Availability) -> None:
+    def __init__(self, policy: Policy) -> None:
         self.ledger: Ledger[Request] = Ledger(policy.credit, policy.max_attempts)
         self.waiting: dict[Piece, tuple[Utterance, Owner]] = {}
         self._policy = policy
-        self._available = available
         self._ports: Mapping[StageName, StagePort] = {}
 
     def connect(self, ports: Mapping[StageName, StagePort]) -> None:
@@ -77,14 +75,13 @@ class Jobs:
             piece.audio, piece.work = audio, work
 
     def pump(self, stage: StageName, now: float) -> None:
-        if self._available.is_up(stage):
-            for row in self.ledger.take(stage, now):
-                self._ports[stage].send(Job(row.job_id, row.work, row.limit_s))
+        for replica, row in self.ledger.take(stage, now):
+            self._ports[stage].send(Job(row.job_id, row.work, row.limit_s), replica)
 
     def withdraw(self, job_id: int) -> None:
-        stage = self.ledger.withdraw(job_id)
-        if stage is not None and self._available.is_up(stage):
-            self._ports[stage].cancel(job_id)
+        if (where := self.ledger.withdraw(job_id)) is not None:
+            stage, replica = where
+            self._ports[stage].cancel(job_id, replica)
 
     def withdraw_piece(self, piece: Piece) -> None:
         if piece.job_id is not None:

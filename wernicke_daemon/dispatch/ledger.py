@@ -9,7 +9,8 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from ipc.messages import STAGES, JobKind, StageName, Work
-from wernicke_daemon.dispatch.job_queue import JobQueue, JobRow
+from wernicke_daemon.dispatch.job_queue import JobQueue
+from wernicke_daemon.dispatch.turns import JobRow
 
 Subject = TypeVar("Subject")
 
@@ -48,13 +49,17 @@ class Ledger(Generic[Subject]):
         self._queues[stage].add(row)
         return row.job_id
 
-    def take(self, stage: StageName, now: float) -> list[JobRow]:
-        """What is to be sent to the stage now."""
+    def replica_up(self, stage: StageName, replica: int) -> None:
+        """It takes jobs from now on, and has none."""
+        self._queues[stage].replica_up(replica)
+
+    def take(self, stage: StageName, now: float) -> list[tuple[int, JobRow]]:
+        """What is to be sent to the stage now, each with its replica."""
         return self._queues[stage].take(now)
 
-    def sent_work(self, stage: StageName, job_id: int) -> Work | None:
-        """What a job that the stage has does, whether anybody needs it or not."""
-        return self._queues[stage].sent_work(job_id)
+    def sent_work(self, stage: StageName, replica: int, job_id: int) -> Work | None:
+        """What a job that the replica has does, whether anybody needs it or not."""
+        return self._queues[stage].sent_work(replica, job_id)
 
     def entry(self, job_id: int) -> Entry[Subject] | None:
         """None where nobody waits for it."""
@@ -78,12 +83,12 @@ class Ledger(Generic[Subject]):
             if job_id in self._due:  # what was done about the one before may have ended this, too
                 yield self._entries[job_id]
 
-    def started(self, stage: StageName, job_id: int) -> None:
-        self._queues[stage].started(job_id)
+    def started(self, stage: StageName, replica: int, job_id: int) -> None:
+        self._queues[stage].started(replica, job_id)
 
-    def answered(self, stage: StageName, job_id: int) -> Entry[Subject] | None:
+    def answered(self, stage: StageName, replica: int, job_id: int) -> Entry[Subject] | None:
         """What this answer is to; None where nobody waits for it. `close` or `retry` it."""
-        row = self._queues[stage].answered(job_id)
+        row = self._queues[stage].answered(replica, job_id)
         return None if row is None else self._entries[job_id]
 
     def retry(self, entry: Entry[Subject]) -> bool:
@@ -95,17 +100,16 @@ class Ledger(Generic[Subject]):
         self._entries.pop(entry.row.job_id, None)
         self._due.pop(entry.row.job_id, None)
 
-    def withdraw(self, job_id: int) -> StageName | None:
-        """Nobody needs it any more. The stage, if that is at it and should be told."""
+    def withdraw(self, job_id: int) -> tuple[StageName, int] | None:
+        """Nobody needs it any more. The stage and its replica, if that has it and should be told."""
         entry = self._entries.pop(job_id, None)
         self._due.pop(job_id, None)
-        if entry is None:
-            return None
-        return entry.stage if self._queues[entry.stage].withdraw(job_id) else None
+        replica = None if entry is None else self._queues[entry.stage].withdraw(job_id)
+        return None if entry is None or replica is None else (entry.stage, replica)
 
-    def stage_died(self, stage: StageName) -> Iterator[Entry[Subject]]:
-        """Those that are given up with it; `close` them. All others are done again."""
-        return self._open(self._queues[stage].stage_died())
+    def replica_gone(self, stage: StageName, replica: int) -> Iterator[Entry[Subject]]:
+        """Those that are given up with it; `close` them. All others that it had are done again."""
+        return self._open(self._queues[stage].replica_gone(replica))
 
     def give_up(self, stage: StageName) -> Iterator[Entry[Subject]]:
         """All of a stage that is not coming back; `close` them."""

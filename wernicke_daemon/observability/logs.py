@@ -138,7 +138,14 @@ class StageLines:
     def __init__(self) -> None:
         self._log = structlog.get_logger("stage")
 
-    def __call__(self, stage: str, line: bytes) -> None:
+    def __call__(self, stage: str, replica: int, line: bytes) -> None:
+        """Of a replica of that stage."""
+        self._note(line, stage=stage, replica=replica)
+
+    def of_web(self, line: bytes) -> None:
+        self._note(line, stage="web")
+
+    def _note(self, line: bytes, **whose: Any) -> None:
         if not line.strip():
             return
         fields = _parsed(line)
@@ -146,7 +153,7 @@ class StageLines:
         fields.pop("timestamp", None)
         event = str(fields.pop("event", "stage_output"))
         number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-        self._log.log(number, event, **{"stage": stage, **fields})
+        self._log.log(number, event, **{**whose, **fields})
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Ends the processes of a stage that nobody needs, for good or for now."""
+"""Ends the processes of a replica that nobody needs, for good or for now."""
 
 import asyncio
 import contextlib
@@ -20,11 +20,11 @@ KILL_S = 0.5
 
 
 class Ending:
-    """Of one stage."""
+    """Of one replica."""
 
-    def __init__(self, stage: StageName, processes: Callable[[], list[Incarnation]]) -> None:
+    def __init__(self, stage: StageName, replica: int, processes: Callable[[], list[Incarnation]]) -> None:
         """processes: those that are left."""
-        self._stage: StageName = stage
+        self._names = {"stage": stage, "replica": replica}  # in the log
         self._processes = processes
         self._none_left = asyncio.Event()
 
@@ -39,7 +39,7 @@ class Ending:
         if not await self._gone(STOP_PATIENCE_S):
             self._kill(self._processes())
             if not await self._gone(KILL_S):  # one that is stuck in a driver; the daemon goes on or ends without it
-                _log.error("stage_not_reaped", stage=self._stage, pid=self._processes()[0].pid)
+                _log.error("stage_not_reaped", **self._names, pid=self._processes()[0].pid)
 
     def note(self) -> None:
         """A process may be gone."""
@@ -48,7 +48,7 @@ class Ending:
 
     def _kill(self, incarnations: list[Incarnation]) -> None:
         for incarnation in incarnations:
-            _log.warning("stage_killed_at_stop", stage=self._stage)
+            _log.warning("stage_killed_at_stop", **self._names)
             incarnation.kill(asyncio.get_running_loop().time())
 
     async def _gone(self, within_s: float) -> bool:

@@ -9,7 +9,7 @@ import structlog
 
 from ipc import clock
 from ipc.messages import StageName
-from wernicke_daemon.dispatch.stage_port import StagePort, StageStatus
+from wernicke_daemon.dispatch.stage_port import ReplicaStatus, StagePort
 from wernicke_daemon.hardware.budget import Need
 from wernicke_daemon.processes.supervisor import Supervisor
 
@@ -68,20 +68,21 @@ def _tell_changes(
 
 
 async def load_in_order(supervisor: Supervisor, free_mib: FreeMib, progress: Callable[[str], None]) -> list[Loaded]:
-    """Every stage, the largest first. Raises StartFailed."""
+    """Every replica of every stage, the largest first. Raises StartFailed."""
     loaded = []
     for name in LARGEST_FIRST:
-        before, began = await asyncio.to_thread(free_mib), clock.monotonic()
-        await supervisor.start_one(name)
-        after = await asyncio.to_thread(free_mib)
-        one = _loaded(name, supervisor.ports[name].status(), clock.monotonic() - began, before, after)
-        _log.info("loaded", **one._asdict())
-        progress(line(one))
-        loaded.append(one)
+        for replica in supervisor.replicas(name):
+            before, began = await asyncio.to_thread(free_mib), clock.monotonic()
+            await supervisor.start_one(replica)
+            after = await asyncio.to_thread(free_mib)
+            one = _loaded(name, replica.status(), clock.monotonic() - began, before, after)
+            _log.info("loaded", replica=replica.replica, **one._asdict())
+            progress(line(one))
+            loaded.append(one)
     return loaded
 
 
-def _loaded(name: StageName, status: StageStatus, seconds: float, before: int | None, after: int | None) -> Loaded:
+def _loaded(name: StageName, status: ReplicaStatus, seconds: float, before: int | None, after: int | None) -> Loaded:
     device_mib = None if before is None or after is None else before - after
     return Loaded(name, status.model or "-", round(seconds, 1), device_mib, status.gpu_mib)
 
@@ -98,9 +99,10 @@ def table(needs: Sequence[Need], loaded: Sequence[Loaded], card: dict[str, Any] 
     rows = [("", "planned MiB", "taken MiB")]
     for stage in LARGEST_FIRST:
         planned = [need for need in needs if need.stage == stage]
-        taken = next((one.device_mib for one in loaded if one.stage == stage), None)
+        taken = [one.device_mib for one in loaded if one.stage == stage and one.device_mib is not None]
         if planned:
-            rows.append((f"{stage}: {', '.join(need.what for need in planned)}", _sum(planned), _number(taken)))
+            shown = _number(sum(taken) if taken else None)
+            rows.append((f"{stage}: {', '.join(need.what for need in planned)}", _sum(planned), shown))
     if card is not None:
         rows.append((f"{card['name']}: free of {card['total_mib']} MiB", "", str(card["free_mib"])))
     width = max(len(name) for name, _, _ in rows)

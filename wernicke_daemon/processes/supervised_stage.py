@@ -1,9 +1,9 @@
-"""One stage kept running: a process that works, started again after every death, and perhaps a loaded spare.
+"""One replica of a stage kept running: a process that works, started again after every death; perhaps a spare.
 
     STARTING ──READY──▶ READY ──death──▶ BACKOFF ──▶ STARTING …
         └──────────death──────────────────▶ (FAILED instead of BACKOFF once it died too often; tried slowly)
 
-With a spare that is ready, a stage stays READY through a death. UNLOADED is entered and left on request alone. Runs on
+With a spare that is ready, it stays READY through a death. UNLOADED is entered and left on request alone. Runs on
 the event loop's thread; what comes from other threads is handed over before it gets here. An incarnation has an epoch
 number, sockets and keys of its own; whatever arrives from an old one is ignored.
 """
@@ -13,18 +13,33 @@ import contextlib
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import structlog
 
 from ipc.errors import OutOfGpuMemory
-from ipc.messages import Cancel, Done, Failed, FromStage, Hello, Incoming, Job, Ready, StageName, Started, Unusable
-from wernicke_daemon.dispatch.stage_port import REQUIRED, StageListener, StageStatus, State
+from ipc.messages import (
+    Cancel,
+    Done,
+    Failed,
+    FromStage,
+    GpuMemory,
+    Hello,
+    Incoming,
+    Job,
+    Ready,
+    StageName,
+    Started,
+    Unusable,
+)
+from wernicke_daemon.dispatch.stage_port import REQUIRED, ReplicaStatus, StageListener, State
 from wernicke_daemon.processes.ending import Ending
 from wernicke_daemon.processes.exit_codes import told
-from wernicke_daemon.processes.incarnation import Incarnation, StageSetup, gpu_held
-from wernicke_daemon.processes.launcher import Launcher, NotLaunched
-from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.incarnation import Incarnation
+from wernicke_daemon.processes.launcher import Launcher
 from wernicke_daemon.processes.liveness import Overtime
+from wernicke_daemon.processes.peer import NotLaunched
+from wernicke_daemon.processes.place import Place
 from wernicke_daemon.processes.restart_policy import RestartPolicy
 from wernicke_daemon.processes.slowness import Slowness
 
@@ -42,31 +57,37 @@ KILLED = -9
 
 
 class SupervisedStage:
-    """A StagePort on this machine. Whoever starts it waits for `decided`; `unusable` then says why it can't be used."""
+    """Whoever starts it waits for `decided`; `unusable` then says why it can't be used."""
 
     def __init__(
         self,
         stage: StageName,
-        setup: StageSetup,
-        links: Links,
+        replica: int,
+        place: Place,
         policy: RestartPolicy,
         listener: StageListener,
-        on_line: Callable[[StageName, bytes], None],
-        job_at_death: Callable[[], int | None],
-        progress: Callable[[], int],
+        on_line: Callable[[StageName, int, bytes], None],
         standby: bool = False,
     ) -> None:
-        """listener: told what the dispatcher has to know. on_line: called with each line that a process prints, on a
-        thread of its own. job_at_death: the job that the process which died last was at. progress: parts of jobs done
-        so far. standby: keep a spare."""
-        self.stage: StageName = stage  # its name
+        """replica: its number within the stage, from 0. listener: told what the dispatcher has to know. on_line: called
+        with stage, replica and each line that a process prints, on a thread of its own. standby: keep a spare."""
+        self.stage: StageName = stage  # whose replica it is
+        self.replica = replica  # its number within the stage
+        self._names = {"stage": stage, "replica": replica}  # in the log
+        self._place = place  # where it runs
         self._listener = listener  # told what the dispatcher has to know
-        self._job_at_death = job_at_death  # the job that the process which died last was at
-        self._progress = progress  # parts of jobs done so far
         self._standby = standby  # whether a spare is kept
         self._loop = asyncio.get_running_loop()  # what comes from other threads is handed over to it
         # Starts processes.
-        self._launcher = Launcher(stage, setup, links, self._exited_on_thread, partial(on_line, stage))
+        self._launcher = Launcher(
+            stage,
+            replica,
+            place.setup,
+            place.peers,
+            on_exit=partial(self._on_thread, self._exited),
+            on_message=partial(self._on_thread, self.received),
+            on_line=partial(on_line, stage, replica),
+        )
 
         # When the next process is started after a death. A spare that can't run is no fault of the process that works.
         self._policy = policy
@@ -100,9 +121,9 @@ class SupervisedStage:
         self.connected = asyncio.Event()
         # Set once what was loaded last is ready, or is not to be waited for: it died, or is ended again.
         self.settled = asyncio.Event()
-        self._ending = Ending(stage, self._processes)  # ends its processes on request
+        self._ending = Ending(stage, replica, self._processes)  # ends its processes on request
 
-    # --- the StagePort ---
+    # --- what a pool asks of its replicas ---
 
     def send(self, job: Job) -> None:
         if self._working is not None:
@@ -112,9 +133,9 @@ class SupervisedStage:
         if self._working is not None:
             self._working.send_order(Cancel(job_id))
 
-    def status(self) -> StageStatus:
+    def status(self) -> ReplicaStatus:
         working, ready = self._working, self._ready
-        return StageStatus(
+        return ReplicaStatus(
             state=self._state,
             failed=self._state is not State.READY and self._policy.failed,
             doing=self._doing,
@@ -128,7 +149,8 @@ class SupervisedStage:
             deaths=self._deaths,
             why_down=self._why_down,
             rss_mb=working.rss_mb if working else 0.0,
-            gpu=gpu_held(self._processes()),
+            gpu=GpuMemory.of_all(process.gpu for process in self._processes()),
+            device=self._place.setup.device,
         )
 
     @property
@@ -150,7 +172,7 @@ class SupervisedStage:
         if self._working is None:
             self._is_down()
         else:
-            self._listener.stage_loading(self.stage, self._loop.time())
+            self._listener.replica_loading(self.stage, self.replica, self._loop.time())
 
     def choose_again(self, why: str) -> None:
         """Have `auto` choose anew, in a process that takes over once it is loaded; what works goes on until then."""
@@ -174,14 +196,14 @@ class SupervisedStage:
             return self._launcher.launch(self._ready if self._choosing is None else None, self._loop.time())
         except NotLaunched as error:
             self._why_down = f"its process could not be started ({error})"
-            _log.error("stage_not_started", stage=self.stage, epoch=self._launcher.epoch, reason=str(error))
+            _log.error("stage_not_started", **self._names, epoch=self._launcher.epoch, reason=str(error))
             self._after(policy.died(self._loop.time()), again)
             return None
 
-    def _exited_on_thread(self, epoch: int, code: int) -> None:
-        """Called on the child's waiter thread. At exit the loop may be gone first; then nobody needs to know."""
+    def _on_thread(self, told: Callable[[int, Any], None], epoch: int, what: Any) -> None:
+        """Called on any thread. At exit the loop may be gone first; then nobody needs to know."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._exited, epoch, code)
+            self._loop.call_soon_threadsafe(told, epoch, what)
 
     def _exited(self, epoch: int, code: int) -> None:
         incarnation = self._by_epoch(epoch)
@@ -203,9 +225,9 @@ class SupervisedStage:
 
     def _count_last_job(self) -> None:
         """That it began may not have been heard: what a dying process says last is often lost."""
-        job_id = self._job_at_death()
+        job_id = self._place.job_at_death()
         if job_id is not None:
-            self._listener.job_started(self.stage, job_id)
+            self._listener.job_started(self.stage, self.replica, job_id)
 
     def _processes(self) -> list[Incarnation]:
         return [process for process in (self._working, self._spare) if process is not None]
@@ -225,7 +247,7 @@ class SupervisedStage:
         self._state = State.FAILED if self._policy.failed else State.BACKOFF
         self._give_up_first_start()
         self.settled.set()
-        self._listener.stage_down(self.stage, self._state is State.FAILED, self._loop.time())
+        self._listener.replica_down(self.stage, self.replica, self._state is State.FAILED, self._loop.time())
 
     def _after(self, delay_s: float, start: Callable[[], None]) -> None:
         """Instead of any start that was planned before: two would be two processes that work."""
@@ -238,15 +260,13 @@ class SupervisedStage:
         self._deaths += 1
         if incarnation.replaced:
             self._why_down = incarnation.why_ended
-            _log.info("stage_replaced", stage=self.stage, epoch=incarnation.epoch, reason=self._why_down)
+            _log.info("stage_replaced", **incarnation.who._asdict(), reason=self._why_down)
             return 0.0
         delay_s = policy.died(self._loop.time())
         self._why_down = (
             incarnation.why_ended or f"its process ended with {told(code)}; started again in {delay_s:.1f} s"
         )
-        _log.warning(
-            "stage_died", stage=self.stage, epoch=incarnation.epoch, exit_code=code, restart_in_s=round(delay_s, 2)
-        )
+        _log.warning("stage_died", **incarnation.who._asdict(), exit_code=code, restart_in_s=round(delay_s, 2))
         return delay_s
 
     def _promote(self, delay_s: float) -> None:
@@ -264,7 +284,7 @@ class SupervisedStage:
             if self._working.ready is not None:
                 self._is_ready()
             else:
-                self._listener.stage_loading(self.stage, self._loop.time())
+                self._listener.replica_loading(self.stage, self.replica, self._loop.time())
 
     def _spare_died(self, incarnation: Incarnation, code: int) -> None:
         self._after(self._note_death(incarnation, code, self._spare_policy), self._start_spare)
@@ -281,7 +301,7 @@ class SupervisedStage:
         one is slow. machine_busy: whether all CPUs are."""
         for incarnation in self._processes():
             cpu_s = incarnation.cpu_s()
-            if (reason := incarnation.hangs(now, self._progress(), cpu_s)) is not None:
+            if (reason := incarnation.hangs(now, self._place.progress(), cpu_s)) is not None:
                 self._end(incarnation, reason, now)
             elif incarnation is self._working:
                 self._tell_overtime(self._slowness.look(now, incarnation.liveness, cpu_s, machine_busy))
@@ -290,27 +310,27 @@ class SupervisedStage:
     def _tell_overtime(self, overtime: Overtime | None) -> None:
         if overtime is not None:
             waited_s, cpu_s = round(overtime.waited_s, 1), round(overtime.cpu_s, 1)
-            _log.warning("stage_slow", stage=self.stage, doing=overtime.doing, waited_s=waited_s, cpu_s=cpu_s)
+            _log.warning("stage_slow", **self._names, doing=overtime.doing, waited_s=waited_s, cpu_s=cpu_s)
 
     def _tell_slow(self, slow: bool) -> None:
         if slow != self._slow:
             self._slow = slow
-            self._listener.stage_slow(self.stage, slow)
+            self._listener.replica_slow(self.stage, self.replica, slow)
 
     def _end(self, incarnation: Incarnation, reason: str, now: float) -> None:
         if incarnation.liveness.killed:  # stuck in a driver: it is left behind, or nothing would ever take its place
-            _log.error("stage_not_reaped", stage=self.stage, pid=incarnation.pid)
+            _log.error("stage_not_reaped", **self._names, pid=incarnation.pid)
             incarnation.why_ended = "its process could not be killed"
             self._exited(incarnation.epoch, KILLED)
         else:
-            _log.error("stage_hung", stage=self.stage, epoch=incarnation.epoch, reason=reason)
+            _log.error("stage_hung", **incarnation.who._asdict(), reason=reason)
             incarnation.why_ended = incarnation.why_ended or f"its process {reason}"
             incarnation.kill(now)
 
     async def unload(self) -> None:
         """End its processes until `load`: nobody needs them. That is no death."""
         self._leave(State.UNLOADED)
-        self._listener.stage_unloaded(self.stage, self._loop.time())
+        self._listener.replica_unloaded(self.stage, self.replica, self._loop.time())
         await self._ending.end()
 
     def load(self) -> None:
@@ -347,12 +367,12 @@ class SupervisedStage:
         match message:
             case Started(job_id, limit_s):
                 incarnation.liveness.job_started(job_id, limit_s, now, incarnation.cpu_s())
-                self._listener.job_started(self.stage, job_id)
+                self._listener.job_started(self.stage, self.replica, job_id)
             case Done(job_id) | Failed(job_id):
                 incarnation.liveness.job_finished(job_id, now, incarnation.cpu_s())
                 if isinstance(message, Failed) and message.code == OutOfGpuMemory.code:
                     incarnation.replace(message.reason)
-                self._listener.job_answered(self.stage, message, now)
+                self._listener.job_answered(self.stage, self.replica, message, now)
             case _:
                 incarnation.heard(message, now)
                 self._heard_of_engine(incarnation, message, now)
@@ -368,7 +388,7 @@ class SupervisedStage:
                 elif self._state is State.STARTING:
                     self._is_ready()
             case Unusable(reason):
-                _log.error("stage_unusable", stage=self.stage, epoch=incarnation.epoch, reason=reason)
+                _log.error("stage_unusable", **incarnation.who._asdict(), reason=reason)
                 if not self.decided.is_set():
                     self.unusable = reason
                     self.decided.set()
@@ -390,6 +410,6 @@ class SupervisedStage:
         self._choosing = None
         self.decided.set()
         self.settled.set()
-        self._listener.stage_up(self.stage, self._ready.engine, self._ready.live, self._loop.time())
+        self._listener.replica_up(self.stage, self.replica, self._ready.engine, self._ready.live, self._loop.time())
         if self._standby:
             self._after(spare_in_s, self._start_spare)

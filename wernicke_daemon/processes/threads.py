@@ -7,6 +7,8 @@ for as long as it is away: work of 3 s took more than 200 s (docs/performance.md
 
 import os
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import psutil
 
@@ -34,15 +36,19 @@ def cores() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
-def shares(settings: StageSettings, cores: int) -> dict[StageName, int]:
-    """Threads by stage. Recognition and diarization, which are at work side by side, have the cores between them; where
-    there are more than two, one of them is left to all else. Ingest uses one by design, correction waits for a
-    server."""
+def shares(
+    settings: StageSettings, cores: int, replicas: Mapping[StageName, int] = MappingProxyType({})
+) -> dict[StageName, int]:
+    """Threads of each replica, by stage. replicas: how many of each are at work side by side here.
+
+    Recognition and diarization, which are, too, have the cores between them; where there are more than two, one of them
+    is left to all else. Ingest uses one by design, correction waits for a server."""
     found: dict[StageName, int] = dict.fromkeys(STAGES, 1)
     most = max(1, cores - 1 if cores > 2 else cores)
     alone = settings.diarization.engine == "none"
-    found["asr"] = settings.asr.cpu_threads or (most if alone else max(1, (most + 1) // 2))
-    found["diarization"] = max(1, most - found["asr"])
+    several = replicas.get("asr", 1)
+    found["asr"] = settings.asr.cpu_threads or max(1, (most if alone else (most + 1) // 2) // several)
+    found["diarization"] = max(1, (most - found["asr"] * several) // replicas.get("diarization", 1))
     return found
 
 

@@ -26,7 +26,7 @@ GONE_S = 2.0
 class WebProcess:
     """Made and used on the event loop's (main) thread."""
 
-    def __init__(self, record: bytes, policy: RestartPolicy, on_line: Callable[[str, bytes], None]) -> None:
+    def __init__(self, record: bytes, policy: RestartPolicy, on_line: Callable[[bytes], None]) -> None:
         """record: the boot record of each process. on_line: told, on threads of the child, what it prints."""
         self._record = record
         self._policy = policy  # when it is started again
@@ -45,7 +45,7 @@ class WebProcess:
         """Also again, after a death. A process that can't be started counts as one that died."""
         self._again = None
         try:
-            self._child = Child.start(["-m", MODULE], self._record, self._exited, self._said)
+            self._child = Child.start(["-m", MODULE], self._record, self._exited, self._on_line)
         except OSError as error:
             self._died(str(error))
             return
@@ -58,9 +58,6 @@ class WebProcess:
         if self._child is not None:
             self._child.kill()
             await asyncio.to_thread(self._child.wait, GONE_S)
-
-    def _said(self, line: bytes) -> None:
-        self._on_line("web", line)
 
     def _exited(self, code: int) -> None:
         """On a thread of the child."""

@@ -52,9 +52,9 @@ def kill_at_work(daemon: Daemon, stage: StageName, monkeypatch: pytest.MonkeyPat
     dispatcher = daemon.pipeline.dispatcher
     job_started = dispatcher.job_started
 
-    def started_and_killed(name: StageName, job_id: int) -> None:
-        job_started(name, job_id)
-        pid = daemon.pipeline.ports[stage].status().pid
+    def started_and_killed(name: StageName, replica: int, job_id: int) -> None:
+        job_started(name, replica, job_id)
+        pid = daemon.pipeline.ports[stage].status().replicas[replica].pid
         if name == stage and not killed and pid is not None:
             os.kill(pid, KILL)
             killed.append(job_id)

@@ -109,7 +109,7 @@ async def four_speaking(daemon: Daemon) -> list[ClientConnection]:
 async def at_work(daemon: Daemon, stage: StageName, client: ClientConnection) -> None:
     """That stage has begun with what the client said."""
     await client.send('{"type": "flush"}')
-    working = daemon.pipeline.supervisor._stages[stage]._working
+    working = daemon.pipeline.supervisor.replicas(stage)[0]._working
     assert working is not None
     await eventually(lambda: not working.liveness.idle)
 

@@ -1,8 +1,9 @@
 """Whatever happens in whatever order, every utterance is settled exactly once."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from ipc.audio_handle import AudioHandle
 from ipc.messages import (
@@ -25,10 +26,11 @@ class Days(RuleBasedStateMachine):
     """Stages die, fail, dawdle and come back in any order."""
 
     OPTIONAL = ("diarization", "correction")
+    REPLICAS = 1
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(self.REPLICAS)
         for stage in STAGES:
             self.world.up(stage)
         self.ingest: list[IngestResult | None] = []
@@ -90,12 +92,24 @@ class Days(RuleBasedStateMachine):
 
     @rule(stage=st.sampled_from(STAGES), engine=st.sampled_from(["real", "real", "none"]))
     def up(self, stage: StageName, engine: str) -> None:
-        if not self.world.ports[stage].up:
-            self.world.up(stage, engine if stage in self.OPTIONAL else "real")
+        """All that is not."""
+        for replica in self.world.replicas(stage):
+            if replica not in self.world.ports[stage].up:
+                self.world.replica_up(stage, replica, engine if stage in self.OPTIONAL else "real")
 
     @rule(stage=st.sampled_from(STAGES), failed=st.booleans())
     def down(self, stage: StageName, failed: bool) -> None:
         self.world.down(stage, failed)
+
+    @rule(stage=st.sampled_from(STAGES), number=st.integers(0, 2), failed=st.booleans(), at_once=st.booleans())
+    def one_down(self, stage: StageName, number: int, failed: bool, at_once: bool) -> None:
+        """One replica, which may be back at once, or load."""
+        replica = number % len(self.world.replicas(stage))
+        self.world.replica_down(stage, replica, failed)
+        if at_once:
+            self.world.replica_up(stage, replica)
+        else:
+            self.world.dispatcher.replica_loading(stage, replica, self.world.now)
 
     @rule(stage=st.sampled_from(STAGES))
     def start(self, stage: StageName) -> None:
@@ -107,7 +121,7 @@ class Days(RuleBasedStateMachine):
         if self.world.ports[stage].inside:
             done = self.world.answer(stage, self.result_of(stage, silent))
             if twice:
-                self.world.dispatcher.job_answered(stage, done, self.world.now)
+                self.world.say(stage, done)
 
     @rule(stage=st.sampled_from(STAGES), code=st.sampled_from(["ENGINE_FAILED", "INTERNAL_ERROR"]))
     def fail(self, stage: StageName, code: str) -> None:
@@ -130,7 +144,7 @@ class Days(RuleBasedStateMachine):
 
     @invariant()
     def stages_are_not_overrun(self) -> None:
-        assert all(len(port.inside) <= POLICY.credit for port in self.world.ports.values())
+        assert all(len(port.at(replica)) <= POLICY.credit for port in self.world.ports.values() for replica in port.up)
 
     def teardown(self) -> None:
         """When all stages live again and answer, everything is settled and nothing is left anywhere."""
@@ -147,7 +161,12 @@ class Days(RuleBasedStateMachine):
         assert all(world.dispatcher.depth(stage) == 0 for stage in STAGES)
 
 
-TestDays = Days.TestCase
-TestDays.settings = settings(
-    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_every_utterance_is_settled_once(replicas: int) -> None:
+    machine = type("DaysOfReplicas", (Days,), {"REPLICAS": replicas})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )

@@ -130,18 +130,18 @@ def test_a_phrase_that_is_kept_becomes_part_of_the_final(world: World) -> None:
     assert len(world.ports["asr"].sent) == 2
 
 
-def test_early_work_waits_for_a_free_stage(world: World) -> None:
+def test_early_work_waits_for_a_free_stage(alone: World) -> None:
     """A firm job that comes finds at most one before it."""
-    world.submit()
-    world.begin_early()
-    world.begin_early(session="t")
-    assert len(world.work("asr")) == 1
-    world.answer("asr", HELLO)
-    assert len(world.work("asr")) == 1
-    firm = world.submit()
-    assert len(world.work("asr")) == 2
-    world.answer("asr", HELLO)
-    world.answer("asr", HELLO)
+    alone.submit()
+    alone.begin_early()
+    alone.begin_early(session="t")
+    assert len(alone.work("asr")) == 1
+    alone.answer("asr", HELLO)
+    assert len(alone.work("asr")) == 1
+    firm = alone.submit()
+    assert len(alone.work("asr")) == 2
+    alone.answer("asr", HELLO)
+    alone.answer("asr", HELLO)
     assert firm.asr == HELLO
 
 
@@ -171,27 +171,27 @@ def test_a_live_pass_that_goes_wrong_is_over(world: World, fault: str) -> None:
     assert (world.client.live, piece.result, world.work("asr")) == ([piece], None, [])
 
 
-def test_a_live_pass_that_waits_hears_the_newest_audio(world: World) -> None:
-    world.submit()
+def test_a_live_pass_that_waits_hears_the_newest_audio(alone: World) -> None:
+    alone.submit()
     piece = Piece(AudioHandle("arena", 0, 1, 0, 16_000), "live")
-    world.dispatcher.listen(piece, utterance(2), world.client, world.now)
+    alone.dispatcher.listen(piece, utterance(2), alone.client, alone.now)
     longer = AudioHandle("arena", 0, 1, 0, 24_000)
-    world.dispatcher.listen_to_more(piece, longer, ((8_000, 48_000),))
-    world.answer("asr", HELLO)
-    assert world.work("asr") == [AsrWork(longer, "en", ("Broca",), "", "live", ((0.5, 1.5),))]
-    world.dispatcher.listen_to_more(piece, AudioHandle("arena", 0, 1, 0, 32_000), ())
+    alone.dispatcher.listen_to_more(piece, longer, ((8_000, 48_000),))
+    alone.answer("asr", HELLO)
+    assert alone.work("asr") == [AsrWork(longer, "en", ("Broca",), "", "live", ((0.5, 1.5),))]
+    alone.dispatcher.listen_to_more(piece, AudioHandle("arena", 0, 1, 0, 32_000), ())
     assert piece.audio == longer
 
 
-def test_live_and_early_work_are_the_first_to_go(world: World) -> None:
+def test_live_and_early_work_are_the_first_to_go(alone: World) -> None:
     """No live pass while a firm job waits; neither while results are behind, or the recogniser is down."""
-    assert world.dispatcher.takes_live_work and world.dispatcher.takes_early_work
+    assert alone.dispatcher.takes_live_work and alone.dispatcher.takes_early_work
     for _ in range(POLICY.credit + 1):
-        world.submit()
-    assert not world.dispatcher.takes_live_work and world.dispatcher.takes_early_work
-    world.wait(POLICY.shed_after_s)
-    assert not world.dispatcher.takes_early_work
-    world.do_all()
-    world.wait(0.5)
-    world.down("asr")
-    assert not world.dispatcher.takes_live_work and not world.dispatcher.takes_early_work
+        alone.submit()
+    assert not alone.dispatcher.takes_live_work and alone.dispatcher.takes_early_work
+    alone.wait(POLICY.shed_after_s)
+    assert not alone.dispatcher.takes_early_work
+    alone.do_all()
+    alone.wait(0.5)
+    alone.down("asr")
+    assert not alone.dispatcher.takes_live_work and not alone.dispatcher.takes_early_work

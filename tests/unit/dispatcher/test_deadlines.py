@@ -133,12 +133,11 @@ def test_time_without_recognition_does_not_count(world: World) -> None:
 def test_unloaded_stages_are_waited_for_as_long_as_they_load(world: World) -> None:
     """Nothing is given up or left out for it, however long ago they were unloaded; once they are up, time counts."""
     for stage in ("asr", "diarization", "correction"):
-        world.dispatcher.stage_unloaded(stage, world.now)
-        world.ports[stage].up = False
+        world.unload(stage)
     world.wait(1000.0)
     submitted = world.submit()
     for stage in ("asr", "diarization", "correction"):
-        world.dispatcher.stage_loading(stage, world.now)
+        world.load(stage)
     world.wait(500.0)
     world.up("asr")
     world.answer("asr", HELLO)
@@ -155,8 +154,7 @@ def test_unloaded_stages_are_waited_for_as_long_as_they_load(world: World) -> No
 
 def test_a_load_that_fails_ends_the_patience(world: World) -> None:
     """Then it is down like any other, with the grace of an outage from then on."""
-    world.dispatcher.stage_unloaded("diarization", world.now)
-    world.ports["diarization"].up = False
+    world.unload("diarization")
     submitted = world.submit()
     world.answer("asr", HELLO)
     world.wait(1000.0)

@@ -68,25 +68,36 @@ def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = ())
 
 
 class Port:
-    """A stage without a process. inside: jobs that it was given and has not answered."""
+    """A stage without processes. inside: jobs that it was given and has not answered; where: the replica that has each.
+    up: those that are."""
 
     def __init__(self) -> None:
-        self.up = False
+        self.up: set[int] = set()
         self.sent: list[Job] = []
         self.inside: list[Job] = []
+        self.where: dict[int, int] = {}
         self.cancelled: list[int] = []
 
-    def send(self, job: Job) -> None:
-        assert self.up, "jobs go in between stage_up and stage_down only"
+    def send(self, job: Job, replica: int) -> None:
+        assert replica in self.up, "jobs go in between replica_up and replica_down only"
         self.sent.append(job)
         self.inside.append(job)
+        self.where[job.job_id] = replica
 
-    def cancel(self, job_id: int) -> None:
-        assert self.up
+    def cancel(self, job_id: int, replica: int) -> None:
+        assert replica in self.up and self.where[job_id] == replica
         self.cancelled.append(job_id)
 
     def status(self) -> StageStatus:
         raise AssertionError("what the dispatcher knows of a stage, it was told")
+
+    def at(self, replica: int) -> list[Job]:
+        """Of `inside`, what that replica has."""
+        return [job for job in self.inside if self.where[job.job_id] == replica]
+
+    def lose(self, replica: int) -> None:
+        self.up.discard(replica)
+        self.inside = [job for job in self.inside if self.where[job.job_id] != replica]
 
 
 class Client:
@@ -121,10 +132,12 @@ class Client:
 
 
 class World:
-    """A dispatcher with four stages, an owner, and a clock that stands unless it is moved."""
+    """A dispatcher with four stages, an owner, and a clock that stands unless it is moved. replicas: of each stage but
+    ingest."""
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: int = 1) -> None:
         self.now = 1000.0
+        self._replicas = replicas
         self.ports: dict[StageName, Port] = {stage: Port() for stage in STAGES}
         self.client = Client()
         self.jobs: list[tuple[StageName, JobKind, StageTiming]] = []
@@ -140,14 +153,37 @@ class World:
         self.dispatcher.connect(self.ports)
         self.served = 0
 
+    def replicas(self, stage: StageName) -> range:
+        return range(1 if stage == "ingest" else self._replicas)
+
     def up(self, stage: StageName, engine: str = "real") -> None:
-        self.ports[stage].up = True
-        self.dispatcher.stage_up(stage, engine, stage == "asr", self.now)
+        """All of it."""
+        for replica in self.replicas(stage):
+            self.replica_up(stage, replica, engine)
+
+    def replica_up(self, stage: StageName, replica: int, engine: str = "real") -> None:
+        self.ports[stage].lose(replica)
+        self.ports[stage].up.add(replica)
+        self.dispatcher.replica_up(stage, replica, engine, stage == "asr", self.now)
 
     def down(self, stage: StageName, failed: bool = False) -> None:
-        self.ports[stage].up = False
-        self.ports[stage].inside.clear()
-        self.dispatcher.stage_down(stage, failed, self.now)
+        """All of it."""
+        for replica in self.replicas(stage):
+            self.replica_down(stage, replica, failed)
+
+    def replica_down(self, stage: StageName, replica: int, failed: bool = False) -> None:
+        self.ports[stage].lose(replica)
+        self.dispatcher.replica_down(stage, replica, failed, self.now)
+
+    def unload(self, stage: StageName) -> None:
+        for replica in self.replicas(stage):
+            self.ports[stage].lose(replica)
+            self.dispatcher.replica_unloaded(stage, replica, self.now)
+
+    def load(self, stage: StageName) -> None:
+        """It is loading."""
+        for replica in self.replicas(stage):
+            self.dispatcher.replica_loading(stage, replica, self.now)
 
     def submit(self, session: str = "s") -> Utterance:
         self.served += 1
@@ -177,23 +213,39 @@ class World:
         return [job.work for job in self.ports[stage].inside]
 
     def start(self, stage: StageName) -> None:
-        self.dispatcher.job_started(stage, self.ports[stage].inside[0].job_id)
+        """The stage begins its oldest job."""
+        port = self.ports[stage]
+        job_id = port.inside[0].job_id
+        self.dispatcher.job_started(stage, port.where[job_id], job_id)
 
     def answer(self, stage: StageName, result: Result, run_ms: float = 1.0) -> Done:
         """The stage's oldest job is done."""
         done = Done(self.ports[stage].inside.pop(0).job_id, result, run_ms)
-        self.dispatcher.job_answered(stage, done, self.now)
+        self.say(stage, done)
         return done
+
+    def say(self, stage: StageName, answer: Done | Failed) -> None:
+        """Whoever had that job says so."""
+        self.dispatcher.job_answered(stage, self.ports[stage].where[answer.job_id], answer, self.now)
 
     def fail(self, stage: StageName, code: str = "ENGINE_FAILED") -> None:
         job = self.ports[stage].inside.pop(0)
-        self.dispatcher.job_answered(stage, Failed(job.job_id, code, "it did not work", 1.0), self.now)
+        self.say(stage, Failed(job.job_id, code, "it did not work", 1.0))
 
     def kill_at_work(self, stage: StageName) -> None:
-        """The stage dies under its oldest job, and is back at once."""
-        self.start(stage)
-        self.down(stage)
-        self.up(stage)
+        """The replica that has the oldest job dies under it, and is back at once."""
+        replica = self.die_at_work(stage)
+        self.replica_down(stage, replica)
+        self.replica_up(stage, replica)
+
+    def die_at_work(self, stage: StageName) -> int:
+        """The replica that has the oldest job begins it and dies, which nobody has been told yet."""
+        port = self.ports[stage]
+        job_id = min(job.job_id for job in port.inside)
+        replica = port.where[job_id]
+        self.dispatcher.job_started(stage, replica, job_id)
+        port.lose(replica)
+        return replica
 
     def wait(self, seconds: float) -> None:
         """Time passes, in the daemon's small steps."""
