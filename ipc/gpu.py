@@ -1,52 +1,60 @@
-"""What the NVIDIA driver says of the first card. Under Windows' WDDM it has no figures per process."""
+"""What the NVIDIA driver says of its cards. Under Windows' WDDM it has no figures per process."""
 
 from typing import Any
 
 import pynvml
 
+from ipc.settings import Device
+
 MIB = 1024 * 1024
 
 
-def figures() -> dict[str, Any] | None:
-    """name, driver, total_mib, free_mib, utilisation_percent (None where the driver does not say, as of a part of a
-    card); None without a card or driver."""
+def number(device: Device) -> int | None:
+    """Of the card that `device` means, as nvidia-smi has it; None for "cpu"."""
+    return None if device == "cpu" else int(device.partition(":")[2] or 0)
+
+
+def figures(card: int = 0) -> dict[str, Any] | None:
+    """Of the card of that number: name, driver, total_mib, free_mib, utilisation_percent (None where the driver does
+    not say, as of a part of a card); None without such a card, or driver."""
     try:
-        card = _first_card()
-        memory = pynvml.nvmlDeviceGetMemoryInfo(card)
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(card)
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
         return {
-            "name": str(pynvml.nvmlDeviceGetName(card)),
+            "name": str(pynvml.nvmlDeviceGetName(handle)),
             "driver": str(pynvml.nvmlSystemGetDriverVersion()),
             "total_mib": int(memory.total) // MIB,
             "free_mib": int(memory.free) // MIB,
-            "utilisation_percent": _utilisation(card),
+            "utilisation_percent": _utilisation(handle),
         }
     except pynvml.NVMLError:
         return None
 
 
-def free_mib() -> int | None:
-    """Of the first card; None without a card or driver."""
-    card = figures()
-    return None if card is None else int(card["free_mib"])
+def free_mib(card: int = 0) -> int | None:
+    """Of the card of that number; None without such a card, or driver."""
+    found = figures(card)
+    return None if found is None else int(found["free_mib"])
 
 
 def process_mib(pid: int) -> int | None:
-    """Memory of one process on the first card; None where the driver does not say, or knows no such process."""
+    """Memory of one process on all cards; None where the driver does not say, or knows no such process."""
     try:
-        running = pynvml.nvmlDeviceGetComputeRunningProcesses(_first_card())
+        pynvml.nvmlInit()
+        running = [
+            process
+            for card in range(pynvml.nvmlDeviceGetCount())
+            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(pynvml.nvmlDeviceGetHandleByIndex(card))
+        ]
     except pynvml.NVMLError:
         return None
-    used = next((process.usedGpuMemory for process in running if process.pid == pid), None)
-    return None if used is None else int(used) // MIB
+    used = [process.usedGpuMemory for process in running if process.pid == pid]
+    return None if not used or None in used else sum(map(int, used)) // MIB
 
 
-def _utilisation(card: Any) -> int | None:
+def _utilisation(handle: Any) -> int | None:
     try:
-        return int(pynvml.nvmlDeviceGetUtilizationRates(card).gpu)
+        return int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
     except pynvml.NVMLError:
         return None
-
-
-def _first_card() -> Any:
-    pynvml.nvmlInit()
-    return pynvml.nvmlDeviceGetHandleByIndex(0)

@@ -44,7 +44,7 @@ class VadSettings(Section, frozen=True):
 
 
 Device = Literal["auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7"]
-"""Where a model runs. "cuda" is the first card; they are numbered as nvidia-smi has them."""
+"""Where a model runs. "cuda" is the first card; with a number it is that of nvidia-smi."""
 
 
 class AsrSettings(Section, frozen=True):
@@ -78,11 +78,12 @@ class AsrSettings(Section, frozen=True):
 
 class AlignmentSettings(Section, frozen=True):
     """engine: "whisperx" times words with a wav2vec2 model, "whisper" keeps the recogniser's own times, "auto" is the
-    first where it is usable. model: "auto" for the one that is known for the language, else a hub id or directory."""
+    first where it is usable. model: "auto" for the one that is known for the language, else a hub id or directory.
+    device: "cuda" is the card that the recogniser uses."""
 
     engine: Literal["auto", "whisperx", "whisper"] = "auto"
     model: Text = "auto"
-    device: Device = "auto"
+    device: Literal["auto", "cuda", "cpu"] = "auto"
 
 
 class DiarizationSettings(Section, frozen=True):

@@ -155,14 +155,12 @@ class FasterWhisper:
         from ctranslate2 import get_cuda_device_count
 
         wanted, found = self._settings.device, get_cuda_device_count()
-        if wanted == "cuda" and not found:
+        if wanted.startswith("cuda") and not found:
             raise EngineUnavailable(
-                'asr.device is "cuda" but no CUDA device was found: install the NVIDIA driver, '
+                f'asr.device is "{wanted}" but no such CUDA device was found: install the NVIDIA driver, '
                 'or set asr.device = "cpu"'
             )
-        if wanted == "auto":
-            return "cuda" if found else "cpu"
-        return wanted
+        return "cuda" if found and wanted != "cpu" else "cpu"
 
     def _compute_type(self, directory: Path) -> str:
         from ctranslate2 import get_supported_compute_types
@@ -185,7 +183,7 @@ class FasterWhisper:
 
     def _memory(self, directory: Path) -> tuple[dict[str, int], int | None]:
         """MiB on the GPU: what the model needs, by compute type, and what is free."""
-        card = gpu.figures()
+        card = gpu.figures(gpu.number(self._settings.device) or 0)
         needs = gpu_needs(self._settings.model, (directory / "model.bin").stat().st_size)
         return needs, card["free_mib"] if card else None
 

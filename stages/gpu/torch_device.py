@@ -1,7 +1,8 @@
 """PyTorch's device and the memory that it holds there, for the engines that run on PyTorch.
 
-A device is "cuda" or "cpu". PyTorch is imported when it is first asked something, not with this module: the modules of
-those engines can be imported where it is not installed, and nothing that is asked about the CPU needs it.
+A device is "cuda" or "cpu": a process sees one card (`card.py`). PyTorch is imported when it is first asked something,
+not with this module: the modules of those engines can be imported where it is not installed, and nothing that is asked
+about the CPU needs it.
 """
 
 import gc
@@ -19,10 +20,10 @@ def find(setting: str, wanted: Device) -> str:
     import torch
 
     found = torch.cuda.is_available()
-    if wanted == "cuda" and not found:
+    if wanted.startswith("cuda") and not found:
         raise EngineUnavailable(
-            f'{setting} is "cuda" but PyTorch finds no CUDA device: install the NVIDIA driver and a PyTorch with CUDA '
-            f'(uv pip install --torch-backend=auto ".[gpu]"), or set {setting} = "cpu"'
+            f'{setting} is "{wanted}" but PyTorch finds no such device: install the NVIDIA driver and a PyTorch with '
+            f'CUDA (uv pip install --torch-backend=auto ".[gpu]"), or set {setting} = "cpu"'
         )
     return "cuda" if found and wanted != "cpu" else "cpu"
 

@@ -26,6 +26,7 @@ from ipc.channels import Boot, Socket
 from ipc.errors import EngineUnavailable, JobCancelled, OutOfGpuMemory, WernickeError
 from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Started, Unusable, Work
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
+from stages.gpu import card
 from stages.gpu.errors import is_device_error, is_out_of_memory
 from stages.level import brought_up
 from stages.process import engine_registry, logs, scratch
@@ -51,6 +52,7 @@ def run(record: bytes) -> None:
     if init.settings.scratch:
         scratch.use(Path(init.settings.scratch))
     stage = msgspec.convert(boot.stage, StageName)
+    card.see_only(card.of(stage, init.settings))
     faults = Faults(stage, boot.epoch, init.settings.faults.get(stage, ()))
     with stacks_after(boot.load_limit_s):
         engine = start_engine(stage, init, control, faults)

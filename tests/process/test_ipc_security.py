@@ -246,7 +246,9 @@ def test_garbage_is_logged_and_passed_over(front: Front, context: Context, data:
         stage.send(data)
         stage.send(codec.encode(done(1)))
         assert front.arrived() == done(1)
-    assert [(line["event"], line["stage"], line["epoch"]) for line in lines] == [("unreadable_message", *LINK)]
+    assert [(line["event"], line["stage"], line["replica"], line["epoch"]) for line in lines] == [
+        ("unreadable_message", *LINK)
+    ]
     assert front.quiet
 
 

@@ -155,7 +155,7 @@ def test_a_failed_warm_up_is_a_sentence(model: Path, monkeypatch: pytest.MonkeyP
 def test_a_device_that_is_not_there(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`cuda` without a card stops the start; `auto` would have gone on without."""
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
-    with pytest.raises(EngineUnavailable, match=r"no CUDA device.*asr\.device = \"cpu\""):
+    with pytest.raises(EngineUnavailable, match=r"no such CUDA device.*asr\.device = \"cpu\""):
         whisper_engine(model, device="cuda").load()
     whisper_engine(model, device="auto").load()
 
@@ -177,7 +177,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> PretendCard:
 
         monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
         monkeypatch.setattr("ctranslate2.get_supported_compute_types", lambda device: {"float16", "int8_float16"})
-        monkeypatch.setattr("ipc.gpu.figures", lambda: None if free_mib is None else {"free_mib": free_mib})
+        monkeypatch.setattr("ipc.gpu.figures", lambda card: None if free_mib is None else {"free_mib": free_mib})
         monkeypatch.setattr("ipc.gpu.process_mib", {os.getpid(): 4321}.get)
         monkeypatch.setattr("stages.asr.cublas.make_findable", lambda: None)
         monkeypatch.setattr("stages.asr.short_context.ShortContextModel", open_model)

@@ -127,7 +127,7 @@ def test_in_a_word(house: House) -> None:
     assert house.said() == ("degraded", False)
     house.become("asr", FAILED)
     assert house.said() == ("failed", False)
-    house.ports["asr"].now = replace(FAILED, state=State.STARTING)
+    house.ports["asr"].now = [replace(FAILED, state=State.STARTING)]
     assert house.said() == ("failed", False), "one of its rare starts is under way"
     house.clients.ready = False
     assert house.said() == ("starting", False)

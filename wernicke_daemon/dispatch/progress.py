@@ -6,6 +6,9 @@
 One whose end is not certain yet goes the same way with early jobs, and rests before it would be settled; once it is
 confirmed it goes on from where it is. What an early job could not do is left to firm ones.
 
+A correction is given what was said before: it is asked for once that is recognised, which is the order in which one
+replica does it, and no later than its result could leave.
+
 Each call goes on from where the utterance is, as far as what is there allows. Pure but for what it calls.
 """
 
@@ -31,6 +34,7 @@ class Progress:
 
     def __init__(self, policy: Policy, jobs: Jobs, available: Availability, clock: ServiceClock) -> None:
         self.under_way: dict[tuple[str, int], Utterance] = {}
+        self._put_off: dict[tuple[str, int], tuple[Utterance, Owner]] = {}  # whose correction waits for earlier texts
         self._policy = policy
         self._jobs = jobs
         self._available = available
@@ -56,7 +60,8 @@ class Progress:
 
     def advance(self, utterance: Utterance, owner: Owner, now: float) -> None:
         """Go on from where it is, as far as what is there allows."""
-        if utterance.asr is None and not self._is_recognised(utterance, owner):
+        recognised = utterance.asr is not None
+        if not recognised and not self._is_recognised(utterance, owner):
             return
         complete = not utterance.has_text or (
             self._has_speakers(utterance, owner, now) and self._has_correction(utterance, owner, now)
@@ -65,6 +70,8 @@ class Progress:
             self._release_audio(utterance, owner)
         if complete:
             self._settle(utterance, owner, now)
+        if not recognised:
+            self._go_on_after(utterance, now)
 
     def _is_recognised(self, utterance: Utterance, owner: Owner) -> bool:
         if any(piece.result is None for piece in utterance.pieces):
@@ -76,6 +83,19 @@ class Progress:
         if utterance.has_text:
             owner.recognised(utterance, shed=self._available.shedding.sheds_partials())
         return True
+
+    def _go_on_after(self, utterance: Utterance, now: float) -> None:
+        """What it said is known, or never will be: those that were said later may be corrected now."""
+        for key in [key for key in self._put_off if key[0] == utterance.session and key[1] > utterance.sequence]:
+            if key in self._put_off:  # another of them may have gone on, and others with it
+                self.advance(*self._put_off.pop(key), now)
+
+    def _follows_unknown(self, utterance: Utterance) -> bool:
+        """Something said before it in its session is still being recognised, by another replica."""
+        return any(
+            session == utterance.session and sequence < utterance.sequence and earlier.asr is None
+            for (session, sequence), earlier in self.under_way.items()
+        )
 
     def _has_speakers(self, utterance: Utterance, owner: Owner, now: float) -> bool:
         assert utterance.asr is not None
@@ -106,6 +126,10 @@ class Progress:
         if utterance.certain and self._clock.read(now) >= utterance.served_from + self._policy.correction_s:
             utterance.leave_out("correction", TOO_LATE["correction"])
             return True
+        if self._follows_unknown(utterance):
+            if utterance.certain:
+                self._put_off[utterance.session, utterance.sequence] = utterance, owner
+            return False
         work = utterance.correction_work = self.correction_work(utterance)
         if utterance.corrected_early is not None and utterance.corrected_early[0] == work:
             utterance.correction = utterance.corrected_early[1]
@@ -151,6 +175,7 @@ class Progress:
     def fail(self, utterance: Utterance, owner: Owner, why: str, now: float) -> None:
         utterance.failure, utterance.given_up = why, why == DOWN
         self._settle(utterance, owner, now)
+        self._go_on_after(utterance, now)
 
     def _settle(self, utterance: Utterance, owner: Owner, now: float) -> None:
         """An early one has all that it needs now, and rests."""
@@ -160,6 +185,7 @@ class Progress:
             return
         self.withdraw(utterance)
         self.under_way.pop((utterance.session, utterance.sequence), None)
+        self._put_off.pop((utterance.session, utterance.sequence), None)
         utterance.settled = now
         self._release_audio(utterance, owner)
         owner.settled(utterance)

@@ -40,14 +40,12 @@ def limits_of(runtime: RuntimeSettings) -> Limits:
 
 
 def on_device(settings: StageSettings, stage: StageName, device: Device | None) -> StageSettings:
-    """device: of this replica's models; None leaves all as it is. Word times that were to stay off the card do."""
+    """device: of this replica's models; None leaves all as it is. Words are timed on no card where it has none."""
     if device is None:
         return settings
     if stage == "diarization":
         return replace(settings, diarization=replace(settings.diarization, device=device))
-    aligned = settings.alignment
-    if aligned.device != "cpu":
-        aligned = replace(aligned, device=device)
+    aligned = replace(settings.alignment, device="cpu") if device == "cpu" else settings.alignment
     return replace(settings, asr=replace(settings.asr, device=device), alignment=aligned)
 
 
