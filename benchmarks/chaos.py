@@ -1,6 +1,6 @@
 """Is anything lost, doubled or changed while stages are killed (-9) at random moments? How soon are they back?
 
-    python benchmarks/chaos.py [--kills 200] [--clients 5] [--seed 1] [--standby] [--json FILE]
+    python benchmarks/chaos.py [--kills 200] [--clients 5] [--replicas 1] [--seed 1] [--standby] [--json FILE]
 
 Clients stream speech to the whole daemon over WebSockets: the utterances of the bundled clip, and excerpts of recorded
 meetings where ../shared/audio is there, each followed by a `flush`. Voice activity detection (Silero), diarization
@@ -8,8 +8,9 @@ meetings where ../shared/audio is there, each followed by a `flush`. Voice activ
 time, and its text is where in the session the utterance lay, so that a wrong range shows.
 
 A *round* is one session per client, always with the same audio and the same flushes. The first is undisturbed; then
-rounds go on until all kills are done, and every result of theirs is compared with the first round's. A stage is killed
-again only after it has finished a job since its last READY. Half of the kills wait until the stage is at work.
+rounds go on until all kills are done, and every result of theirs is compared with the first round's. A process is
+killed only after it has finished a job. Half of the kills wait until it is at work. With --replicas every stage but
+ingest has so many, of which one is killed at a time.
 Ends with 1 if anything was lost, duplicated or changed, or a connection dropped.
 """
 
@@ -35,7 +36,7 @@ from ipc.errors import WernickeError
 from ipc.messages import STAGES
 from tests.ollama_server import OllamaServer
 from wernicke_daemon.config.load import overrides
-from wernicke_daemon.config.schema import Config, stage_settings
+from wernicke_daemon.config.schema import Config, ReplicasSettings, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.hardware.profiles import applied
 
@@ -48,7 +49,7 @@ NO_DEADLINE_S = 3600.0
 """Results that go out without speakers or correction because time was up would differ, and rightly so."""
 
 
-def configured(clients: int, standby: bool, directory: Path, llm: str) -> Config:
+def configured(clients: int, replicas: int, standby: bool, directory: Path, llm: str) -> Config:
     """As by default with the embedded engines, but for RESTARTS, the deadlines and the LLM."""
     config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded")
     runtime = replace(
@@ -62,6 +63,7 @@ def configured(clients: int, standby: bool, directory: Path, llm: str) -> Config
         config,
         max_connections=clients,
         runtime=runtime,
+        replicas=ReplicasSettings(asr=replicas, diarization=replicas, correction=replicas),
         diarization=replace(config.diarization, deadline_s=NO_DEADLINE_S),
         correction=replace(config.correction, engine="ollama", deadline_s=NO_DEADLINE_S),
         llm=replace(config.llm, host=llm),
@@ -69,11 +71,11 @@ def configured(clients: int, standby: bool, directory: Path, llm: str) -> Config
     )
 
 
-async def measure(kills: int, clients: int, seed: int, standby: bool, directory: Path) -> dict[str, Any]:
+async def measure(kills: int, clients: int, replicas: int, seed: int, standby: bool, directory: Path) -> dict[str, Any]:
     """The figures, by the keys of the JSON file. Raises WernickeError."""
     said = speech(clients, seed)
     with OllamaServer() as server:
-        config = configured(clients, standby, directory, server.url)
+        config = configured(clients, replicas, standby, directory, server.url)
         settings = replace(stage_settings(config), sleep_ms={"asr": ASR_MS})
         async with running(config, tell, settings) as daemon:
             killer, found = Killer(daemon, seed), Found()
@@ -85,6 +87,7 @@ async def measure(kills: int, clients: int, seed: int, standby: bool, directory:
         "rounds": rounds,
         "seconds": round(time.monotonic() - began, 1),
         "clients": clients,
+        "replicas": replicas,
         "seed": seed,
         "standby": standby,
         "restart_settings": restart_settings(config),
@@ -116,9 +119,11 @@ def restart_settings(config: Config) -> dict[str, float]:
 
 
 def figures(killer: Killer, found: Found) -> dict[str, Any]:
-    stages = {name: watched for name, watched in killer.stages.items() if watched.recovery_ms}
+    recovery_ms = {name: [ms for one in killer.of(name) for ms in one.recovery_ms] for name in STAGES}
+    load_ms = {name: [ms for one in killer.of(name) for ms in one.load_ms] for name in STAGES}
+    answer_ms = {name: [ms for one in killer.of(name) for ms in one.first_answer_ms] for name in STAGES}
     return {
-        "kills": sum(watched.kills for watched in killer.stages.values()),
+        "kills": sum(watched.kills for watched in killer.replicas.values()),
         "kills_at_work": killer.hits.total(),
         "utterances": found.utterances,
         "lost": found.lost,
@@ -129,12 +134,13 @@ def figures(killer: Killer, found: Found) -> dict[str, Any]:
         "done_again": len(killer.done_again),
         "hit_twice": len(killer.hit_twice),
         "other_deaths": killer.other_deaths,
-        "recovery_ms": {name: percentiles(watched.recovery_ms) for name, watched in stages.items()},
+        "recovery_ms": {name: percentiles(values) for name, values in recovery_ms.items() if values},
         "beyond_load_ms": {
-            name: percentiles([a - b for a, b in zip(watched.recovery_ms, watched.load_ms, strict=True)])
-            for name, watched in stages.items()
+            name: percentiles([a - b for a, b in zip(values, load_ms[name], strict=True)])
+            for name, values in recovery_ms.items()
+            if values
         },
-        "first_answer_ms": {name: percentiles(w.first_answer_ms) for name, w in stages.items() if w.first_answer_ms},
+        "first_answer_ms": {name: percentiles(values) for name, values in answer_ms.items() if values},
     }
 
 
@@ -179,13 +185,14 @@ def main() -> None:
     options = report.parser("Results and recovery while stages are killed at random moments.")
     options.add_argument("--kills", type=int, default=200, help="over all four stages")
     options.add_argument("--clients", type=int, default=5)
+    options.add_argument("--replicas", type=int, default=1, help="of each stage but ingest")
     options.add_argument("--seed", type=int, default=1, help="of what is said, who is killed, and when")
     options.add_argument("--standby", action="store_true", help="keep a loaded spare of every stage")
     args = options.parse_args()
     psutil.cpu_percent()  # from here on, until the figures are saved
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows removes no open log file
         try:
-            found = asyncio.run(measure(args.kills, args.clients, args.seed, args.standby, Path(folder)))
+            found = asyncio.run(measure(args.kills, args.clients, args.replicas, args.seed, args.standby, Path(folder)))
         except WernickeError as error:
             sys.exit(f"error: {error}")
     settings = ", ".join(f"{name} = {value:g}" for name, value in found["restart_settings"].items())
