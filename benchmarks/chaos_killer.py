@@ -30,9 +30,9 @@ WITHIN_WORK_S = 0.05
 
 @dataclass
 class Watched:
-    """One replica of a stage. may_die: it has finished a job since it was READY. job: at work on it, as far as the front
-    knows. hit: the job that it was killed at. killed: when, until its next READY; unanswered: until its next answer.
-    Times: seconds, or ms where it says so."""
+    """A replica. may_die: it has finished a job since it was READY. job: at work on it, as far as the front knows.
+    hit: the job that it was killed at. killed: when, until its next READY; unanswered: until its next answer. Times:
+    seconds, or ms where it says so."""
 
     up: bool = False
     may_die: asyncio.Event = field(default_factory=asyncio.Event)

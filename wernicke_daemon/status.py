@@ -1,16 +1,24 @@
 """What is known of the daemon: the pages /health and /stats, which engines run, and what results lack at present."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from ipc.messages import StageName
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.overload import PARTIALS_FROM, STAGES_FROM
-from wernicke_daemon.dispatch.stage_port import REQUIRED, StagePort, StageStatus, State
+from wernicke_daemon.dispatch.stage_port import REQUIRED, ReplicaStatus, StagePort, StageStatus, State
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.observability.figures import BUCKET_LIMITS_MS, Ahead, Figures
-from wernicke_daemon.observability.pages import AheadFigures, Health, StageFigures, StageHealth, Stats
+from wernicke_daemon.observability.pages import (
+    AheadFigures,
+    Health,
+    ReplicaFigures,
+    ReplicaHealth,
+    StageFigures,
+    StageHealth,
+    Stats,
+)
 from wernicke_daemon.records.journal import Journal
 from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.registry import SessionRegistry
@@ -150,16 +158,19 @@ class Status:
         if any(stages[name].failed for name in REQUIRED):
             return "failed"
         rests = [self._rests(name, stage) for name, stage in stages.items()]
-        whole = all(stage.ready or rest for stage, rest in zip(stages.values(), rests, strict=True))
+        whole = all(_is_whole(stage) or rest for stage, rest in zip(stages.values(), rests, strict=True))
         if not whole or self._lacking or self._problems():
             return "degraded"
         return "unloaded" if any(rests) else "ok"
 
     def _problems(self) -> list[str]:
-        """What is wrong with the disk, the date or the language model's memory; serving goes on all the same."""
+        """What is wrong with replicas that others stand in for, the disk, the date or the language model's memory;
+        serving goes on all the same."""
+        ready = {name: stage for name, stage in self._stages().items() if stage.ready}
+        failed = [line for name, stage in ready.items() for line in _failed_replicas(name, stage)]
         journal = self._journal.problem if self._journal else None
         found = (self._store.problem, self._store.postponed, journal, *self._hardware.problems)
-        return [problem for problem in found if problem]
+        return [*failed, *(problem for problem in found if problem)]
 
     def stats(self) -> Stats:
         """The page /stats."""
@@ -205,11 +216,48 @@ class Status:
             run_ms=self._figures.run_ms[name].percentiles(),
             queued_buckets=self._figures.queued_ms[name].buckets(),
             run_buckets=self._figures.run_ms[name].buckets(),
+            replicas=[_replica_figures(replica) for replica in stage.replicas],
         )
 
 
 def _figures_ahead(ahead: Ahead) -> AheadFigures:
     return AheadFigures(jobs=ahead.jobs, work_s=round(ahead.work_ms / 1000, 1), used_s=round(ahead.used_ms / 1000, 1))
+
+
+def _is_whole(stage: StageStatus) -> bool:
+    return all(replica.ready for replica in stage.replicas)
+
+
+def _failed_replicas(name: StageName, stage: StageStatus) -> Iterator[str]:
+    for number, replica in enumerate(stage.replicas):
+        if replica.failed:
+            device = f" on {replica.device}" if replica.device else ""
+            yield f"Replica {number} of {name}{device} has failed: {replica.why_down}"
+
+
+def _replica_figures(replica: ReplicaStatus) -> ReplicaFigures:
+    return ReplicaFigures(
+        state=replica.state.value,
+        device=replica.device,
+        pid=replica.pid,
+        spare_pid=replica.spare_pid,
+        epoch=replica.epoch,
+        restarts=replica.deaths,
+        why_down=replica.why_down,
+        rss_mb=round(replica.rss_mb, 1),
+        gpu_mib=replica.gpu_mib,
+    )
+
+
+def _replica_health(replica: ReplicaStatus) -> ReplicaHealth:
+    return ReplicaHealth(
+        state=replica.state.value,
+        device=replica.device,
+        pid=replica.pid,
+        restarts=replica.deaths,
+        why_down=replica.why_down,
+        doing=replica.doing,
+    )
 
 
 def _health_of(stage: StageStatus, queue: int) -> StageHealth:
@@ -221,4 +269,5 @@ def _health_of(stage: StageStatus, queue: int) -> StageHealth:
         engine=stage.engine,
         doing=stage.doing,
         queue=queue,
+        replicas=[_replica_health(replica) for replica in stage.replicas],
     )

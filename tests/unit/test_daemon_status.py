@@ -151,6 +151,24 @@ def test_clients_are_told_once_when_something_is_lacking_and_once_when_it_is_bac
     assert house.told[1:] == [Restored("correction", "down")] and house.status.lacking() == []
 
 
+def test_what_is_of_several_replicas_is_summed_up(house: House) -> None:
+    """On both pages, with each of them; one that has failed is a problem, not an outage."""
+    house.become("asr", READY, READY)
+    gone = replace(FAILED, device="cuda:1", why_down="there is no such card", rss_mb=0.0)
+    house.become("asr", gone, replace(READY, device="cuda:0", pid=7, gpu=GpuMemory(10, 20)))
+    health, stats = house.status.health(), house.status.stats().stages["asr"]
+    assert (health.status, house.status.useful, house.told) == ("degraded", True, [])
+    assert health.problems == ["Replica 0 of asr on cuda:1 has failed: there is no such card"]
+    assert (health.stages["asr"].state, health.stages["asr"].pid, health.stages["asr"].restarts) == ("ready", 7, 1)
+    assert [(one.state, one.device, one.pid) for one in health.stages["asr"].replicas] == [
+        ("failed", "cuda:1", None),
+        ("ready", "cuda:0", 7),
+    ]
+    assert (stats.rss_mb, stats.gpu_mib, [one.gpu_mib for one in stats.replicas]) == (100.0, 20, [None, 20])
+    house.become("asr", replace(READY, deaths=2), READY)
+    assert house.said() == ("ok", True) and house.status.health().stages["asr"].restarts == 2
+
+
 def test_what_is_left_out_under_load_is_told_by_level(house: House) -> None:
     """Each further level adds one; at 0 all are back."""
     house.status.shed_changed(2)

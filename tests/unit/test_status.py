@@ -114,6 +114,27 @@ def test_everything_that_one_wants_to_know(capsys: pytest.CaptureFixture[str]) -
     assert "overload: partials and correction are left out" in shown
 
 
+def test_replicas_have_rows_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there are several: how many work, and each with its device."""
+    one = {
+        name: IDLE[name] for name in ("state", "pid", "spare_pid", "epoch", "restarts", "why_down", "rss_mb", "gpu_mib")
+    }
+    two = one | {"state": "failed", "pid": None, "restarts": 6, "device": "cuda:1"}
+    stages = {
+        "ingest": IDLE | {"replicas": [one | {"device": ""}]},
+        "asr": IDLE | {"replicas": [one | {"device": "cuda:0"}, two]},
+    }
+    with server({"/health": HEALTH, "/stats": STATS | {"stages": stages}}) as url:
+        assert cli.main(["status", "--url", url]) == Exit.OK
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["ingest", "ready", "4711", "1", "0", "-", "silero"] in rows
+    at = rows.index(["asr", "ready", "1/2", "4711", "1", "0", "-", "pocketsphinx"])
+    assert rows[at + 1 : at + 3] == [
+        ["0", "cuda:0", "ready", "4711", "1", "0", "-"],
+        ["1", "cuda:1", "failed", "-", "1", "6", "-"],
+    ]
+
+
 def test_a_daemon_that_is_not_useful_tells_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """Its pages come with 503 while it starts."""
     health = HEALTH | {"status": "starting", "overload": 0, "problems": []}

@@ -10,7 +10,7 @@ import msgspec
 from wernicke_daemon.commands import asking, options
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.connecting import Exit
-from wernicke_daemon.observability.pages import Health, Percentiles, SessionFigures, Stats
+from wernicke_daemon.observability.pages import Health, Percentiles, SessionFigures, StageFigures, Stats
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -68,8 +68,18 @@ def _processes(health: Health, stats: Stats) -> "Table":
     for name, stage in stats.stages.items():
         engine = health.stages[name].engine if name in health.stages else None
         numbers = (_number(stage.pid), str(stage.epoch), str(stage.restarts), _number(stage.spare_pid))
-        table.add_row(name, stage.state, *numbers, engine or "-")
+        table.add_row(name, _state(stage), *numbers, engine or "-")
+        if len(stage.replicas) > 1:
+            for number, one in enumerate(stage.replicas):
+                numbers = (_number(one.pid), str(one.epoch), str(one.restarts), _number(one.spare_pid))
+                table.add_row(f"  {number} {one.device}", one.state, *numbers, "")
     return table
+
+
+def _state(stage: StageFigures) -> str:
+    several = len(stage.replicas) > 1
+    ready = sum(one.state == "ready" for one in stage.replicas)
+    return f"{stage.state} {ready}/{len(stage.replicas)}" if several else stage.state
 
 
 def _work(stats: Stats) -> "Table":

@@ -6,6 +6,17 @@ docs/protocol.md says what each field means. A reader passes over fields that it
 import msgspec
 
 
+class ReplicaHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one of a stage's replicas: those do the same work side by side."""
+
+    state: str  # as in StageHealth, like all but `device`
+    device: str  # where its models are to run, as config.toml has it; "" where that is not its own to say
+    pid: int | None
+    restarts: int
+    why_down: str | None
+    doing: str
+
+
 class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Of one stage."""
 
@@ -16,6 +27,7 @@ class StageHealth(msgspec.Struct, frozen=True, kw_only=True):
     engine: str | None  # in use, or the last one that was; None before the first
     doing: str  # what it does, in words
     queue: int = 0  # unanswered jobs
+    replicas: list[ReplicaHealth] = []  # by number; of an older daemon none
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +71,20 @@ class SessionFigures(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool  # its socket is not read, because its ring is full
 
 
+class ReplicaFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one of a stage's replicas."""
+
+    state: str  # as in StageFigures, like all but `device`
+    device: str  # as in ReplicaHealth
+    pid: int | None
+    spare_pid: int | None
+    epoch: int
+    restarts: int
+    why_down: str | None
+    rss_mb: float
+    gpu_mib: int | None
+
+
 class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Of one stage."""
 
@@ -75,6 +101,7 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     run_ms: Percentiles  # at work on a job
     queued_buckets: Buckets | None = None  # of all jobs, as queued_ms; None of an older daemon, like what follows
     run_buckets: Buckets | None = None  # as run_ms
+    replicas: list[ReplicaFigures] = []  # by number
 
 
 class AheadFigures(msgspec.Struct, frozen=True, kw_only=True):
