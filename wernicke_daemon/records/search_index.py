@@ -292,8 +292,17 @@ def _texts(transcripts: sqlite3.Connection, rows: Iterable[int]) -> dict[int, st
     found = transcripts.execute(
         f"SELECT rowid, message FROM result WHERE kind = 'final' AND rowid IN ({_marks(wanted)})", wanted
     )
-    texts = ((row, "\n".join(fold(said.text) for said in _final.decode(message).segments)) for row, message in found)
+    texts = ((row, _text(row, message)) for row, message in found)
     return {row: text + AFTER_LAST for row, text in texts if text.strip()}
+
+
+def _text(row: int, message: str) -> str:
+    """Folded; empty where the message is none: one that is damaged must not keep the others from being found."""
+    try:
+        return "\n".join(fold(said.text) for said in _final.decode(message).segments)
+    except msgspec.DecodeError as error:
+        _log.warning("result_unreadable", row=row, reason=str(error))
+        return ""
 
 
 def _write(database: sqlite3.Connection, rows: Iterable[int], texts: dict[int, str], progress: tuple[int, int]) -> bool:

@@ -73,6 +73,22 @@ async def test_what_was_said_is_found(query: str, sequences: list[int], file: Pa
         assert found(file, query) == sequences
 
 
+async def test_a_result_that_can_not_be_read_keeps_no_other_from_being_found(file: Path) -> None:
+    """It is told once, and the index goes on."""
+    async with opened(file) as kept:
+        await keep(kept, *(final(number, text) for number, text in enumerate(TEXTS, start=1)))
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        for sequence, message in ((1, '{"segments": [{"text": 5}]}'), (2, "{")):
+            database.execute("UPDATE result SET message = ? WHERE sequence = ?", (message, sequence))
+    file.with_name(search_index.FILE_NAME).unlink()
+    with structlog.testing.capture_logs() as logs:
+        async with opened(file):
+            await indexed(file)
+            assert found(file, "予算は") == [4]
+    events = [line["event"] for line in logs]
+    assert events.count("result_unreadable") == 2 and "search_index_failed" not in events
+
+
 async def test_a_frequent_short_term_is_found_by_looking(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more ways to go on than are asked for: the latest first all the same, and beside a longer term."""
     monkeypatch.setattr("wernicke_daemon.records.search._MOST_TRIGRAMS", 3)
