@@ -202,11 +202,13 @@ class DiarizationWork(Message, frozen=True):
 
 class DiarizationResult(Message, frozen=True):
     """turns: in time order, not overlapping. same_voice: cosine similarity from which two of this engine's embeddings
-    are one voice, where the session's own do not tell."""
+    are one voice, where the session's own do not tell. model: that made the embeddings, as its engine calls it; ""
+    where that is not known."""
 
     turns: tuple[Turn, ...]
     pieces: tuple[Piece, ...]
     same_voice: float
+    model: str = ""
 
 
 # --- correction ------------------------------------------------------------------------------------

@@ -76,14 +76,14 @@ async def voiceprint(name: str, config: Config, audio: AsyncIterable[Mono]) -> V
     """config: with its profile applied. audio: 16 kHz. Raises CanNotEnrol, StartFailed, and what `audio` does."""
     if config.diarization.engine == "none":
         raise CanNotEnrol('diarization.engine is "none": nothing tells one voice from another. Set another engine.')
-    voices = Voices()
+    voices, model = Voices(), ""
     async with _diarizing(config) as (port, answers, ring):
-        model = port.status().model or ""
         async for number, samples in _parts(audio):
             ring.raise_floor(ring.written)
             ring.append(samples)
             work = DiarizationWork(ring.handle(ring.floor, ring.written))
             result = await answers.of(port, Job(number, work, _limit_s(config)))
+            model = result.model
             voices.hear(result.pieces, result.same_voice, model)
     voice = only_voice(voices.heard(), name)
     return Voiceprint.of(name, model, voice.mean, voice.seconds)

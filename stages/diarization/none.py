@@ -23,7 +23,7 @@ class NoDiarization:
     def process(self, work: Work, read_audio: ReadAudio) -> DiarizationResult:
         if not isinstance(work, DiarizationWork):
             raise TypeError(f"a diarization engine was given {type(work).__name__}")
-        return DiarizationResult(turns=(), pieces=(), same_voice=1.0)
+        return DiarizationResult(turns=(), pieces=(), same_voice=1.0, model=self.model)
 
     def close(self) -> None:
         pass

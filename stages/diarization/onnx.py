@@ -76,7 +76,7 @@ class OnnxDiarization:
         found = stitched(activity, [STEP * window for window in range(len(activity))])
         heard = self._encoder.hear(audio)
         self._step()
-        return diarized(found, FRAMES, heard, len(audio) / SAMPLE_RATE, self._settings.max_speakers)
+        return diarized(found, FRAMES, heard, len(audio) / SAMPLE_RATE, self._settings.max_speakers, self.model)
 
     def _activity(self, audio: Audio) -> Activity:
         """[windows, frames, speakers]"""

@@ -74,8 +74,11 @@ class Heard(Protocol):
         """[windows, dimensions], of unit length: of these frames in windows, as many as fit."""
 
 
-def diarized(found: Stitched, frames: Frames, heard: Heard, duration_s: float, most: int) -> DiarizationResult:
-    """duration_s: of the audio, within which turns are kept. most: speakers that there are at most."""
+def diarized(
+    found: Stitched, frames: Frames, heard: Heard, duration_s: float, most: int, model: str
+) -> DiarizationResult:
+    """duration_s: of the audio, within which turns are kept. most: speakers that there are at most. model: whose
+    embeddings they are."""
     listener = Listener(heard, overlapped(found, frames, len(heard.energy)))
     stretches = [part for whole in stretches_of(found, frames, duration_s) for part in listener.parts(whole)]
     sounds = [listener.sound(stretch) for stretch in stretches]
@@ -87,6 +90,7 @@ def diarized(found: Stitched, frames: Frames, heard: Heard, duration_s: float, m
             for stretch, sound, speaker in zip(stretches, sounds, speakers, strict=True)
         ),
         same_voice=heard.alike.same_voice,
+        model=model,
     )
 
 

@@ -78,11 +78,12 @@ class Pyannote:
     def _diarize(self, audio: Audio) -> DiarizationResult:
         """The pipeline's models, without its clustering: that is the session's, which hears more than one utterance."""
         if not len(audio):
-            return DiarizationResult(turns=(), pieces=(), same_voice=self._alike.same_voice)
+            return DiarizationResult(turns=(), pieces=(), same_voice=self._alike.same_voice, model=self.model)
         found = self._segmented(audio)
         heard = PyannoteHearing(self._pipeline, audio, self._alike, self._step)
         seconds = len(audio) / SAMPLE_RATE
-        return diarized(found, frames_of(self._pipeline), heard, seconds, self._settings.max_speakers)
+        most = self._settings.max_speakers
+        return diarized(found, frames_of(self._pipeline), heard, seconds, most, self.model)
 
     def _segmented(self, audio: Audio) -> Stitched:
         try:

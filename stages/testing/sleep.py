@@ -74,7 +74,7 @@ class Sleep:
                 text = f"{audio.start}-{audio.end}"
                 return AsrResult("en", 1.0, (Segment(0.0, audio.seconds, text, ()),), "none")
             case DiarizationWork():
-                return DiarizationResult((), (), 1.0)
+                return DiarizationResult((), (), 1.0, self.model)
             case CorrectionWork(texts=texts):
                 return CorrectionResult((None,) * len(texts))
         raise EngineFailed("the sleep engine does no ingest")

@@ -190,7 +190,7 @@ def test_job_is_read_through_its_handle(engine: OnnxDiarization, demo: list[Utte
     """process() diarizes what the handle names; other work is refused."""
     handle = AudioHandle(arena="a", slot=0, generation=1, start=0, count=len(demo[0].audio))
     result = engine.process(DiarizationWork(audio=handle), {handle: demo[0].audio}.__getitem__)
-    assert result == engine.diarize(demo[0].audio)
+    assert result == engine.diarize(demo[0].audio) and result.model == engine.model
     with pytest.raises(TypeError):
         engine.process(IngestWork(tasks=()), {handle: demo[0].audio}.__getitem__)
 

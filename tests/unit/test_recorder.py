@@ -96,8 +96,8 @@ def test_kept_voices_are_held_against_the_model_that_hears(journal: mock.Mock) -
     people = mock.create_autospec(People, instance=True)
     session: Any = mock.create_autospec(Session, instance=True, id="s", context=Context(Remembered(), 1, 0))
     recorder = Recorder(Figures(), mock.create_autospec(NoStore, instance=True), journal, False, people=people)
-    for number, diarization in enumerate((None, DiarizationResult((), (), 0.8))):
-        utterance: Any = SimpleNamespace(sequence=number, diarization=diarization, models={"diarization": "ge2e"})
+    for number, diarization in enumerate((None, DiarizationResult((), (), 0.8, "ge2e"))):
+        utterance: Any = SimpleNamespace(sequence=number, diarization=diarization)
         recorder.outcome(session, utterance, Suppressed(number, "b", "nothing"))
     people.compare.assert_called_once_with("ge2e")
 

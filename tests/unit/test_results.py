@@ -33,13 +33,13 @@ def utterance(*segments: Segment, language: str = "en") -> Utterance:
     )
     made.asr = AsrResult(language, 0.99, segments, "whisper")
     made.lines = lines_by_speaker(made.asr, None, ())
-    made.models = {"asr": "large-v3", "diarization": "spectral-1", "correction": "qwen"}
+    made.models = {"asr": "large-v3", "diarization": "another", "correction": "qwen"}
     made.timings = {"asr": StageTiming(5.0, 1100.0, 1), "correction": StageTiming(5.0, 300.0, 1)}
     return made
 
 
 def diarized(made: Utterance) -> Utterance:
-    made.diarization = DiarizationResult(TURNS, PIECES, 0.7)
+    made.diarization = DiarizationResult(TURNS, PIECES, 0.7, "spectral-1")
     assert made.asr is not None
     made.lines = lines_by_speaker(made.asr, made.diarization, (0, 1))
     return made
@@ -128,9 +128,9 @@ def test_models_of_stages_without_a_part_are_null() -> None:
 
 def test_a_stage_that_was_not_up_at_submission_has_no_known_model() -> None:
     """A stage that came up while the utterance was under way does not break its final."""
-    made = diarized(utterance(HELLO))
+    made = corrected(utterance(HELLO), None)
     made.models = {"asr": "large-v3"}
-    assert results.models_used(made)["diarization"] is None
+    assert results.models_used(made)["llm"] is None
 
 
 def test_warnings_are_passed_on() -> None:

@@ -21,7 +21,7 @@ from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.people import People
 from wernicke_daemon.sessions.session import Session
-from wernicke_daemon.utterances.context import Context, embedding_model
+from wernicke_daemon.utterances.context import Context
 from wernicke_daemon.utterances.late import Late
 from wernicke_daemon.utterances.results import Outcome
 from wernicke_daemon.utterances.utterance import Utterance
@@ -220,7 +220,7 @@ class Recorder:
         stored = partial(self._stored, session, utterance, message)
         self._remember(session)
         if self._people is not None and utterance.diarization is not None:
-            self._people.compare(embedding_model(utterance))
+            self._people.compare(utterance.diarization.model)
         self._store.keep(session.id, utterance.sequence, message, stored)
 
     def _remember(self, session: Session) -> None:

@@ -50,7 +50,7 @@ class Context:
         found = utterance.diarization
         if found is None or utterance.failure is not None or not utterance.lines:
             return []
-        self._rows[utterance.sequence] = self.voices.hear(found.pieces, found.same_voice, embedding_model(utterance))
+        self._rows[utterance.sequence] = self.voices.hear(found.pieces, found.same_voice, found.model)
         self.voices.recognise(self._people())
         return self.voices.names(self._rows[utterance.sequence])
 
@@ -60,7 +60,7 @@ class Context:
         if found is None:
             return []
         voices = self.voices.copy()
-        return voices.names(voices.hear(found.pieces, found.same_voice, embedding_model(utterance)))
+        return voices.names(voices.hear(found.pieces, found.same_voice, found.model))
 
     def renamed(self) -> list[SpeakerUpdate]:
         """Somebody has said who a voice is. What that changes in results, however old they are."""
@@ -85,8 +85,3 @@ class Context:
         """That utterance has its result: what is known by it is remembered, and what nobody will ask for forgotten."""
         said, language = self.said.kept(sequence), self.said.language_before(sequence + 1)
         self.remembered = Remembered(self.voices.known(), said, language)
-
-
-def embedding_model(utterance: Utterance) -> str:
-    """That made the embeddings of its pieces; "" where that is not known."""
-    return utterance.models.get("diarization", "")

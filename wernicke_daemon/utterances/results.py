@@ -155,7 +155,7 @@ def models_used(utterance: Utterance) -> dict[str, str | None]:
     return {
         "whisper": models.get("asr") if utterance.asr else None,
         "alignment": utterance.asr.alignment if utterance.asr else None,
-        "diarization": models.get("diarization") if utterance.diarization else None,
+        "diarization": (utterance.diarization.model or None) if utterance.diarization else None,
         "llm": models.get("correction") if utterance.correction else None,
     }
 

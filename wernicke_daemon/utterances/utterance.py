@@ -65,7 +65,9 @@ class Utterance:
     settled: float = 0.0  # when all this was complete
     timings: dict[StageName, StageTiming] = field(default_factory=dict)  # of the answers so far
     warnings: list[str] = field(default_factory=list)  # codes of what is missing or doubtful
-    models: dict[StageName, str] = field(default_factory=dict)  # what ran in each stage when it was submitted
+    models: dict[StageName, str] = field(
+        default_factory=dict
+    )  # what ran in each stage when it was submitted; diarization says itself what made its result
 
     @property
     def texts_before(self) -> tuple[str, ...]:

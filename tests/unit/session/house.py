@@ -154,8 +154,11 @@ class House:
         self.submitted[sequence].asr = AsrResult("en", 1.0, (Segment(0.0, 0.2, text, ()),), "whisper")
         self.session.recognised(self.submitted[sequence], shed=False)
 
-    def settle(self, sequence: int, text: str | None = "", embedding: tuple[float, ...] | None = None) -> None:
-        """The dispatcher is done with it. text: None where it failed, "" for one that tells its number."""
+    def settle(
+        self, sequence: int, text: str | None = "", embedding: tuple[float, ...] | None = None, model: str = ""
+    ) -> None:
+        """The dispatcher is done with it. text: None where it failed, "" for one that tells its number. model: whose
+        embedding it is."""
         utterance = self.submitted[sequence]
         if text is None:
             utterance.failure = "it did not work"
@@ -165,7 +168,7 @@ class House:
             utterance.asr = AsrResult("en", 1.0, (segment,), "whisper")
             utterance.lines = (SpokenLine(segment, (), voice),)
             if embedding is not None:
-                utterance.diarization = one_voice(embedding)
+                utterance.diarization = one_voice(embedding, model)
         self.session.audio_released(utterance)
         self.session.settled(utterance)
 
@@ -189,9 +192,9 @@ class House:
 Open = Callable[..., House]
 
 
-def one_voice(embedding: tuple[float, ...]) -> DiarizationResult:
+def one_voice(embedding: tuple[float, ...], model: str = "") -> DiarizationResult:
     """Five seconds of it."""
-    return DiarizationResult((Turn(0.0, 5.0, 0),), (Piece(0.0, 5.0, 0, 5.0, embedding),), 0.7)
+    return DiarizationResult((Turn(0.0, 5.0, 0),), (Piece(0.0, 5.0, 0, 5.0, embedding),), 0.7, model)
 
 
 def pcm(count: int, value: float = 0.5, channels: int = 1) -> bytes:

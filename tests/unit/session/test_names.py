@@ -105,3 +105,15 @@ async def test_what_is_remembered_is_all_that_was_heard(open_house: Open) -> Non
     again.find(again.task(), (RATE, 2 * RATE))
     again.settle(3, embedding=at(69))
     assert names(again) == ["Speaker_01"]
+
+
+async def test_the_model_is_that_of_the_answer(open_house: Open) -> None:
+    """Not the one that ran when the utterance was submitted: the stage may have died since and come back with another.
+    What another model heard is compared with nothing."""
+    house = open_house()
+    await house.say(2)
+    for sequence, model in ((1, "ge2e"), (2, "wespeaker")):
+        house.submitted[sequence].models = {"diarization": "ge2e"}
+        house.settle(sequence, embedding=at(0), model=model)
+    assert names(house) == ["Speaker_00", "Speaker_01"]
+    assert house.of(Final)[1].models_used["diarization"] == "wespeaker"
