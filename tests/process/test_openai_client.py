@@ -64,7 +64,7 @@ async def made(daemon: Daemon, response_format: str, **options: Any) -> Any:
 
 async def test_a_file_in_every_format(served: Daemon) -> None:
     """One text in all of them; times and speakers where the format has them."""
-    text = (await made(served, "json", prompt="ignored", temperature=0.2)).text
+    text = (await made(served, "json", prompt="What follows is a talk that goes on.", temperature=0.2)).text
     assert "good morning" in text and "plan" in text
     assert (await made(served, "text")) == f"{text}\n"
     verbose = await made(served, "verbose_json", timestamp_granularities=["word"])

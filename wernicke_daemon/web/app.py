@@ -22,6 +22,7 @@ from wernicke_daemon.web.guard import Guard, LetIn
 from wernicke_daemon.web.live import routes as live
 from wernicke_daemon.web.live.hub import Hub
 from wernicke_daemon.web.openai import routes as openai
+from wernicke_daemon.web.openai.realtime import stream as realtime
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.web.transcripts import programs
 from wernicke_daemon.web.transcripts import routes as transcripts
@@ -58,6 +59,7 @@ def create_app(setup: Setup, let_in: LetIn = lambda peer: None) -> FastAPI:
         app.include_router(router, dependencies=[Depends(access.require)])
     app.include_router(live.sockets)
     app.include_router(deepgram.router)
+    app.include_router(realtime.router)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(FrontAway, _front_away)

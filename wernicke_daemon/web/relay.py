@@ -46,6 +46,10 @@ class Heard(NamedTuple):
 class Dialect(Protocol):
     """Between one client's words and ours. Pure: frames and messages in, frames and messages out."""
 
+    def begun(self) -> list[Message]:
+        """What the client is told first."""
+        return []
+
     def heard(self, frame: str | bytes) -> Heard:
         """Of the client. Not called again once STOP was passed on."""
 
@@ -85,6 +89,11 @@ async def _greeting(line: FrontSocket, start: Message) -> Message:
     return hello
 
 
+def recogniser(hello: Message) -> str:
+    """Name of the engine that is at work. hello: the front's greeting."""
+    return str(hello["engines"].get("asr", "")).partition(" ")[0]
+
+
 async def refuse(client: WebSocket, answer: Response) -> None:
     """In place of its acceptance."""
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has hung up
@@ -102,7 +111,7 @@ class Stream:
         self._stopped = False  # nothing more is passed on
 
     async def run(self) -> None:
-        up, down = asyncio.create_task(self._up()), asyncio.create_task(self._down())
+        down, up = asyncio.create_task(self._down()), asyncio.create_task(self._up())  # that one tells first
         await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
         for task in (up, down):
             task.cancel()
@@ -136,6 +145,8 @@ class Stream:
     async def _down(self) -> None:
         """Until the session is over, or one side is gone."""
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            async with self._telling:
+                await self._tell(self._dialect.begun())
             with contextlib.suppress(ConnectionClosed):
                 async for frame in self._line:
                     message = _parsed(frame)

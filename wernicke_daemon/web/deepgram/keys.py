@@ -2,13 +2,14 @@
 
 from starlette.datastructures import Headers
 
+from wernicke_daemon.web.keys import in_header, subprotocols
+
 SCHEMES = ("token", "bearer")
 
 
 def offered(headers: Headers) -> tuple[str, str | None]:
     """The key, empty where there is none, and the subprotocol to be agreed to."""
-    asked = [each.strip() for each in headers.get("sec-websocket-protocol", "").split(",")]
+    asked = subprotocols(headers)
     if len(asked) > 1 and asked[0].lower() in SCHEMES:
         return asked[1], asked[0]
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    return (key.strip() if scheme.lower() in SCHEMES else ""), None
+    return in_header(headers, SCHEMES), None

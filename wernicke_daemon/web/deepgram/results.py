@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from wernicke_daemon.web.deepgram.options import Asked
 from wernicke_daemon.web.deepgram.speakers import Speakers
-from wernicke_daemon.web.relay import Message
+from wernicke_daemon.web.relay import Message, recogniser
 
 NO_MODEL = "00000000-0000-0000-0000-000000000000"
 """`model_uuid`: models have none here."""
@@ -29,8 +29,7 @@ class Translation:
         self._begins: dict[int, float] = {}  # by sequence: where an utterance that is not final begins, in seconds
         self._finalizing = Finalizing()
         self._end = 0.0  # of the last final, in seconds
-        model = str(hello["engines"].get("asr", "")).partition(" ")[0]
-        info = {"name": "wernicke", "version": str(hello["protocol"]), "arch": model}
+        info = {"name": "wernicke", "version": str(hello["protocol"]), "arch": recogniser(hello)}
         self._metadata = {"request_id": hello["session_id"], "model_uuid": NO_MODEL, "model_info": info}
 
     def take(self, message: Message) -> list[Message]:

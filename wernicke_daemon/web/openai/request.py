@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ipc.errors import WernickeError
+from wernicke_daemon.web.openai.prompt import terms
 
 ResponseFormat = Literal["json", "text", "srt", "vtt", "verbose_json", "diarized_json"]
 
@@ -61,7 +62,7 @@ def asked(fields: Iterable[tuple[str, Any]]) -> Asked:
     return Asked(
         format=known,
         language=said.get("language", "").lower().partition("-")[0],
-        glossary=[value for name, value in pairs if name == "keywords" and value],
+        glossary=[*(value for name, value in pairs if name == "keywords" and value), *terms(said.get("prompt", ""))],
         words=("timestamp_granularities", "word") in pairs,
         streams=streams,
     )
