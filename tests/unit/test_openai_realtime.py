@@ -109,6 +109,9 @@ def test_text_of_an_utterance_waits_for_those_before_it() -> None:
     some = items()
     assert told(some, partial(2, "two")) == []
     assert only(told(some, final(1, "one"), partial(2, "two")), "delta") == ["one", "two"]
+    some = items(by_voice=False)
+    assert only(told(some, partial(1, ""), partial(2, "two"), final(1, "one")), "delta") == ["one"]
+    assert only(told(some, partial(2, "two")), "delta") == ["\ntwo"]
 
 
 def test_what_was_no_speech_ends_an_item_that_was_begun() -> None:
