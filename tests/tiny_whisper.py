@@ -24,7 +24,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from ipc.settings import AsrSettings, Device, StageSettings
 from stages.asr.faster_whisper import FasterWhisper
-from tests.wine import UNDER_WINE
+from tests.wine import NO_WHISPER, UNDER_WINE
 
 TEXT = "きょうはきかいがくしゅうについてはなします"
 MELS = 80
@@ -53,7 +53,7 @@ def build_tiny_whisper(directory: Path, text: str = TEXT, multilingual: bool = T
     English-only model (`.en`). Returns `directory`, which is created. Skips the test where no model can be loaded.
     """
     if UNDER_WINE:
-        pytest.skip("CTranslate2's models end the process under wine, which lacks GetNumaNodeProcessorMaskEx")
+        pytest.skip(NO_WHISPER)
     directory.mkdir(parents=True, exist_ok=True)
     vocabulary = tokens(text, multilingual)
     chain = [vocabulary.index(token) for token in spoken(text, multilingual)]

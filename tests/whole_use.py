@@ -1,7 +1,6 @@
 """Uses a daemon for everything that it is there for, in `tests.quarantine`. No engine is imported here: what it wrote
 would be taken for the daemon's."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.ollama_server import OllamaServer
-from tests.process.conftest import serving
+from tests.process.conftest import serving, stop
 
 WERNICKE = (sys.executable, "-c", "import sys; from wernicke_daemon.cli import main; sys.exit(main())")
 REPORTS_WITHIN_S = 12.0
@@ -55,8 +54,7 @@ def use_everything(work: Path, text: str, audio: Path, engines: dict[str, str], 
         wernicke("sessions", "--config", "config.toml")
         wernicke("export", "last", "--config", "config.toml")
         time.sleep(max(0.0, ready + REPORTS_WITHIN_S - time.monotonic()))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert stop(work).returncode == process.wait(30) == 0
     wernicke("doctor", "--config", "config.toml", "--profile", "cpu", "--json")
     assert f"wanted to reach {ELSEWHERE}" in (work / "data/logs/wernicke.jsonl").read_text("utf-8")
 

@@ -8,6 +8,10 @@ import pytest
 UNDER_WINE = sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
 """Windows' own ntdll has no such function."""
 
+NO_WHISPER = "CTranslate2's models end the process under wine, which lacks GetNumaNodeProcessorMaskEx"
+
+needs_whisper = pytest.mark.skipif(UNDER_WINE, reason=NO_WHISPER)
+
 needs_visual_cpp_runtime = pytest.mark.skipif(
     UNDER_WINE, reason="wine's own Visual C++ runtime has no version, so the doctor finds fault with it"
 )

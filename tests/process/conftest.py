@@ -76,6 +76,15 @@ def settings(directory: Path, text: str = "") -> str:
     return str(file)
 
 
+MAIN = "from wernicke_daemon.cli import main; raise SystemExit(main())"
+
+
+def stop(directory: Path) -> subprocess.CompletedProcess[str]:
+    """`wernicke stop`, for the daemon of `settings` or `serving`: on Windows no signal asks another process to end."""
+    told = [sys.executable, "-c", MAIN, "stop", "--config", str(directory / "config.toml")]
+    return subprocess.run(told, cwd=ROOT, capture_output=True, text=True, timeout=110)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

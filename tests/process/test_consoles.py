@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.conftest import ROOT, command
-from tests.process.test_stop_command import stop
+from tests.process.conftest import ROOT, command, stop
 from tests.waiting import WITHIN_S, eventually_sync
 
 

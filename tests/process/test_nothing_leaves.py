@@ -23,6 +23,7 @@ from tests.process.conftest import command
 from tests.quarantine import Findings, is_private, watched
 from tests.tiny_whisper import TEXT, build_tiny_whisper
 from tests.whole_use import ELSEWHERE, LANGUAGE_MODEL, REPORTS_WITHIN_S, use_everything
+from tests.wine import UNDER_WINE, needs_whisper
 
 LANGUAGE_MACHINE = "192.0.2.7"
 """Of a block that belongs to nobody (RFC 5737)."""
@@ -35,11 +36,14 @@ Use = Callable[[Path], None]
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Use, Future[Findings]]]:
     """All side by side, as each of them waits most of its time."""
-    uses: list[Use] = [play_the_demo, transcribe_with_whisper]
+    uses: list[Use] = [play_the_demo]
+    if not UNDER_WINE:
+        uses.append(transcribe_with_whisper)
     if is_private():
         uses += [leave, leave_confined, reach_the_language_model]
     folders = {use: tmp_path_factory.mktemp(use.__name__) for use in uses}
-    build_tiny_whisper(folders[transcribe_with_whisper] / "whisper")
+    if transcribe_with_whisper in folders:
+        build_tiny_whisper(folders[transcribe_with_whisper] / "whisper")
     with ThreadPoolExecutor(len(uses)) as pool:
         yield {use: pool.submit(watched, folder, use) for use, folder in folders.items()}
 
@@ -70,6 +74,7 @@ def transcribe_with_whisper(work: Path) -> None:
         use_everything(work, text, wire.CLIP, engines, ollama)
 
 
+@needs_whisper
 def test_nothing_leaves_with_whisper_and_a_language_model(runs: dict[Use, Future[Findings]]) -> None:
     """faster-whisper, and correction by an Ollama server, even where that sends requests on to another machine;
     `wernicke` as transcriber, for status, transcripts and doctor."""

@@ -7,16 +7,9 @@ import sys
 from pathlib import Path
 
 from tests import wire
-from tests.process.conftest import ROOT, serving, settings
+from tests.process.conftest import ROOT, serving, settings, stop
 from wernicke_daemon import stop_requests
 from wernicke_daemon.connecting import Exit
-
-MAIN = "from wernicke_daemon.cli import main; raise SystemExit(main())"
-
-
-def stop(directory: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", MAIN, "stop", "--config", str(directory / "config.toml")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
 
 
 async def test_it_ends_in_order_and_says_what_became_of_it(tmp_path: Path) -> None:
