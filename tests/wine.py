@@ -12,6 +12,10 @@ NO_WHISPER = "CTranslate2's models end the process under wine, which lacks GetNu
 
 needs_whisper = pytest.mark.skipif(UNDER_WINE, reason=NO_WHISPER)
 
+needs_cpu_times = pytest.mark.skipif(
+    UNDER_WINE, reason="wine gives the asking process's CPU time for any other's, so one that hangs seems to work"
+)
+
 needs_visual_cpp_runtime = pytest.mark.skipif(
     UNDER_WINE, reason="wine's own Visual C++ runtime has no version, so the doctor finds fault with it"
 )

@@ -37,6 +37,7 @@ QUICK = {
     "job_timeout_per_audio_s": 0.0,
     "backoff_first_s": 0.1,
     "restarts_max": 2,
+    "shed_after_s": 3600.0,  # a machine on which another process takes long to start leaves nothing out
 }
 Message = dict[str, Any]
 Faults = dict[str, tuple[Fault, ...]]
@@ -115,9 +116,9 @@ class Broken:
 
 @asynccontextmanager
 async def broken(directory: Path, faults: Faults, **runtime: Any) -> AsyncIterator[Broken]:
-    config = embedded(directory, runtime={**QUICK, **runtime}, correction=CorrectionSettings(deadline_s=60.0))
+    config = embedded(directory, runtime={**QUICK, **runtime}, correction=CorrectionSettings(deadline_s=300.0))
     # A deadline that passes is another matter; a hang may be noticed by a work clock's window and more after its limit.
-    config = replace(config, diarization=replace(config.diarization, deadline_s=60.0))
+    config = replace(config, diarization=replace(config.diarization, deadline_s=300.0))
     settings = replace(stage_settings(config), sleep_ms={"asr": ASR_MS, "correction": 5.0}, faults=faults)
     async with running(config, lambda line: None, settings) as daemon:
         yield Broken(config, settings, daemon)

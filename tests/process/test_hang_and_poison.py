@@ -27,6 +27,7 @@ from tests.process.broken import (
     undisturbed,
 )
 from tests.waiting import eventually
+from tests.wine import needs_cpu_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -164,7 +165,10 @@ def timeline(daemon: Broken, name: StageName, patch: pytest.MonkeyPatch) -> list
     return happened
 
 
-@pytest.mark.parametrize(("kind", "attempt_s"), [("crash", 0.0), ("hang", QUICK["job_timeout_s"] + 1.0)])
+@pytest.mark.parametrize(
+    ("kind", "attempt_s"),
+    [("crash", 0.0), pytest.param("hang", QUICK["job_timeout_s"] + 1.0, marks=needs_cpu_times)],
+)
 async def test_what_is_queued_behind_poison_waits_for_its_attempts_alone(
     shared: Broken, whole: list[Message], monkeypatch: pytest.MonkeyPatch, kind: str, attempt_s: float
 ) -> None:
