@@ -32,7 +32,7 @@ def test_what_was_said_and_who_died_is_seen(chrome: Chrome, served: Served) -> N
 
 
 def _looks(chrome: Chrome) -> None:
-    """Wide and narrow, light and dark; nothing is wider than the page."""
+    """Wide and narrow, light and dark as chosen or by the system, light on paper; nothing is wider than the page."""
     browser.picture(chrome, "tuning")
     chrome.find_element(By.ID, "theme").click()
     colour = script(chrome, "getComputedStyle(document.querySelector('.report section')).backgroundColor")
@@ -41,6 +41,19 @@ def _looks(chrome: Chrome) -> None:
     browser.picture(chrome, "tuning-phone-dark")
     assert script(chrome, "document.documentElement.scrollWidth <= innerWidth")()
     chrome.find_element(By.ID, "theme").click()
-    assert colour() != dark
+    light = colour()
+    assert light != dark
+    chrome.execute_script("document.documentElement.dataset.theme = 'auto'")
+    _emulate(chrome, "screen")
+    assert colour() == dark
+    _emulate(chrome, "print")
+    assert colour() == light == "rgb(255, 255, 255)"
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {})
     chrome.find_element(By.ID, "language").click()
     eventually_sync(lambda: "待ち時間" in chrome.find_element(By.TAG_NAME, "main").text)
+
+
+def _emulate(chrome: Chrome, media: str) -> None:
+    """Of a system that is set to dark."""
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [dark]})
