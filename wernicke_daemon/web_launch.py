@@ -6,8 +6,10 @@ import socket
 from collections.abc import Callable
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
+from ipc.files import NewFile, patiently, replace_all
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.processes import process_tree
 from wernicke_daemon.processes.restart_policy import RestartPolicy
@@ -15,6 +17,13 @@ from wernicke_daemon.processes.web_process import WebProcess
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import tokens
 from wernicke_daemon.wire.listening import reachable, url_host
+
+_log = structlog.get_logger()
+
+SECRET_FILE = "login.key"
+"""In the data directory. Whoever has it can log in, and may read the transcripts beside it anyway."""
+
+SECRET_BYTES = 32
 
 
 class WebLaunch:
@@ -25,7 +34,6 @@ class WebLaunch:
         self._wanted = wanted and config.web.enabled
         self._config = config
         self._token = tokens.new_token()  # of the web process, for the front
-        self._secret = secrets.token_hex(32)  # see `Setup.secret`
         self._host = config.web.host or config.host
         self._process: WebProcess | None = None  # from `start` on
         self.port: int | None = None  # from `start` on
@@ -64,10 +72,24 @@ class WebLaunch:
             host=self._host,
             port=port,
             token=self._token if self._config.security.clients else "",
-            secret=self._secret,
+            secret=_secret(self._config) if self._config.security.clients else "",
             parent_pid=os.getpid(),
             parent_fd=process_tree.parent_pipe(),
         )
+
+
+def _secret(config: Config) -> str:
+    """See `Setup.secret`. Kept, so that a restart logs nobody out; where it can't be, it is one for this run."""
+    file, new = config.data_path / SECRET_FILE, secrets.token_hex(SECRET_BYTES)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        kept = patiently(file.read_bytes) if file.exists() else b""
+        if len(kept) == len(new) and kept.isalnum():
+            return kept.decode()
+        replace_all([NewFile(file, new.encode(), mode=0o600)])
+    except OSError as error:
+        _log.warning("logins_not_kept", reason=str(error))
+    return new
 
 
 def _restarts(config: Config) -> RestartPolicy:

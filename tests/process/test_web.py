@@ -18,11 +18,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import wire
-from tests.process.conftest import embedded
+from tests.process.conftest import embedded, free_port
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings, WebSettings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.tuning import log_files
+from wernicke_daemon.web_launch import SECRET_FILE
 from wernicke_daemon.wire import tls, tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -225,7 +226,8 @@ async def test_no_token_is_in_any_log(guarded: Daemon) -> None:
         await http.get(f"/sessions?token={TOKEN}")
         await http.get(f"/nothing/{TOKEN}", headers=BEARER)
     log = guarded._config.log_path.read_text(encoding="utf-8")
-    assert TOKEN not in log and guarded.web._token not in log and guarded.web._secret not in log
+    secret = (guarded._config.data_path / SECRET_FILE).read_text()
+    assert TOKEN not in log and guarded.web._token not in log and secret not in log
     assert json.loads(log.splitlines()[0])
 
 
@@ -234,19 +236,31 @@ async def test_no_token_is_in_any_log(guarded: Daemon) -> None:
 
 async def test_with_a_certificate_everything_is_encrypted(tmp_path: Path) -> None:
     """Pages and their sockets by the daemon's own files; the way to the front by the same; a cookie goes no other
-    way."""
+    way. It lets in after the daemon was started again."""
     certificate, key = tls.make_certificate(tmp_path / "made", [], now=datetime.now(UTC))
     security = SecuritySettings((tokens.hash_of(TOKEN),), certificate_file=str(certificate), key_file=str(key))
-    config = embedded(tmp_path / "data", security=security, web=WebSettings(port=0))
+    config = embedded(tmp_path / "data", security=security, web=WebSettings(port=free_port()))
     context = tls.client_context(certificate)
     async with running(config, lambda line: None, pages=True) as daemon:
         address = f"https://127.0.0.1:{daemon.web.port}"
         async with httpx.AsyncClient(base_url=address, verify=context, trust_env=False) as http:
             answer = await eventually(lambda: logged_in(http))
             assert "Secure" in answer.headers["set-cookie"]
+            cookies = http.cookies
         socket = connect(address.replace("https", "wss") + "/live/socket", additional_headers=BEARER, ssl=context)
         async with socket as page:
             await wire.until(page, "snapshot")  # it has come from the front
+    async with (
+        running(config, lambda line: None, pages=True),
+        httpx.AsyncClient(base_url=address, verify=context, trust_env=False, cookies=cookies) as http,
+    ):
+        assert await eventually(lambda: status_of(http, "/")) == 200
+
+
+async def status_of(http: httpx.AsyncClient, path: str) -> int | None:
+    with contextlib.suppress(httpx.HTTPError):
+        return (await http.get(path)).status_code
+    return None
 
 
 async def logged_in(http: httpx.AsyncClient) -> httpx.Response | None:

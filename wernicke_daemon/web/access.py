@@ -1,8 +1,8 @@
 """Who may see and do what: a token in the header for programs, a cookie for people who have logged in with one.
 
 The cookie says that whoever has it brought a known token, until when, and which; it is signed, so that nothing need be
-remembered: a web process that was killed knows it again. A token that is taken out of config.toml lets nobody in, nor
-does its cookie. Where security.clients is empty everybody may.
+remembered: a web process that was killed knows it again, and so does the next run of the daemon. A token that is taken
+out of config.toml lets nobody in, nor does its cookie. Where security.clients is empty everybody may.
 """
 
 import hashlib

@@ -16,7 +16,7 @@ class Setup(msgspec.Struct, frozen=True):
     host: str  # address to listen on
     port: int  # never 0
     token: str  # lets this process in at the front; empty where everybody is let in
-    secret: str  # what login cookies are signed with; another one with each start of the daemon
+    secret: str  # what login cookies are signed with; kept over restarts; "" where nobody logs in
     parent_pid: int = 0  # of the daemon, which this process ends with; 0: of nobody
     parent_fd: int | None = None  # see `ipc.parent_watch.watch_parent`
 
