@@ -14,10 +14,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests import wire
 from tests.cut_proxy import Cut, cut_proxy
 from tests.process.conftest import embedded, pages_up, stored
+from tests.talk import PAUSE, TALK, is_right
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings, WebSettings
 from wernicke_daemon.daemon import Daemon, running
-from wernicke_daemon.evaluation.scoring import Spoken, score
+from wernicke_daemon.evaluation.scoring import Spoken
 from wernicke_daemon.wire import tokens
 
 deepgram = pytest.importorskip("deepgram", reason="needs Deepgram's client of the extra `test`")
@@ -29,11 +30,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = "b" * 64
 FRAME = 3200
 """Bytes: 0.1 s of 16 kHz mono."""
-
-PAUSE = np.zeros(24_000, np.float32)
-TURNS = (0, 3, 5)
-"""Of two people, who take turns."""
-TALK = np.concatenate([part for number in TURNS for part in (wire.turn(number), PAUSE)])
 
 STREAM = {"model": "nova-3", "encoding": "linear16", "sample_rate": 16000, "language": "en-US"}
 """What every client says, the model among it, which is ignored."""
@@ -110,9 +106,7 @@ async def test_a_talk_comes_back_in_lines_with_words_and_speakers(served: Daemon
     words = [(word.punctuated_word, word.start) for result in results for word in said(result).words]
     assert words == [(word["word"], round(at + word["start"], 3)) for at, segment in lines for word in segment["words"]]
     heard = [Spoken(str(said(result).words[0].speaker), said(result).transcript) for result in results]
-    turns = [wire.REFERENCE["turns"][number] for number in TURNS]
-    judged = score([Spoken(turn["speaker"], turn["text"]) for turn in turns], heard)
-    assert judged.error_rate < 0.4 and judged.speaker_errors < 0.1 * judged.compared
+    assert is_right(heard)
     kinds = [message.type for message in messages]
     assert kinds.count("UtteranceEnd") == kinds.count("SpeechStarted") == len(kept)
     assert last.type == "Metadata" and last.duration == pytest.approx(len(TALK) / 16_000, abs=0.001)
