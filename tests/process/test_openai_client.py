@@ -5,6 +5,7 @@ import wave
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -94,6 +95,21 @@ async def test_who_hangs_up_makes_room_for_the_next(served: Daemon) -> None:
     await stream.close()
     assert "plan" in (await made(served, "json")).text
     await eventually(lambda: not list(served.sessions))
+
+
+async def pieces(file: io.BytesIO) -> AsyncIterator[bytes]:
+    while piece := file.read(10_000):
+        yield piece
+
+
+async def test_a_form_of_unknown_length(served: Daemon) -> None:
+    """As Open WebUI sends it, in pieces, and with nothing but the model."""
+    form = aiohttp.FormData({"model": "whisper-1"})
+    form.add_field("file", pieces(wav(TWO)), filename="10d8d67b.wav")
+    address = f"http://127.0.0.1:{served.web.port}/v1/audio/transcriptions"
+    key = {"Authorization": f"Bearer {KEY}"}
+    async with aiohttp.ClientSession() as http, http.post(address, data=form, headers=key) as answer:
+        assert answer.status == 200 and "plan" in (await answer.json())["text"]
 
 
 async def test_models_are_listed(served: Daemon) -> None:
