@@ -4,13 +4,11 @@ from typing import Any
 
 import pynvml
 
-from ipc.settings import Device
-
 MIB = 1024 * 1024
 
 
-def number(device: Device) -> int | None:
-    """Of the card that `device` means, as nvidia-smi has it; None for "cpu"."""
+def number(device: str) -> int | None:
+    """Of the card that such a device (see ipc.settings.Device) means, as nvidia-smi has it; None for "cpu"."""
     return None if device == "cpu" else int(device.partition(":")[2] or 0)
 
 
@@ -30,6 +28,17 @@ def figures(card: int = 0) -> dict[str, Any] | None:
         }
     except pynvml.NVMLError:
         return None
+
+
+def cards() -> list[dict[str, Any]]:
+    """`figures` of all, by number."""
+    try:
+        pynvml.nvmlInit()
+        count = int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        count = 1
+    found = [figures(card) for card in range(count)]
+    return [card for card in found if card is not None]
 
 
 def free_mib(card: int = 0) -> int | None:

@@ -140,7 +140,7 @@ class Daemon:
         self.web.start(self.port, logs.StageLines().of_web)
         self.gateway.web_port = self.web.port
         # How the stages are started depends on it.
-        await self._hardware.look_at_card()
+        await self._hardware.look_at_cards()
         async with start_order.telling(self.pipeline.ports, progress):
             taken = await self._load(progress)
         for line in taken:
@@ -177,8 +177,8 @@ class Daemon:
             loaded.extend(await load_in_order(supervisor, gpu.free_mib, progress))
 
         await self.pipeline.start(in_order)
-        await self._hardware.look_at_card()
-        return start_order.table(budget.needs(self._config), loaded, self._hardware.card)
+        await self._hardware.look_at_cards()
+        return start_order.table(budget.needs(self._config), loaded, self._hardware.cards)
 
     def _idle_unload(self) -> IdleUnload:
         return IdleUnload(

@@ -22,7 +22,7 @@ def main() -> None:
     """cuBLAS as recognition looks for it, so before torch, whose import may bring it into the process."""
     offline.confine()
     parts: dict[str, Callable[[], Facts | None]] = {
-        "card": gpu.figures,
+        "cards": lambda: {"found": gpu.cards()},
         "cublas": _cublas,
         "ctranslate2": _ctranslate2,
         "torch": _torch,

@@ -22,11 +22,11 @@ async def test_models_are_loaded_one_by_one_and_what_they_took_is_told(
     """The largest first, a line each, then the budget; the card's figures are on /health and /stats."""
     free = [24_000]
 
-    def free_mib() -> int:
+    def free_mib(card: int) -> int:
         free.append(free[-1] - 100)
         return free[-2]
 
-    monkeypatch.setattr(gpu, "figures", lambda: {**CARD, "free_mib": free[-1]})
+    monkeypatch.setattr(gpu, "cards", lambda: [{**CARD, "free_mib": free[-1]}])
     monkeypatch.setattr(gpu, "free_mib", free_mib)
     lines: list[str] = []
     choice = ProfileChoice("embedded", "for a test")
@@ -42,6 +42,6 @@ async def test_models_are_loaded_one_by_one_and_what_they_took_is_told(
     order = [(each["event"], each["stage"]) for each in logged if each["event"] in ("stage_ready", "loaded")]
     assert order == [(event, stage) for stage in LARGEST_FIRST for event in ("stage_ready", "loaded")]
     assert health["gpu_available"] and health["vram_free"] == free[-1]
-    wanted: dict[str, Any] = {**CARD, "free_mib": free[-1], "allocated_mib": 0, "reserved_mib": 0, "ollama_mib": None}
-    assert stats["gpu_stats"] == wanted
+    held: dict[str, Any] = {"allocated_mib": 0, "reserved_mib": 0, "ollama_mib": None, "more_cards": []}
+    assert stats["gpu_stats"] == {**CARD, "free_mib": free[-1], **held}
     assert stats["stages"]["asr"]["gpu_mib"] is None

@@ -38,7 +38,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """The defaults on a machine without a card and without any model."""
-    monkeypatch.setattr(gpu, "figures", lambda: None)
+    monkeypatch.setattr(gpu, "cards", list)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     return replace(Config(), runtime=replace(Config().runtime, data_dir=str(tmp_path / "data")))
 

@@ -136,7 +136,7 @@ def test_a_failed_start_is_one_sentence(
 def test_without_a_console_the_log_tells(served: list[Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Started by pythonw.exe there are no streams; a card without room shows in the log."""
     (tmp_path / "config.toml").write_text('[runtime]\nprofile = "rtx3090"\n', encoding="utf-8")
-    monkeypatch.setattr(gpu, "figures", lambda: None)
+    monkeypatch.setattr(gpu, "cards", list)
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     assert cli.serve_main(["--config", str(tmp_path / "config.toml")]) == 2

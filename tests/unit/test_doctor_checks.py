@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from ipc.arena import Arena
-from wernicke_daemon.config.schema import AudioSettings, Config
+from wernicke_daemon.config.schema import AudioSettings, Config, ReplicasSettings
 from wernicke_daemon.doctor import checks
 from wernicke_daemon.doctor.checks import Check
 from wernicke_daemon.doctor.facts import SHARED_MEMORY
@@ -116,6 +116,25 @@ def test_a_card_that_is_a_little_short() -> None:
     """Whisper steps down to a smaller type: no fault, but advice."""
     check = checks.memory({**CARD, "free_mib": budget.least(LARGE)}, LARGE, 0)
     assert check.ok and "smaller type" in check.finding and check.fix
+
+
+def test_replicas_are_told_with_their_devices() -> None:
+    """A card that is not there is named, with those that are; what Ollama has to be told is said."""
+    config = replace(LARGE, replicas=ReplicasSettings(asr=("cuda:0", "cuda:1"), correction=2))
+    check = checks.replicas(config, 2)
+    assert check.ok and check.finding.startswith(
+        "1 of ingest; 2 of asr (cuda:0, cuda:1); 1 of diarization (cuda); 2 of"
+    )
+    assert "OLLAMA_NUM_PARALLEL=2" in check.finding
+    check = checks.replicas(config, 1)
+    assert not check.ok and check.finding.endswith("there is no cuda:1") and "answer: cuda:0)" in check.fix
+    assert checks.replicas(Config(), 0).ok
+
+
+def test_each_card_is_judged_by_what_it_gets() -> None:
+    config = replace(LARGE, replicas=ReplicasSettings(asr=("cuda:0", "cuda:1")))
+    check = checks.memory({**CARD, "free_mib": budget.total(config, 1)}, config, 0, 1)
+    assert check.ok and check.name == "GPU memory of cuda:1" and not check.fix
 
 
 def test_a_model_whose_size_is_not_known_is_named() -> None:

@@ -16,7 +16,7 @@ from tests.waiting import eventually
 from wernicke_daemon.hardware import watch
 from wernicke_daemon.hardware.watch import HardwareWatch
 from wernicke_daemon.models import ollama_placement
-from wernicke_daemon.observability.pages import GpuFigures
+from wernicke_daemon.observability.pages import CardFigures, GpuFigures
 
 CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 9_000, "utilisation_percent": 5}
 
@@ -25,7 +25,7 @@ CARD = {"name": "a card", "driver": "1", "total_mib": 24_576, "free_mib": 9_000,
 def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the driver says; may be changed."""
     found = dict(CARD)
-    monkeypatch.setattr(gpu, "figures", lambda: dict(found) if found else None)
+    monkeypatch.setattr(gpu, "cards", lambda: [dict(found)] if found else [])
     monkeypatch.setattr(watch, "CARD_EVERY_S", 0.01)
     monkeypatch.setattr(watch, "OLLAMA_EVERY_S", 0.01)
     return found
@@ -34,20 +34,24 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 async def test_the_card_is_looked_at_again_and_again(card: dict[str, Any]) -> None:
     """What is shown is what it said last, with what the stages hold."""
     watch = HardwareWatch()
-    await watch.look_at_card()
+    await watch.look_at_cards()
     task = asyncio.create_task(watch.watch_card())
     card["free_mib"] = 8_000
     await eventually(lambda: watch.card is not None and watch.card["free_mib"] == 8_000)
     task.cancel()
+    watch.cards.append({**CARD, "name": "another"})
     held = [GpuMemory(100, 200, process=900), GpuMemory(10, 20)]
-    assert watch.stats(held) == GpuFigures(**card, allocated_mib=110, reserved_mib=220, ollama_mib=None)
+    another = CardFigures(**{**CARD, "name": "another"})
+    assert watch.stats(held) == GpuFigures(
+        **card, allocated_mib=110, reserved_mib=220, ollama_mib=None, more_cards=[another]
+    )
 
 
 async def test_without_a_card_there_is_nothing_to_watch(card: dict[str, Any]) -> None:
     """No figures, and no task that goes on for nothing."""
     card.clear()
     watch = HardwareWatch()
-    await watch.look_at_card()
+    await watch.look_at_cards()
     async with asyncio.timeout(30):
         await watch.watch_card()
     assert watch.stats([]) is None
@@ -56,7 +60,7 @@ async def test_without_a_card_there_is_nothing_to_watch(card: dict[str, Any]) ->
 async def test_a_language_model_that_is_partly_on_the_cpu_is_a_problem(card: dict[str, Any]) -> None:
     """Said in the log once, in /health for as long as it is so; its share of the card is shown."""
     watch = HardwareWatch()
-    await watch.look_at_card()
+    await watch.look_at_cards()
     with OllamaServer() as server, capture_logs() as logs:
         llm = replace(LlmSettings(), host=server.url, model=MODEL)
         server.loaded[MODEL] = llm.num_ctx

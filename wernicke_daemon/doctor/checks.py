@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ipc import arena, dll
+from ipc import arena, dll, gpu
+from ipc.messages import STAGES, StageName
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.hardware import budget, profiles
 from wernicke_daemon.models.catalog import Model
@@ -93,22 +94,44 @@ def driver(card: Fact, config: Config, platform: str) -> Check:
     return Check("driver", ok, f"{version}, {card['name']}", fix)
 
 
-def memory(card: Fact, config: Config, held_mib: int) -> Check:
-    """held_mib: what Ollama has loaded of our model already."""
-    needed, least = budget.total(config), budget.least(config)
+def memory(card: Fact, config: Config, held_mib: int, number: int = 0) -> Check:
+    """held_mib: what Ollama has loaded of our model already. number: of the card, as nvidia-smi has it."""
+    needed, least = budget.total(config, number), budget.least(config, number)
+    name = f"GPU memory of cuda:{number}" if number else "GPU memory"
     if card is None:
-        return _no_card("GPU memory", config)
+        return _no_card(name, config)
     free = card["free_mib"] + held_mib
-    unknown = [need.what for need in budget.needs(config) if need.mib is None]
+    unknown = [need.what for need in budget.needs(config) if need.mib is None and need.card == number]
     finding = f"{free} MiB free for our models, {needed} needed"
     finding += f" (not counting {', '.join(unknown)}, whose size is not known)" if unknown else ""
     if free >= needed:
-        return Check("GPU memory", True, finding)
+        return Check(name, True, finding)
     if free >= least:
-        return Check(
-            "GPU memory", True, f"{finding}; Whisper will run in a smaller type", "end what else uses the card"
-        )
-    return Check("GPU memory", False, finding, "end what else uses the card, or choose smaller models in config.toml")
+        return Check(name, True, f"{finding}; Whisper will run in a smaller type", "end what else uses the card")
+    return Check(name, False, finding, "end what else uses the card, or choose smaller models in config.toml")
+
+
+def replicas(config: Config, cards: int) -> Check:
+    """How many of each stage, and on what. cards: how many there are. Not well where one is meant for another."""
+    devices = {stage: _devices(config, stage) for stage in STAGES}
+    finding = "; ".join(
+        f"{len(config.replicas.devices(stage))} of {stage}" + (f" ({', '.join(those)})" if those else "")
+        for stage, those in devices.items()
+    )
+    missing = {device for those in devices.values() for device in those if (gpu.number(device) or 0) >= max(cards, 1)}
+    if missing:
+        there = ", ".join(f"cuda:{number}" for number in range(cards)) or "none"
+        fix = f"correct the devices in config.toml (the cards that answer: {there}); the others serve without it"
+        return Check("replicas", False, f"{finding}; there is no {', '.join(sorted(missing))}", fix)
+    if config.replicas.correction > 1 and config.correction.engine != "none":
+        finding += f"; Ollama has to be started with OLLAMA_NUM_PARALLEL={config.replicas.correction} or more"
+    return Check("replicas", True, finding)
+
+
+def _devices(config: Config, stage: StageName) -> list[str]:
+    """Of each of its replicas, where it has a model to put somewhere."""
+    own = {"asr": config.asr.device, "diarization": config.diarization.device}.get(stage)
+    return [] if own is None else [device or own for device in config.replicas.devices(stage)]
 
 
 def cublas(fact: Fact, config: Config) -> Check:

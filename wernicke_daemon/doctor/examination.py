@@ -30,7 +30,12 @@ class Seen(NamedTuple):
 
     @property
     def card(self) -> dict[str, Any] | None:
-        return _card(self.probe)
+        """The first; None without one."""
+        return next(iter(self.cards), None)
+
+    @property
+    def cards(self) -> list[dict[str, Any]]:
+        return _cards(self.probe)
 
     @property
     def held_mib(self) -> int:
@@ -50,7 +55,7 @@ def _look(config: Config) -> tuple[Seen, Check]:
     probe, problem = _probe()
     running = facts.is_daemon(config)
     loaded = event_loop.run(ollama_placement.held(config.llm.host)) if config.correction.engine != "none" else {}
-    applied, profile = _profile(config, machine.emptied(_card(probe)) if running else _card(probe), loaded)
+    applied, profile = _profile(config, machine.emptied(_cards(probe)) if running else _cards(probe), loaded)
     return Seen(applied, probe, problem, loaded, facts.ollama(applied), running), profile
 
 
@@ -69,18 +74,18 @@ def _probe() -> tuple[dict[str, Any], str]:
         return {}, f"what looks at the graphics card failed: {error}"
 
 
-def _card(probe: dict[str, Any]) -> dict[str, Any] | None:
-    card = probe.get("card")
-    return None if card is None or "error" in card else card
+def _cards(probe: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = probe.get("cards", {}).get("found", [])
+    return found
 
 
-def _profile(config: Config, card: dict[str, Any] | None, loaded: dict[str, int]) -> tuple[Config, Check]:
-    """The settings in force, and how they were chosen. card: as if empty where the daemon runs already, since what is
-    taken of it is the daemon's."""
+def _profile(config: Config, cards: list[dict[str, Any]], loaded: dict[str, int]) -> tuple[Config, Check]:
+    """The settings in force, and how they were chosen. cards: as if empty where the daemon runs already, since what is
+    taken of them is the daemon's."""
     try:
-        choice = profiles.choose(config, card, loaded)
+        choice = profiles.choose(config, cards, loaded)
     except ConfigError as error:
-        fix = "make room on the card" if card else f"install the NVIDIA driver from {checks.DRIVERS} and restart"
+        fix = "make room on the card" if cards else f"install the NVIDIA driver from {checks.DRIVERS} and restart"
         applied = profiles.applied(config, config.runtime.profile)
         return applied, Check("profile", False, str(error), f'{fix}, or set runtime.profile = "auto"')
     return profiles.applied(config, choice.profile), Check("profile", True, f"{choice.profile}: {choice.why}")
@@ -112,6 +117,10 @@ def _graphics(seen: Seen) -> Iterator[Check]:
         yield Check("GPU memory", True, f"the daemon is running; {card['free_mib']} MiB are left")
     else:
         yield checks.memory(card, config, seen.held_mib)
+        for number in sorted(budget.cards(config) - {0}):
+            if number < len(seen.cards):
+                yield checks.memory(seen.cards[number], config, 0, number)
+    yield checks.replicas(config, len(seen.cards))
     yield checks.cublas(seen.probe["cublas"], config)
     yield checks.ctranslate2(seen.probe["ctranslate2"], config)
     yield checks.torch(seen.probe["torch"], config)

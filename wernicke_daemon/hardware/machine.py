@@ -1,5 +1,6 @@
 """What this machine is, and so which profile it runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ipc import event_loop, gpu
@@ -11,8 +12,8 @@ from wernicke_daemon.models import ollama_placement, presence
 
 def resolved(config: Config) -> tuple[Config, ProfileChoice]:
     """The settings to run with, and how their profile was chosen. Raises ConfigError where the card has no room."""
-    card = gpu.figures()
-    choice = profiles.choose(config, card, _loaded(config, card))
+    cards = gpu.cards()
+    choice = profiles.choose(config, cards, _loaded(config, bool(cards)))
     return _with_what_is_here(profiles.applied(config, choice.profile), choice)
 
 
@@ -27,15 +28,15 @@ def planned(config: Config) -> Config:
     """The settings to run with once nothing else is on the card, which may be in use right now, by the daemon too."""
     if config.runtime.profile != "auto":
         return profiles.applied(config, config.runtime.profile)
-    return profiles.applied(config, profiles.choose(config, emptied(gpu.figures())).profile)
+    return profiles.applied(config, profiles.choose(config, emptied(gpu.cards())).profile)
 
 
-def emptied(card: dict[str, Any] | None) -> dict[str, Any] | None:
-    """As if all of the card were free. card: of `gpu.figures`."""
-    return None if card is None else {**card, "free_mib": card["total_mib"]}
+def emptied(cards: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As if all of them were free. cards: of `gpu.cards`."""
+    return [{**card, "free_mib": card["total_mib"]} for card in cards]
 
 
-def _loaded(config: Config, card: dict[str, Any] | None) -> dict[str, int]:
-    if card is None or config.correction.engine == "none":
+def _loaded(config: Config, has_card: bool) -> dict[str, int]:
+    if not has_card or config.correction.engine == "none":
         return {}
     return event_loop.run(ollama_placement.held(config.llm.host))

@@ -79,47 +79,55 @@ def applied(config: Config, profile: Profile) -> Config:
     return replace(config, runtime=replace(config.runtime, profile=profile))
 
 
-def choose(config: Config, card: dict[str, Any] | None, loaded: Mapping[str, int] = NOTHING) -> ProfileChoice:
-    """The profile to run with. card: of `gpu.figures`. loaded: of `ollama_placement.held`; a profile has its model.
+def choose(config: Config, cards: Sequence[dict[str, Any]], loaded: Mapping[str, int] = NOTHING) -> ProfileChoice:
+    """The profile to run with: by the first card, and by what is free of all that it would use. cards: of `gpu.cards`.
+    loaded: of `ollama_placement.held`; a profile has its model.
 
     Raises ConfigError where config.toml names a profile that this card has no room for.
     """
     wanted = config.runtime.profile
     if wanted != "auto":
-        return ProfileChoice(wanted, _as_configured(config, wanted, card, loaded))
-    if card is None:
+        return ProfileChoice(wanted, _as_configured(config, wanted, cards, loaded))
+    if not cards:
         return ProfileChoice("cpu", "no NVIDIA card was found")
+    card = cards[0]
     refused: list[str] = []
     for profile, least_mib in BY_CARD:
         if card["total_mib"] < least_mib:
             refused.append(f"{profile} is for cards with {least_mib} MiB and more")
-        elif problem := _shortage(applied(config, profile), card, loaded):
+        elif problem := _shortage(applied(config, profile), cards, loaded):
             refused.append(f"{profile} needs {problem}")
         else:
             return ProfileChoice(profile, _why(card, refused))
     return ProfileChoice("cpu", _why(card, refused))
 
 
-def _as_configured(config: Config, profile: Profile, card: dict[str, Any] | None, loaded: Mapping[str, int]) -> str:
+def _as_configured(config: Config, profile: Profile, cards: Sequence[dict[str, Any]], loaded: Mapping[str, int]) -> str:
     if profile not in OF_CARDS:
         return "as configured"
-    if card is None:
+    if not cards:
         raise ConfigError(
             f'runtime.profile is "{profile}" but no NVIDIA card was found: install its driver, or set it to "auto"'
         )
-    problem = _shortage(applied(config, profile), card, loaded)
+    problem = _shortage(applied(config, profile), cards, loaded)
     if problem:
         raise ConfigError(
-            f'runtime.profile is "{profile}", which needs {problem} on the {card["name"]}: end what else uses the '
-            'card, choose smaller models, or set it to "auto"'
+            f'runtime.profile is "{profile}", which needs {problem}: end what else uses the card, choose smaller '
+            'models, or set it to "auto"'
         )
-    return f"as configured; {card['name']}, {card['free_mib']} MiB free"
+    return f"as configured; {cards[0]['name']}, {cards[0]['free_mib']} MiB free"
 
 
-def _shortage(config: Config, card: dict[str, Any], loaded: Mapping[str, int]) -> str:
-    """Empty where it fits, with the smallest type in which Whisper can be had."""
-    needed, free = budget.least(config), card["free_mib"] + budget.held(config, loaded)
-    return f"{needed} MiB and {free} MiB are free" if needed > free else ""
+def _shortage(config: Config, cards: Sequence[dict[str, Any]], loaded: Mapping[str, int]) -> str:
+    """Of the first card that lacks some; empty where it all fits, with the smallest type in which Whisper can be had. A
+    card that is not there lacks nothing: its replicas are left out at the start."""
+    for number, card in enumerate(cards):
+        needed, free = budget.least(config, number), card["free_mib"]
+        free += budget.held(config, loaded) if number == 0 else 0
+        if needed > free:
+            which = f" (cuda:{number})" if len(cards) > 1 else ""
+            return f"{needed} MiB and {free} MiB are free on the {card['name']}{which}"
+    return ""
 
 
 def _why(card: dict[str, Any], refused: Sequence[str]) -> str:

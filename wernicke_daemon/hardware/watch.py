@@ -16,7 +16,7 @@ from ipc.messages import GpuMemory
 from ipc.settings import LlmSettings
 from wernicke_daemon.models import ollama_placement
 from wernicke_daemon.models.ollama_placement import Placement
-from wernicke_daemon.observability.pages import GpuFigures
+from wernicke_daemon.observability.pages import CardFigures, GpuFigures
 
 CARD_EVERY_S = 5.0
 OLLAMA_EVERY_S = 30.0
@@ -31,14 +31,19 @@ class HardwareWatch:
     """What was seen last."""
 
     def __init__(self) -> None:
-        # Of `gpu.figures`; None without a card.
-        self.card: dict[str, Any] | None = None
+        # Of `gpu.cards`.
+        self.cards: list[dict[str, Any]] = []
         # What is wrong with the language model's place in memory, in sentences, and that place.
         self.problems: list[str] = []
         self._placement: Placement | None = None
 
-    async def look_at_card(self) -> None:
-        self.card = await asyncio.to_thread(gpu.figures)
+    @property
+    def card(self) -> dict[str, Any] | None:
+        """The first; None without one."""
+        return self.cards[0] if self.cards else None
+
+    async def look_at_cards(self) -> None:
+        self.cards = await asyncio.to_thread(gpu.cards)
 
     async def watch(
         self,
@@ -60,7 +65,7 @@ class HardwareWatch:
     async def watch_card(self) -> None:
         """For ever, or not at all without one."""
         if self.card is not None:
-            await _again_and_again(self.look_at_card, CARD_EVERY_S)
+            await _again_and_again(self.look_at_cards, CARD_EVERY_S)
 
     async def watch_ollama(self, llm: LlmSettings, rests: Callable[[], bool] = lambda: False) -> None:
         """For ever. llm: the server that is in use. rests: as of `watch`."""
@@ -101,6 +106,7 @@ class HardwareWatch:
             allocated_mib=sum(memory.allocated for memory in memories),
             reserved_mib=sum(memory.reserved for memory in memories),
             ollama_mib=self._placement.vram_mib if self._placement else None,
+            more_cards=[CardFigures(**card) for card in self.cards[1:]],
         )
 
 

@@ -112,17 +112,23 @@ class AheadFigures(msgspec.Struct, frozen=True, kw_only=True):
     used_s: float
 
 
-class GpuFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The first card (as `ipc.gpu.figures` has it), and what models take of it."""
+class CardFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """A card, as `ipc.gpu.figures` has it."""
 
     name: str  # of the card
     driver: str  # its version
     total_mib: int  # all of its memory
     free_mib: int  # what nobody has taken
     utilisation_percent: int | None  # None where the driver does not say
+
+
+class GpuFigures(CardFigures, frozen=True, kw_only=True):
+    """The first card, and what models take of all."""
+
     allocated_mib: int  # in use by PyTorch in all stages
     reserved_mib: int  # that, and what PyTorch keeps for later
     ollama_mib: int | None  # what the language model takes; None where it is not known
+    more_cards: list[CardFigures] = []  # those after the first
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):

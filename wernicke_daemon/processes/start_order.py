@@ -1,16 +1,18 @@
 """How the stages are started where they share a graphics card: one after another. What is told of any start."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import structlog
 
-from ipc import clock
+from ipc import clock, gpu
 from ipc.messages import StageName
-from wernicke_daemon.dispatch.stage_port import ReplicaStatus, StagePort
+from wernicke_daemon.dispatch.stage_port import StagePort
 from wernicke_daemon.hardware.budget import Need
+from wernicke_daemon.processes.supervised_stage import SupervisedStage
 from wernicke_daemon.processes.supervisor import Supervisor
 
 LARGEST_FIRST: tuple[StageName, ...] = ("correction", "asr", "diarization", "ingest")
@@ -19,20 +21,23 @@ it on the CPU for good, while Whisper can be had in smaller types."""
 
 PROGRESS_EVERY_S = 0.5
 
-FreeMib = Callable[[], int | None]
+FreeMib = Callable[[int], int | None]
+"""Of the card of that number."""
 
 _log = structlog.get_logger()
 
 
 class Loaded(NamedTuple):
-    """seconds: from the start of the process to READY. device_mib: by how much the card's free memory fell meanwhile.
-    own_mib: what the process itself holds; None where neither the driver nor PyTorch says."""
+    """seconds: from the start of the process to READY. device_mib: by how much its card's free memory fell meanwhile.
+    own_mib: what the process itself holds; None where neither the driver nor PyTorch says. card: which one."""
 
     stage: StageName
     model: str
     seconds: float
     device_mib: int | None
     own_mib: int | None
+    replica: int = 0
+    card: int = 0
 
 
 @asynccontextmanager
@@ -72,41 +77,54 @@ async def load_in_order(supervisor: Supervisor, free_mib: FreeMib, progress: Cal
     loaded = []
     for name in LARGEST_FIRST:
         for replica in supervisor.replicas(name):
-            before, began = await asyncio.to_thread(free_mib), clock.monotonic()
-            await supervisor.start_one(replica)
-            after = await asyncio.to_thread(free_mib)
-            one = _loaded(name, replica.status(), clock.monotonic() - began, before, after)
-            _log.info("loaded", replica=replica.replica, **one._asdict())
+            one = await _load_one(supervisor, replica, free_mib)
+            _log.info("loaded", **one._asdict())
             progress(line(one))
             loaded.append(one)
     return loaded
 
 
-def _loaded(name: StageName, status: ReplicaStatus, seconds: float, before: int | None, after: int | None) -> Loaded:
+async def _load_one(supervisor: Supervisor, replica: SupervisedStage, free_mib: FreeMib) -> Loaded:
+    """Raises StartFailed."""
+    card = gpu.number(replica.status().device) or 0
+    before, began = await asyncio.to_thread(free_mib, card), clock.monotonic()
+    await supervisor.start_one(replica)
+    after, status = await asyncio.to_thread(free_mib, card), replica.status()
+    seconds = round(clock.monotonic() - began, 1)
     device_mib = None if before is None or after is None else before - after
-    return Loaded(name, status.model or "-", round(seconds, 1), device_mib, status.gpu_mib)
+    return Loaded(replica.stage, status.model or "-", seconds, device_mib, status.gpu_mib, replica.replica, card)
 
 
 def line(loaded: Loaded) -> str:
     took = "" if loaded.device_mib is None else f", {loaded.device_mib} MiB of the card"
     own = "" if loaded.own_mib is None else f" ({loaded.own_mib} MiB its own)"
-    return f"{loaded.stage}: {loaded.model} in {loaded.seconds:.1f} s{took}{own}"
+    which = f" {loaded.replica}" if loaded.replica else ""
+    return f"{loaded.stage}{which}: {loaded.model} in {loaded.seconds:.1f} s{took}{own}"
 
 
-def table(needs: Sequence[Need], loaded: Sequence[Loaded], card: dict[str, Any] | None) -> list[str]:
-    """The budget as lines of text: planned beside measured. card: of `gpu.figures`, after everything was loaded;
-    None where it does not answer any more."""
+def table(needs: Sequence[Need], loaded: Sequence[Loaded], cards: Sequence[dict[str, Any]]) -> list[str]:
+    """The budget as lines of text: planned beside measured. cards: of `gpu.cards`, after everything was loaded; empty
+    where none answers any more. Of those only what is used is told, and the first."""
     rows = [("", "planned MiB", "taken MiB")]
-    for stage in LARGEST_FIRST:
-        planned = [need for need in needs if need.stage == stage]
-        taken = [one.device_mib for one in loaded if one.stage == stage and one.device_mib is not None]
-        if planned:
-            shown = _number(sum(taken) if taken else None)
-            rows.append((f"{stage}: {', '.join(need.what for need in planned)}", _sum(planned), shown))
-    if card is not None:
-        rows.append((f"{card['name']}: free of {card['total_mib']} MiB", "", str(card["free_mib"])))
+    used = sorted({need.card for need in needs} | {0})
+    for number in used:
+        rows.extend(_planned(needs, loaded, number))
+        if number < len(cards):
+            card = cards[number]
+            rows.append((f"{card['name']}: free of {card['total_mib']} MiB", "", str(card["free_mib"])))
     width = max(len(name) for name, _, _ in rows)
     return [f"{name:<{width}}  {planned:>11}  {taken:>9}" for name, planned, taken in rows]
+
+
+def _planned(needs: Sequence[Need], loaded: Sequence[Loaded], card: int) -> Iterator[tuple[str, str, str]]:
+    for stage in LARGEST_FIRST:
+        planned = [need for need in needs if (need.stage, need.card) == (stage, card)]
+        taken = [one.device_mib for one in loaded if (one.stage, one.card) == (stage, card)]
+        known = [mib for mib in taken if mib is not None]
+        if planned:
+            names = Counter(need.what for need in planned)
+            what = ", ".join(f"{count} × {name}" if count > 1 else name for name, count in names.items())
+            yield f"{stage}: {what}", _sum(planned), _number(sum(known) if known else None)
 
 
 def _sum(needs: Sequence[Need]) -> str:
