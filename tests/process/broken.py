@@ -22,7 +22,7 @@ from ipc.settings import CorrectionSettings, Fault, StageSettings
 from tests import wire
 from tests.process.conftest import embedded
 from tests.waiting import eventually
-from wernicke_daemon.config.schema import Config, stage_settings
+from wernicke_daemon.config.schema import Config, ReplicasSettings, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.dispatch.stage_port import StageStatus
 
@@ -115,10 +115,13 @@ class Broken:
 
 
 @asynccontextmanager
-async def broken(directory: Path, faults: Faults, **runtime: Any) -> AsyncIterator[Broken]:
+async def broken(directory: Path, faults: Faults, replicas: int = 1, **runtime: Any) -> AsyncIterator[Broken]:
+    """replicas: of each stage but ingest."""
     config = embedded(directory, runtime={**QUICK, **runtime}, correction=CorrectionSettings(deadline_s=300.0))
     # A deadline that passes is another matter; a hang may be noticed by a work clock's window and more after its limit.
     config = replace(config, diarization=replace(config.diarization, deadline_s=300.0))
+    several = ReplicasSettings(asr=replicas, diarization=replicas, correction=replicas)
+    config = replace(config, replicas=several)
     settings = replace(stage_settings(config), sleep_ms={"asr": ASR_MS, "correction": 5.0}, faults=faults)
     async with running(config, lambda line: None, settings) as daemon:
         yield Broken(config, settings, daemon)

@@ -17,7 +17,7 @@ from ipc.messages import Boundary, StageName
 from ipc.settings import Fault, StageSettings
 from tests.waiting import eventually
 from wernicke_daemon.backend import Pipeline
-from wernicke_daemon.config.schema import Config
+from wernicke_daemon.config.schema import Config, ReplicasSettings
 from wernicke_daemon.dispatch.stage_port import StageStatus, State
 from wernicke_daemon.utterances.pieces import Piece
 from wernicke_daemon.utterances.utterance import Utterance
@@ -35,9 +35,15 @@ class House:
     or came (True), with the process that works then. begun: stages of the jobs that were begun. log: what it says."""
 
     def __init__(
-        self, patch: pytest.MonkeyPatch, standby: StageName, faults: dict[str, tuple[Fault, ...]], **runtime: Any
+        self,
+        patch: pytest.MonkeyPatch,
+        standby: StageName,
+        faults: dict[str, tuple[Fault, ...]],
+        replicas: int = 1,
+        **runtime: Any,
     ) -> None:
-        config = Config()
+        """replicas: of recognition."""
+        config = replace(Config(), replicas=ReplicasSettings(asr=replicas))
         config = replace(config, runtime=replace(config.runtime, standby=(standby,), **{**QUICK, **runtime}))
         self.told: list[tuple[StageName, bool, int | None]] = []
         self.begun: list[StageName] = []
@@ -183,6 +189,25 @@ async def test_a_spare_takes_over_at_once(opened: Open) -> None:
         newest = await house.spare_of("asr", spare, working)
         assert (asr().epoch, asr().deaths) == (2, 1)
         assert processes("asr") == {spare, newest}
+    assert processes("asr") == set()
+
+
+async def test_each_replica_has_a_spare_of_its_own(opened: Open) -> None:
+    """kill -9 of one at work: its own spare takes its place, and the others keep theirs."""
+    async with opened("asr", replicas=3) as house:
+        status = house.pipeline.ports["asr"].status
+        await eventually(lambda: all(one.spare_pid is not None for one in status().replicas))
+        spares = {one.spare_pid for one in status().replicas}
+        await eventually(lambda: spares <= {line["pid"] for line in house.log if line["event"] == "stage_ready"})
+        before = status().replicas
+        house.told.clear()
+        house.say(3)
+        await eventually(lambda: house.begun.count("asr") == 3)
+        kill(before[1].pid)
+        await eventually(lambda: status().replicas[1].pid == before[1].spare_pid)
+        assert_whole(await house.results())
+        assert house.told == [] and [one.deaths for one in status().replicas] == [0, 1, 0]
+        assert [status().replicas[at].spare_pid for at in (0, 2)] == [before[at].spare_pid for at in (0, 2)]
     assert processes("asr") == set()
 
 
