@@ -17,6 +17,7 @@ from wernicke_daemon.web.relay import Message
 class Item:
     id: str
     first: int | None = None  # utterance, once there is one
+    last: int = 0  # utterance that anything is known of
     upto: int | None = None  # the last utterance that is, or could be, in it; known some time after it is closed
     closed: bool = False  # nothing that is said from now on is in it
     dropped: bool = False  # nothing of it is told
@@ -139,7 +140,7 @@ class Items:
         """The item of an utterance that something is known of. heard: its `timestamp_range`."""
         self._seen = max(self._seen, sequence)
         item, told = self._item_of(sequence), list[Message]()
-        if item is not None and item.first is not None and item.first < sequence:
+        if item is not None and item.first is not None and item.last < sequence:
             told = self._over(item, sequence - 1)  # the one before has ended, or this would not be another
             item = self._item_of(sequence)
         if item is None:
@@ -149,7 +150,7 @@ class Items:
             if self.by_voice and not item.closed:
                 item.started = True
                 told.append(events.speech_started(item.id, heard["start"]))
-        item.end = heard["end"]
+        item.last, item.end = max(item.last, sequence), max(item.end, heard["end"])
         return item, told
 
     def _over(self, item: Item, sequence: int) -> list[Message]:
