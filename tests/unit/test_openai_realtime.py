@@ -200,6 +200,10 @@ def test_turn_detection_may_change() -> None:
     told(some, final(1, "one"), final(2, "two"))
     some.by_voice = True
     assert only(told(some, final(3, "three")), "completed") == ["one\ntwo", "three"]
+    some.by_voice = False
+    told(some, final(4, "four"), partial(5, "five"))
+    some.by_voice = True
+    assert only(told(some, final(5, "five")), "completed") == ["four\nfive"]
 
 
 # --- options ---------------------------------------------------------------------------------------
