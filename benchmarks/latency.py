@@ -212,11 +212,11 @@ async def measure(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """The figures, by the keys of the JSON file."""
     times = engine_times.chosen(args)
     said = talks(args, args.conversations, args.seed)
-    _tell(f"one session at a time, {args.seconds:g} s ...")
+    report.tell(f"one session at a time, {args.seconds:g} s ...")
     card = await one_each(("with", "without", "phrases"), times, said, directory)
-    _tell(f"the same with faster engines, {args.seconds:g} s ...")
+    report.tell(f"the same with faster engines, {args.seconds:g} s ...")
     faster = await one_each(("with", "without"), FASTER, said, directory)
-    _tell(f"{args.sessions} sessions, {args.seconds:g} s ...")
+    report.tell(f"{args.sessions} sessions, {args.seconds:g} s ...")
     many = talks(args, args.sessions, args.seed + args.conversations)
     sessions = await side_by_side(("with", "without"), times, many, directory)
     return {
@@ -229,10 +229,6 @@ async def measure(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
         "seconds": args.seconds,
         "conversations": args.conversations,
     }
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 # --- to show it ------------------------------------------------------------------------------------

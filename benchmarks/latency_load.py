@@ -27,7 +27,7 @@ from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio
 from ipc.settings import VadSettings
 from stages.ingest.endpointing import rules_from
 from stages.level import windows_db
-from wernicke_daemon.config.schema import AudioSettings, Config, RuntimeSettings
+from wernicke_daemon.config.schema import AudioSettings, Config, ReplicasSettings, RuntimeSettings
 from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.wire.audio import AudioFormat
@@ -46,6 +46,7 @@ MARGIN_S = 2.0
 """Streaming before and after the window in which CPU time is taken."""
 
 WAIT_S = 5.0
+ONE_EACH = ReplicasSettings()
 KNEE = 1.5
 MOST_LAG_S = 0.1
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace, vad: VadSettings, directory: Path) -> dict[str
     vad = VadSettings() if args.vad == "silero" else vad
     kinds = {"no_work": NO_WORK, "engines": engine_times.chosen(args)}
     found = {
-        name: {str(count): asyncio.run(_measured(count, seconds, times, vad, directory)) for count in args.streams}
+        name: {str(count): asyncio.run(measured(count, seconds, times, vad, directory)) for count in args.streams}
         for name, times in kinds.items()
     }
     for name, by_count in found.items():
@@ -72,13 +73,22 @@ def run(args: argparse.Namespace, vad: VadSettings, directory: Path) -> dict[str
     return {"load": found, **knees, "seconds": seconds, "chunk_ms": CHUNK_S * 1000}
 
 
-async def _measured(count: int, seconds: float, times: Times, vad: VadSettings, directory: Path) -> dict[str, float]:
+async def measured(
+    count: int,
+    seconds: float,
+    times: Times,
+    vad: VadSettings,
+    directory: Path,
+    replicas: ReplicasSettings = ONE_EACH,
+) -> dict[str, float]:
+    """So many streams at a time. replicas: of the stages."""
     print(f"{count} streams, {seconds:g} s ...", file=sys.stderr, flush=True)
     config = Config(
         max_connections=count,
         vad=vad,
         audio=AudioSettings(ring_seconds=RING_S),
         runtime=RuntimeSettings(drain_timeout_s=0.1),
+        replicas=replicas,
     )
     voice = speech() if vad.engine == VadSettings().engine else None
     talks = [generated(number, seconds, (vad.phrase_pause_s, vad.silence_s), voice) for number in range(count)]

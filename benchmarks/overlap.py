@@ -66,7 +66,7 @@ SLOWER = 1.1
 SPEECH = np.zeros(4 * SAMPLE_RATE, np.float32)
 """Of one utterance; 40 of them are less than what a ring holds."""
 
-_NO_DEADLINE_S = 3600.0
+NO_DEADLINE_S = 3600.0
 """40 utterances at once take longer than a client would be kept waiting for all that belongs to them."""
 
 
@@ -218,21 +218,21 @@ def percentiles(values: list[float]) -> dict[str, float]:
 async def _source(times: Times, count: int, directory: Path) -> AsyncIterator[Source]:
     """Three stage processes, ready; deadlines that no utterance reaches, all else as by default."""
     config = Config(
-        diarization=DiarizationSettings(deadline_s=_NO_DEADLINE_S),
-        correction=CorrectionSettings(deadline_s=_NO_DEADLINE_S),
-        runtime=RuntimeSettings(shed_after_s=_NO_DEADLINE_S),
+        diarization=DiarizationSettings(deadline_s=NO_DEADLINE_S),
+        correction=CorrectionSettings(deadline_s=NO_DEADLINE_S),
+        runtime=RuntimeSettings(shed_after_s=NO_DEADLINE_S),
     )
     pipeline = Pipeline(config, StageSettings(sleep_ms=times), logs.StageLines(), names=NAMES)
     try:
         await pipeline.start()
-        async with _recorder(directory) as recorder:
+        async with recorded(directory) as recorder:
             yield Source(pipeline, recorder, count)
     finally:
         await pipeline.stop()
 
 
 @contextlib.asynccontextmanager
-async def _recorder(directory: Path) -> AsyncIterator[Recorder]:
+async def recorded(directory: Path) -> AsyncIterator[Recorder]:
     """Results and audio are kept on disk as the daemon keeps them."""
     store = Store(directory / transcript_file.FILE_NAME, retention_days=0)
     store.open()
@@ -245,7 +245,7 @@ async def _recorder(directory: Path) -> AsyncIterator[Recorder]:
 
 
 @contextlib.contextmanager
-def _logged(directory: Path) -> Iterator[None]:
+def logged(directory: Path) -> Iterator[None]:
     """The log is written as the daemon writes it, and no stage outlives this process."""
     process_tree.adopt_current_process()
     listener = logs.start(LoggingSettings(console=False), directory / "log.jsonl")
@@ -257,11 +257,11 @@ def _logged(directory: Path) -> Iterator[None]:
 
 def measure(plan: Plan, directory: Path) -> dict[str, Any]:
     """The figures, by the keys of the JSON file."""
-    _tell(f"(a) {plan.waiting} utterances at once, about {ideal_s(plan.waiting_times, plan.waiting):.0f} s ...")
+    report.tell(f"(a) {plan.waiting} utterances at once, about {ideal_s(plan.waiting_times, plan.waiting):.0f} s ...")
     overlapped_s = asyncio.run(all_at_once(plan.waiting_times, plan.waiting, directory))
-    _tell(f"    one after another, about {plan.waiting * sum(plan.waiting_times.values()) / 1000:.0f} s ...")
+    report.tell(f"    one after another, about {plan.waiting * sum(plan.waiting_times.values()) / 1000:.0f} s ...")
     serial_s = one_after_another(plan.waiting_times, plan.waiting)
-    _tell(f"(b) {plan.arriving} utterances one by one ...")
+    report.tell(f"(b) {plan.arriving} utterances one by one ...")
     settled = asyncio.run(one_by_one(plan.arriving_times, plan.arriving, directory))
     nominal_ms = critical_ms(plan.arriving_times)
     return {
@@ -274,10 +274,6 @@ def measure(plan: Plan, directory: Path) -> dict[str, Any]:
         "serial_s": round(serial_s, 3),
         "utterances": {"at_once": plan.waiting, "one_by_one": plan.arriving},
     }
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -298,7 +294,7 @@ def main() -> None:
     options = report.parser("Overlap of the stages, and what the way between them costs.")
     options.add_argument("--quick", action="store_true", help="few utterances: whether it works, not how fast")
     args = options.parse_args()
-    with report.workplace() as directory, _logged(directory):
+    with report.workplace() as directory, logged(directory):
         found = measure(QUICK if args.quick else FULL, directory)
     title = "Overlap (a quick run shows whether it works, not how fast)" if args.quick else "Overlap"
     report.show(title, ("figure", "measured", "wanted", ""), rows(found))

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -61,6 +62,11 @@ def workplace() -> Iterator[Path]:
     psutil.cpu_percent()  # from here on, until it is asked for
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows removes no open log file
         yield Path(folder)
+
+
+def tell(line: str) -> None:
+    """What is under way, beside the table."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
