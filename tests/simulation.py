@@ -6,7 +6,7 @@ What a stage recognises says which audio it was given, so that results can be co
 import heapq
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, product
 
 import numpy as np
 
@@ -82,30 +82,28 @@ class _Event:
     act: Callable[[], None] = field(compare=False)
 
 
-class SimulatedStage:
-    """A StagePort: one job after another. A correction that is cancelled ends at once, recognition does not."""
+class SimulatedReplica:
+    """One job after another. A correction that is cancelled ends at once, recognition does not."""
 
-    def __init__(self, stage: StageName, world: "Simulation") -> None:
+    def __init__(self, stage: StageName, replica: int, world: "Simulation") -> None:
         self.stage = stage
+        self.replica = replica
         self.alive = True
         self.working: Job | None = None
         self._world = world
         self._waiting: list[Job] = []
         self._cancelled: set[int] = set()
 
-    def send(self, job: Job, replica: int) -> None:
+    def send(self, job: Job) -> None:
         assert self.alive
         self._waiting.append(job)
         self._next()
 
-    def cancel(self, job_id: int, replica: int) -> None:
+    def cancel(self, job_id: int) -> None:
         self._cancelled.add(job_id)
         if self.stage == "correction" and self.working is not None and self.working.job_id == job_id:
             job, self.working = self.working, None
             self._answer(Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0))
-
-    def status(self) -> StageStatus:
-        raise AssertionError("what the dispatcher knows of a stage, it was told")
 
     def kill(self) -> None:
         """The process dies; another is there AFTER_DEATH_S later."""
@@ -114,12 +112,12 @@ class SimulatedStage:
         self.alive, self.working = False, None
         self._waiting.clear()
         world = self._world
-        world.dispatcher.replica_down(self.stage, 0, False, world.now)
+        world.dispatcher.replica_down(self.stage, self.replica, False, world.now)
         world.after(AFTER_DEATH_S, self._start)
 
     def _start(self) -> None:
         self.alive = True
-        self._world.dispatcher.replica_up(self.stage, 0, "simulated", True, self._world.now)
+        self._world.dispatcher.replica_up(self.stage, self.replica, "simulated", True, self._world.now)
 
     def _next(self) -> None:
         if self.working is not None or not self._waiting:
@@ -129,7 +127,7 @@ class SimulatedStage:
             self._answer(Failed(job.job_id, "CANCELLED", "no longer wanted", 0.0))
             return
         self.working = job
-        self._world.dispatcher.job_started(self.stage, 0, job.job_id)
+        self._world.dispatcher.job_started(self.stage, self.replica, job.job_id)
         takes = self._world.times.of(job)
         self._world.worked(job, takes)
         self._world.after(takes, lambda: self._finish(job, takes))
@@ -143,8 +141,39 @@ class SimulatedStage:
                 self._answer(Failed(job.job_id, error.code, str(error), took * 1000))
 
     def _answer(self, answer: Done | Failed) -> None:
-        self._world.after(0.0, lambda: self._world.dispatcher.job_answered(self.stage, 0, answer, self._world.now))
+        self._world.after(
+            0.0, lambda: self._world.dispatcher.job_answered(self.stage, self.replica, answer, self._world.now)
+        )
         self._world.after(0.0, self._next)
+
+
+class SimulatedStage:
+    """A StagePort."""
+
+    def __init__(self, stage: StageName, replicas: int, world: "Simulation") -> None:
+        self.replicas = [SimulatedReplica(stage, number, world) for number in range(replicas)]
+
+    def send(self, job: Job, replica: int) -> None:
+        self.replicas[replica].send(job)
+
+    def cancel(self, job_id: int, replica: int) -> None:
+        self.replicas[replica].cancel(job_id)
+
+    def status(self) -> StageStatus:
+        raise AssertionError("what the dispatcher knows of a stage, it was told")
+
+    @property
+    def _victim(self) -> SimulatedReplica:
+        """One that is at work, if one is."""
+        return next((one for one in self.replicas if one.working is not None), self.replicas[0])
+
+    @property
+    def working(self) -> Job | None:
+        """What the next to die is at."""
+        return self._victim.working
+
+    def kill(self) -> None:
+        self._victim.kill()
 
 
 @dataclass
@@ -159,19 +188,26 @@ class Simulation:
     """One session. work_s: seconds of recognition by kind."""
 
     def __init__(
-        self, policy: Policy, vad: VadSettings, times: Times, min_silence_s: float = 0.0, says: str | None = None
+        self,
+        policy: Policy,
+        vad: VadSettings,
+        times: Times,
+        min_silence_s: float = 0.0,
+        says: str | None = None,
+        replicas: int = 1,
     ) -> None:
-        """min_silence_s: as in config.toml. says: what is recognised, in Japanese, whatever was said."""
+        """min_silence_s: as in config.toml. says: what is recognised, in Japanese, whatever was said. replicas: of each
+        stage."""
         self.now = 0.0
         self._says = says
         self.times = times
         self.heard: list[Heard] = []
         self.work_s: dict[JobKind, float] = {"firm": 0.0, "early": 0.0, "live": 0.0}
         self.dispatcher = Dispatcher(policy, lambda *_: None, lambda *_: None, self.now)
-        self.stages = {stage: SimulatedStage(stage, self) for stage in STAGES}
+        self.stages = {stage: SimulatedStage(stage, replicas, self) for stage in STAGES}
         self.dispatcher.connect(self.stages)
-        for stage in STAGES:
-            self.dispatcher.replica_up(stage, 0, "simulated", stage == "asr", self.now)
+        for stage, number in product(STAGES, range(replicas)):
+            self.dispatcher.replica_up(stage, number, "simulated", stage == "asr", self.now)
         self._events: list[_Event] = []
         self._numbers = count()
         self._ingest = EnergyIngest("ingest", StageSettings(vad=vad))

@@ -1,18 +1,19 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec import json
 
-from ipc.settings import StageSettings
+from ipc.settings import Device, StageSettings
 from wernicke_daemon.config.load import load, overrides, parse
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.config.typed_toml import ConfigError
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = json.decode(json.encode(Config()))
+DEVICES = f"a list, each one of {', '.join(json.encode(device).decode() for device in get_args(Device))}"
 SHIPPED = (ROOT / "config.toml").read_text(encoding="utf-8")
 
 
@@ -75,6 +76,20 @@ def test_values_are_taken_and_the_rest_keeps_its_default() -> None:
         ("timeout = nan", "config.toml: timeout: expected number above 0 and at most 86400, got NaN"),
         ("[llm]\nnum_ctx = 1", "config.toml: llm.num_ctx: expected int of at least 512, got 1"),
         ("[logging]\nconsole = 1", "config.toml: logging.console: expected true or false, got 1"),
+        (
+            '[replicas]\ncorrection = ["cuda:1"]',
+            'config.toml: replicas.correction: expected int between 1 and 16, got ["cuda:1"]',
+        ),
+        ("[replicas]\nasr = 0", f"config.toml: replicas.asr: expected int between 1 and 16 or {DEVICES}, got 0"),
+        (
+            '[replicas]\nasr = ["cuda:9"]',
+            f'config.toml: replicas.asr: expected int between 1 and 16 or {DEVICES}, got ["cuda:9"]',
+        ),
+        (
+            "[replicas]\ningest = 2",
+            "config.toml: replicas.ingest: leave it at 1; it has one job at a time, for all sessions, so another would "
+            "never work",
+        ),
         ("cors_origins = [1]", "config.toml: cors_origins: expected a list of texts, got [1]"),
         (
             "[asr]\ntemperatures = [2]",

@@ -128,6 +128,7 @@ def test_replicas_are_told_with_their_devices() -> None:
     assert "OLLAMA_NUM_PARALLEL=2" in check.finding
     check = checks.replicas(config, 1)
     assert not check.ok and check.finding.endswith("there is no cuda:1") and "answer: cuda:0)" in check.fix
+    assert checks.replicas(config, 0).finding.endswith("there is no cuda:0, cuda:1")
     assert checks.replicas(Config(), 0).ok
 
 

@@ -29,10 +29,15 @@ Kills = Sequence[tuple[float, StageName]]
 
 
 def run(
-    speech: Speech, times: Times = FAST, kills: Kills = (), withholds: bool = False, **options: object
+    speech: Speech,
+    times: Times = FAST,
+    kills: Kills = (),
+    withholds: bool = False,
+    replicas: int = 1,
+    **options: object,
 ) -> Simulation:
     """All that is said, and two and a half seconds more."""
-    world = Simulation(policy(**options), VAD, times)  # type: ignore[arg-type]
+    world = Simulation(policy(**options), VAD, times, replicas=replicas)  # type: ignore[arg-type]
     try:
         for at, stage in kills:
             world.after(at, world.stages[stage].kill)
@@ -209,13 +214,13 @@ ANY = settings(
 
 
 @ANY
-@given(conversations(), TIMES, st.sampled_from(["auto", "whole", "phrases"]), st.booleans())
+@given(conversations(), TIMES, st.sampled_from(["auto", "whole", "phrases"]), st.booleans(), st.sampled_from([1, 3]))
 def test_every_utterance_has_one_final_and_none_is_later(
-    speech: Speech, times: Times, final: str, withholds: bool
+    speech: Speech, times: Times, final: str, withholds: bool, replicas: int
 ) -> None:
     """Its range is the one without early work; with "whole", its text and speakers too."""
-    with_it = run(speech, times, withholds=withholds, final=final)
-    without = run(speech, times, withholds=withholds, early=False, live=False)
+    with_it = run(speech, times, withholds=withholds, replicas=replicas, final=final)
+    without = run(speech, times, withholds=withholds, replicas=replicas, early=False, live=False)
     ahead, behind = with_it.outcomes(), without.outcomes()
     assert [m.sequence for _, m in ahead] == [m.sequence for _, m in behind] == list(range(1, len(ahead) + 1))
     assert [m.timestamp_range for _, m in ahead if isinstance(m, Final)] == [
@@ -229,11 +234,11 @@ def test_every_utterance_has_one_final_and_none_is_later(
 
 
 @ANY
-@given(conversations(), TIMES)
-def test_what_is_shown_only_gets_better(speech: Speech, times: Times) -> None:
+@given(conversations(), TIMES, st.sampled_from([1, 3]))
+def test_what_is_shown_only_gets_better(speech: Speech, times: Times, replicas: int) -> None:
     """Stable text stays, revisions grow, partials come at most twice a second, say nothing twice, and none comes after
     the final."""
-    world = run(speech, times)
+    world = run(speech, times, replicas=replicas)
     over: set[int | None] = set()
     last: dict[int, tuple[float, Partial]] = {}
     for each in world.heard:
@@ -257,12 +262,15 @@ def test_what_is_shown_only_gets_better(speech: Speech, times: Times) -> None:
     conversations(),
     TIMES,
     st.lists(st.tuples(st.integers(0, 60 * 20), st.sampled_from(["asr", "diarization", "correction"])), max_size=6),
+    st.sampled_from([1, 3]),
 )
-def test_stages_that_die_cost_nothing(speech: Speech, times: Times, kills: list[tuple[int, StageName]]) -> None:
+def test_stages_that_die_cost_nothing(
+    speech: Speech, times: Times, kills: list[tuple[int, StageName]], replicas: int
+) -> None:
     """Whatever dies when, each utterance has the final that it has undisturbed, unless its firm job itself was hit as
     often as is given up on."""
     at_firm: list[float] = []
-    world = Simulation(policy(final="whole"), VAD, times)
+    world = Simulation(policy(final="whole"), VAD, times, replicas=replicas)
     try:
         for at, stage in kills:
             world.after(at * TICK_S, lambda stage=stage: at_firm.append(world.kill_counting_firm(stage)))  # type: ignore[misc]
@@ -277,9 +285,10 @@ def test_stages_that_die_cost_nothing(speech: Speech, times: Times, kills: list[
 
 
 @pytest.mark.parametrize("stage", ["asr", "diarization", "correction"])
-def test_a_stage_killed_at_early_work_makes_nothing_worse(stage: StageName) -> None:
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_stage_killed_at_early_work_makes_nothing_worse(stage: StageName, replicas: int) -> None:
     """Once in each tenth of a second of the silence."""
     calm = texts(run(ONE, CARD))
     for tenths in range(31, 55):
-        world = run(ONE, CARD, kills=[(tenths / 10, stage)])
+        world = run(ONE, CARD, kills=[(tenths / 10, stage)], replicas=replicas)
         assert texts(world) == calm

@@ -8,7 +8,6 @@ from msgspec import Meta
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import StageName
 from ipc.settings import (
-    MOST_REPLICAS,
     AlignmentSettings,
     AsrSettings,
     CorrectionSettings,
@@ -95,8 +94,12 @@ class RuntimeSettings(Section, frozen=True):
     release_after_utterance: bool = True  # whether stages give cached GPU memory back after each job
 
 
-Number = Annotated[int, Meta(ge=1, le=MOST_REPLICAS)]
-Devices = Annotated[tuple[Device, ...], Meta(min_length=1, max_length=MOST_REPLICAS)]
+MOST_HERE = 16
+"""Of each stage on this machine. Each process takes four sockets of libzmq's 1023, and some fifteen files of 4096; a
+spare as many again."""
+
+Number = Annotated[int, Meta(ge=1, le=MOST_HERE)]
+Devices = Annotated[tuple[Device, ...], Meta(min_length=1, max_length=MOST_HERE)]
 
 
 class ReplicasSettings(Section, frozen=True):

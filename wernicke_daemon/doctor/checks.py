@@ -118,7 +118,8 @@ def replicas(config: Config, cards: int) -> Check:
         f"{len(config.replicas.devices(stage))} of {stage}" + (f" ({', '.join(those)})" if those else "")
         for stage, those in devices.items()
     )
-    missing = {device for those in devices.values() for device in those if (gpu.number(device) or 0) >= max(cards, 1)}
+    named = {device for those in devices.values() for device in those if ":" in device}
+    missing = {device for device in named if (gpu.number(device) or 0) >= cards}
     if missing:
         there = ", ".join(f"cuda:{number}" for number in range(cards)) or "none"
         fix = f"correct the devices in config.toml (the cards that answer: {there}); the others serve without it"
