@@ -221,6 +221,22 @@ def test_a_model_of_which_nothing_is_known(common: float, scatter: float, fitted
     assert len(names) == len({name for _, name in names}) == 4
 
 
+@pytest.mark.parametrize("people", [1, 3])
+def test_turns_that_differ_more_than_halves_are_one_voice(people: int) -> None:
+    """One who speaks alone, and a few of whom no two are in one utterance: nobody is made several."""
+    rng, voices = np.random.default_rng(0), Voices()
+    told: list[tuple[int, int | None]] = []
+    for turn in range(150):
+        person = turn % people
+        sound = np.eye(128)[person] + rng.normal(0, 0.028, 128)  # of one person to 0.91 in the mean
+        sound /= np.linalg.norm(sound)
+        piece = Piece(0.0, 4.0, 0, 4.0, tuple(sound.tolist()), 0.93 + 0.005 * rng.normal())
+        told.append((person, voices.hear([piece], 0.85)[0]))
+    voices.settle()
+    names = set(zip([person for person, _ in told], voices.names([row for _, row in told]), strict=True))
+    assert len(names) == people == len({name for _, name in names})
+
+
 def test_ten_hours_are_no_more_than_ten_minutes() -> None:
     """Rows are bounded; everybody keeps their name, and what was heard long ago has it still."""
     voices, noise = Voices(), np.random.default_rng(0)

@@ -7,6 +7,8 @@ from ipc.messages import Piece
 from wernicke_daemon.utterances.voices_pairs import LEAST_S, MOST_OF_ONE, REMEMBERED, Pairs, heard, likeness
 from wernicke_daemon.utterances.voices_rows import SCATTER_S
 
+NOTHING = np.zeros((0, 2), np.float32)
+
 
 def piece(speaker: int, seconds: float = 3.0, halves: float | None = None) -> Piece:
     return Piece(0.0, seconds, speaker, seconds, (1.0,), halves)
@@ -35,6 +37,23 @@ def test_pairs_of_one_voice_alone_keep_others_out() -> None:
     assert limit(Pairs((0.88, 0.9, 0.92) * 40), 0.2) > 0.75
 
 
+def test_what_changes_from_turn_to_turn_is_borne() -> None:
+    """Halves do not know of it. Never more than the engine's own threshold bears."""
+    halves = (0.98, 0.99, 1.0) * 40
+    assert limit(Pairs(halves), 0.85) > 0.94
+    assert limit(Pairs(halves, nearest=(0.95,) * 40), 0.85) < 0.93
+    own = likeness(Pairs(), 0.85).tolerance
+    assert likeness(Pairs(halves, nearest=(0.5,) * 40), 0.85).tolerance == pytest.approx(own)
+
+
+def test_the_nearest_is_of_earlier_utterances() -> None:
+    """Of each piece that is long enough."""
+    rows = np.array([[1.0, 0.0], [0.6, 0.8], [1.0, 0.0]], np.float32)
+    earlier = np.array([[0.8, 0.6], [0.0, 1.0]], np.float32)
+    pairs = heard(Pairs(), [piece(0), piece(0), piece(0, LEAST_S - 0.1)], rows, earlier)
+    assert pairs.nearest == (0.8, 0.96)
+
+
 def test_few_odd_pairs_move_little() -> None:
     """Two that were taken for one by the engine, and one for two."""
     good = Pairs((0.88, 0.9, 0.92) * 20, (0.55, 0.6, 0.65) * 20)
@@ -46,7 +65,7 @@ def test_pairs_of_an_utterance() -> None:
     """Halves of one stretch are one voice, local speakers are two; not of pieces that are too short. Two pieces of one
     local speaker are neither: engines take two people for one now and then."""
     rows = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [0.8, 0.6]], np.float32)
-    pairs = heard(Pairs(), [piece(0, halves=0.8), piece(0), piece(1), piece(1, LEAST_S - 0.1)], rows)
+    pairs = heard(Pairs(), [piece(0, halves=0.8), piece(0), piece(1), piece(1, LEAST_S - 0.1)], rows, NOTHING)
     assert pairs == Pairs((round(0.8 * (1.5 + SCATTER_S) / 1.5, 4),), (0.0, 0.8))
 
 
@@ -55,6 +74,6 @@ def test_pairs_are_bounded() -> None:
     pairs = Pairs()
     for _ in range(40):
         before = len(pairs.same)
-        pairs = heard(pairs, [piece(0, halves=0.9)] * 40, np.ones((40, 1), np.float32))
+        pairs = heard(pairs, [piece(0, halves=0.9)] * 40, np.ones((40, 1), np.float32), NOTHING[:, :1])
         assert len(pairs.same) <= before + MOST_OF_ONE
     assert len(pairs.same) == REMEMBERED

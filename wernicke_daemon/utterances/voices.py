@@ -88,7 +88,8 @@ class Voices:
         own = self._add(pieces, usable)
         self._fitted = same_voice
         if own:
-            self._pairs = heard(self._pairs, [pieces[at] for at in own], self._rows.means[-len(own) :])
+            means = self._rows.means
+            self._pairs = heard(self._pairs, [pieces[at] for at in own], means[-len(own) :], means[: -len(own)])
             self._cluster(sure=False)
         followed = self._follow(pieces, usable, own)
         self._rows.bound()

@@ -33,22 +33,28 @@ LEAST_S = 1.0
 """Seconds of clean speech of both: embeddings of less scatter more than those that clusters are made of."""
 
 
+Vectors = NDArray[np.float32]
+
+
 class Pairs(msgspec.Struct, frozen=True):
     """Of pairs, how alike they are without the scatter of little speech (`voices_rows`); the latest last."""
 
     same: tuple[float, ...] = ()  # halves of a piece
     different: tuple[float, ...] = ()  # told apart by the engine within an utterance
+    nearest: tuple[float, ...] = ()  # a piece, and what it is most like of earlier utterances
 
 
-def heard(before: Pairs, pieces: Sequence[Piece], vectors: NDArray[np.float32]) -> Pairs:
-    """With the pairs of one utterance more. vectors: [n, d], of the pieces, as `voices_rows` has them."""
+def heard(before: Pairs, pieces: Sequence[Piece], vectors: Vectors, earlier: Vectors) -> Pairs:
+    """With the pairs of one utterance more. vectors: [n, d], of the pieces, as `voices_rows` has them. earlier: [m, d],
+    of what was said before."""
     same = [piece.halves / certainty(piece.seconds / 2) for piece in pieces if piece.halves is not None]
     long = [at for at, piece in enumerate(pieces) if piece.seconds >= LEAST_S]
     alike = vectors @ vectors.T
     different = [
         float(alike[one, other]) for one, other in combinations(long, 2) if pieces[one].speaker != pieces[other].speaker
     ]
-    return Pairs(_latest(before.same, same), _latest(before.different, different))
+    nearest = (vectors[long] @ earlier.T).max(axis=1).tolist() if len(earlier) else []
+    return Pairs(_latest(before.same, same), _latest(before.different, different), _latest(before.nearest, nearest))
 
 
 def _latest(before: tuple[float, ...], new: list[float]) -> tuple[float, ...]:
@@ -62,7 +68,9 @@ def likeness(pairs: Pairs, fitted: float) -> Likeness:
 
     How much less alike two people are than one differs from pair to pair of people: the most alike two of a handful
     are about half as far apart as two usually are. So half of that half is borne within a voice, for what a voice
-    changes in a recording. Where only pairs of one voice are known, twice their spread is the most that is borne."""
+    changes in a recording. Where only pairs of one voice are known, the most that is borne is twice their spread, and
+    what changes from one turn to the next, which halves lack: by how much less alike a piece usually is to the nearest
+    of earlier utterances. (Most of what is said has its like somewhere before.)"""
     same, different = _spread(pairs.same), _spread(pairs.different)
     expected = (1 + fitted) / 2
     difference = FRACTION * (expected - fitted)
@@ -72,7 +80,8 @@ def likeness(pairs: Pairs, fitted: float) -> Likeness:
         few = min(len(pairs.same), len(pairs.different))
         difference = _believed(max(0.0, same[0] - different[0]), few, difference)
     elif same is not None:
-        difference = min(difference, _believed(FRACTION * 2 * same[1], len(pairs.same), difference))
+        turns = max(0.0, same[0] - median(pairs.nearest)) if pairs.nearest else 0.0
+        difference = min(difference, _believed(FRACTION * (2 * same[1] + turns), len(pairs.same), difference))
     return Likeness(expected, difference / FRACTION)
 
 
