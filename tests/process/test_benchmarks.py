@@ -89,6 +89,18 @@ def test_files_compares_a_live_session_alone_with_one_beside_files(tmp_path: Pat
     assert "<= 1.1" in table
 
 
+@pytest.mark.benchmarks
+def test_scaling_compares_numbers_of_replicas(tmp_path: Path) -> None:
+    """Each number of them beside one, and what the front takes for real clients."""
+    figures, table = run(tmp_path, "scaling.py", "--quick", "--replicas", "1", "3", "--streams", "3")
+    one, three = figures["replicas"]["1"], figures["replicas"]["3"]
+    assert three["utterances"] > one["utterances"] > 0
+    assert 0 < one["latency_p50_ms"] <= one["latency_p95_ms"]
+    assert three["finals_per_s"] > 1.5 * one["finals_per_s"], "the engines sleep: it takes no CPU to have three"
+    assert figures["front"]["finals"] == figures["front"]["expected"] > 0 and figures["front"]["front"] > 0
+    assert ">= 0.9" in table and "<= 1.1" in table
+
+
 @pytest.mark.parametrize(
     ("figure", "verdict"),
     [

@@ -21,6 +21,7 @@ from wernicke_daemon.observability.pages import (
     GpuFigures,
     Health,
     Percentiles,
+    ReplicaFigures,
     SessionFigures,
     StageFigures,
     Stats,
@@ -40,6 +41,20 @@ def samples(*values: float) -> Samples:
     return found
 
 
+def replica(state: str) -> ReplicaFigures:
+    return ReplicaFigures(
+        state=state,
+        device="cuda:0",
+        pid=1,
+        spare_pid=None,
+        epoch=1,
+        restarts=0,
+        why_down=None,
+        rss_mb=50.0,
+        gpu_mib=500,
+    )
+
+
 def stage(number: int) -> StageFigures:
     return StageFigures(
         queue=number,
@@ -55,6 +70,7 @@ def stage(number: int) -> StageFigures:
         run_ms=NONE,
         queued_buckets=samples(5.0).buckets(),
         run_buckets=samples(5.0, 500.0, 500.1, 99_000.0).buckets(),
+        replicas=[replica("ready" if number else "starting"), replica("backoff")],
     )
 
 
@@ -131,6 +147,7 @@ def test_they_say_what_the_pages_say() -> None:
     assert value("wernicke_utterances_under_way") == 3
     assert value("wernicke_stage_up", stage="ingest") == 0
     assert value("wernicke_stage_up", stage="asr") == 1
+    assert (value("wernicke_stage_replicas", stage="asr"), value("wernicke_stage_replicas_up", stage="asr")) == (2, 1)
     assert value("wernicke_stage_memory_bytes", stage="asr") == 100e6
     assert value("wernicke_gpu_memory_free_bytes") == 12_000 * 2**20
     assert value("wernicke_status", status="degraded") == 1

@@ -13,7 +13,20 @@ import structlog
 
 from ipc.audio_handle import AudioHandle
 from ipc.errors import OutOfGpuMemory
-from ipc.messages import AsrResult, AsrWork, Done, Failed, FromStage, Heartbeat, Hello, Job, Ready, StageName, Started
+from ipc.messages import (
+    AsrResult,
+    AsrWork,
+    Done,
+    Failed,
+    FromStage,
+    Heartbeat,
+    Hello,
+    Job,
+    Ready,
+    StageName,
+    Started,
+    Unusable,
+)
 from ipc.settings import StageSettings
 from wernicke_daemon.dispatch.stage_port import State
 from wernicke_daemon.processes import threads
@@ -22,6 +35,7 @@ from wernicke_daemon.processes.incarnation import Incarnation
 from wernicke_daemon.processes.liveness import REAP_S, Limits
 from wernicke_daemon.processes.local_peer import LocalPeers
 from wernicke_daemon.processes.place import Place
+from wernicke_daemon.processes.pool import StartFailed
 from wernicke_daemon.processes.restart_policy import RestartPolicy
 from wernicke_daemon.processes.stage_setup import StageSetup
 from wernicke_daemon.processes.supervisor import Supervisor
@@ -103,8 +117,10 @@ class Machine:
         run: Callable[[Any], Any],
         standby: tuple[StageName, ...],
         names: tuple[StageName, ...] = ("asr",),
+        replicas: int = 1,
     ) -> None:
         self.clock = clock
+        self._replicas = replicas
         self.processes: list[Process] = []
         self.full = False
         self.down: list[bool] = []
@@ -130,14 +146,14 @@ class Machine:
         setup = StageSetup("", StageSettings(), LIMITS, heartbeat_s=1.0)
         place = Place(setup, LocalPeers(), job_at_death=lambda: None, progress=lambda: 0)
         self.supervisor = Supervisor(
-            {name: [place] for name in self._names},
+            {name: [place] * self._replicas for name in self._names},
             lambda: RestartPolicy(MOST, 3600.0, FIRST_S, FIRST_S, STABLE_S, jitter=lambda: 1.0),
             self,
             on_line=lambda stage, replica, line: None,
             standby=self._standby,
         )
-        [self.stage] = self.supervisor.replicas("asr")
-        self._starting = asyncio.create_task(self.supervisor.start())
+        self.stage = self.supervisor.replicas("asr")[0]
+        self.starting = asyncio.create_task(self.supervisor.start())
 
     def wait(self, seconds: float) -> None:
         self._run(asyncio.sleep(seconds))
@@ -360,6 +376,86 @@ def test_no_more_processes_import_at_a_time_than_there_are_cores(monkeypatch: py
         machine.wait(1.0)
         assert stages["ingest"].status().pid is not None
         machine.stop()
+
+
+# --- replicas --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """Three replicas, whose first processes have just been started, in their order."""
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    clock = Clock()
+    with asyncio.Runner(loop_factory=lambda: clock) as runner:
+        machine = Machine(monkeypatch, clock, runner.run, (), replicas=3)
+        machine.wait(0)
+        yield machine
+        machine.stop()
+
+
+def test_a_start_waits_for_each_once_and_then_for_one(three: Machine) -> None:
+    """It goes on with those that are ready, whatever becomes of one that keeps crashing."""
+    first, second, third = three.supervisor.replicas("asr")
+    second.received(1, Hello(0))
+    second.received(1, LOADED[1])
+    three.wait(1.0)
+    assert not three.starting.done(), "the others may be ready in a moment, too"
+    three.processes[0].exit(3)
+    third.received(1, Hello(0))
+    three.wait(1.0)
+    assert not three.starting.done()
+    third.received(1, LOADED[1])
+    three.wait(1.0)
+    assert three.starting.done() and three.starting.exception() is None
+    assert [replica.status().ready for replica in (first, second, third)] == [False, True, True]
+
+
+def test_a_start_fails_where_none_can_be_used(three: Machine) -> None:
+    """With the reasons of all, each once. One that finds no engine alone is told of, and tried again."""
+    replicas = three.supervisor.replicas("asr")
+    for replica, why in zip(replicas, ("no card", "no card", "no model"), strict=True):
+        replica.received(1, Hello(0))
+        replica.received(1, Unusable(why))
+    three.wait(1.0)
+    failed = three.starting.exception()
+    assert isinstance(failed, StartFailed) and str(failed) == "no card; no model"
+
+
+def test_one_that_finds_no_engine_is_left_out_and_tried_again(three: Machine) -> None:
+    first, *others = three.supervisor.replicas("asr")
+    for replica in others:
+        replica.received(1, Hello(0))
+        replica.received(1, LOADED[1])
+    first.received(1, Hello(0))
+    with structlog.testing.capture_logs() as log:
+        first.received(1, Unusable("no card"))
+        three.wait(1.0)
+    assert three.starting.done() and three.starting.exception() is None
+    [told] = [line for line in log if line["event"] == "started_without"]
+    assert (told["stage"], told["replica"], told["reason"]) == ("asr", 0, "no card")
+    assert len(three.processes) == 4 and first.status().epoch == 2
+    first.received(2, Hello(0))
+    first.received(2, LOADED[1])
+    assert three.supervisor.ports["asr"].status().ready and first.status().ready
+
+
+def test_each_dies_waits_and_is_numbered_by_itself(three: Machine) -> None:
+    """One whose processes never get anywhere is held against no other."""
+    _, *others = three.supervisor.replicas("asr")
+    for replica in others:
+        replica.received(1, Hello(0))
+        replica.received(1, LOADED[1])
+    while not three.down or not three.down[-1]:
+        for replica in others:
+            replica.received(1, Heartbeat(1.0))
+        three.wait(1.0)
+    status = three.supervisor.ports["asr"].status()
+    assert [(replica.failed, replica.deaths, replica.epoch) for replica in status.replicas] == [
+        (True, MOST + 1, 0),
+        (False, 0, 1),
+        (False, 0, 1),
+    ]
+    assert (status.state, status.failed, status.deaths) == (State.READY, False, MOST + 1)
 
 
 # --- unloading -------------------------------------------------------------------------------------

@@ -101,12 +101,17 @@ def _stages(stats: Stats) -> Iterator[Metric]:
     stages = stats.stages
     ready = {name: stage.state == "ready" for name, stage in stages.items()}
     yield _gauges("stage_up", "Whether the stage takes jobs.", "stage", ready)
+    several = {name: stage.replicas for name, stage in stages.items() if stage.replicas}
+    counts = {name: len(replicas) for name, replicas in several.items()}
+    yield _gauges("stage_replicas", "Replicas that the stage is to have.", "stage", counts)
+    working = {name: sum(one.state == "ready" for one in replicas) for name, replicas in several.items()}
+    yield _gauges("stage_replicas_up", "Those of them that take jobs.", "stage", working)
     queues = {name: stage.queue for name, stage in stages.items()}
     yield _gauges("stage_queue_jobs", "Jobs that are not answered.", "stage", queues)
     restarts = {name: stage.restarts for name, stage in stages.items()}
     yield _counters("stage_restarts", "Processes that ended, those replaced on purpose included.", "stage", restarts)
     memory = {name: stage.rss_mb * 1e6 for name, stage in stages.items()}
-    yield _gauges("stage_memory_bytes", "Memory of the process that works.", "stage", memory)
+    yield _gauges("stage_memory_bytes", "Memory of the processes that work.", "stage", memory)
     gpu = {name: stage.gpu_mib * MIB for name, stage in stages.items() if stage.gpu_mib is not None}
     yield _gauges("stage_gpu_memory_bytes", "Graphics memory of its processes.", "stage", gpu)
     queued = [((name,), stage.queued_buckets) for name, stage in stages.items()]
