@@ -54,15 +54,22 @@ class Served:
         self._process = process
         self._directory = directory
 
+    @property
+    def front(self) -> psutil.Process:
+        return psutil.Process(self._process.pid)
+
+    @property
+    def web(self) -> psutil.Process:
+        """That there is, of a plan with pages."""
+        return next(each for each in self.front.children() if "wernicke_daemon.web" in each.cmdline())
+
     def cpu_s(self) -> float:
         """CPU time of all its processes so far; none of them may have died."""
-        front = psutil.Process(self._process.pid)
-        return sum(_cpu_s(each) for each in (front, *front.children(recursive=True)))
+        return sum(_cpu_s(each) for each in (self.front, *self.front.children(recursive=True)))
 
     def cpu_s_of(self, stage: StageName | None) -> float:
         """CPU time of one stage's process so far, of the front for None."""
-        pid = self._process.pid if stage is None else self._stage_pid(stage)
-        return _cpu_s(psutil.Process(pid))
+        return _cpu_s(self.front if stage is None else psutil.Process(self._stage_pid(stage)))
 
     def _stage_pid(self, stage: StageName) -> int:
         return next(int(event["pid"]) for event in self.events("stage_ready") if event["stage"] == stage)

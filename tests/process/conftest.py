@@ -40,10 +40,10 @@ async def started(config: Config) -> AsyncIterator[Daemon]:
 
 async def pages_up(daemon: Daemon) -> None:
     """Its web process, where it has one, can be asked."""
-    await eventually(lambda: _listening(daemon.web.port))
+    await eventually(lambda: listening(daemon.web.port))
 
 
-async def _listening(port: int | None) -> bool:
+async def listening(port: int | None) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

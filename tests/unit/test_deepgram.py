@@ -47,6 +47,14 @@ def partial(text: str, start: float, end: float, stage: str = "live") -> Message
     return {"type": "partial", "sequence": 1, "stage": stage, "text": text, "timestamp_range": times, "segments": []}
 
 
+def test_a_stream_of_any_language_says_which_it_was() -> None:
+    """In what is final; else it is known."""
+    said = final(segment(0.5, "こんにちは", None), language="ja")
+    for language, languages in (("multi", ["ja"]), ("ja", None)):
+        [told] = Translation(wanted(language=language), HELLO).take(said)
+        assert told["channel"]["alternatives"][0].get("languages") == languages
+
+
 def test_options_become_those_of_our_start() -> None:
     """Repeated terms are the glossary, a region is no language, what is not known is left out."""
     query = [*RAW, ("language", "en-US"), ("keyterm", "Wernicke"), ("keyterm", "a, b"), ("keywords", "Broca:2")]

@@ -57,7 +57,7 @@ FOREIGN_HOST = (
     "This name is not believed, as anybody's page could have it lead here. Open the page by this machine's IP address "
     "or name, or list the address in security.origins."
 )
-TOO_LARGE = "The request is larger than what is taken here."
+TOO_LARGE = "The request is larger than what is taken here (web.upload_mib of config.toml, for a file)."
 TOO_SLOW = "The rest of the request did not come."
 
 LetIn = Callable[[tuple[str, int]], None]

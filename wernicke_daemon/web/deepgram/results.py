@@ -88,6 +88,8 @@ class Translation:
             ends = segment is segments[-1] and self._asked.endpointing and final["trigger"] != "max_duration"
             words = self._words([segment], offset)
             result = self._result(segment["text"], offset + segment["start"], last_end, words)
+            if self._asked.language == "auto":
+                result["channel"]["alternatives"][0]["languages"] = [final["language"]]
             self._end = last_end
             yield result | {"is_final": True, "speech_final": ends, "from_finalize": final["trigger"] == "flush"}
         if self._asked.utterance_end:

@@ -23,7 +23,8 @@ from wernicke_daemon.web.front import SESSIONS, Front, FrontSocket
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
 DECODED_WITHIN_S = 600.0
-"""Seconds, for any file: far more than one of `web.upload_s` should take."""
+"""Seconds, for any file: far more than one of `web.upload_s` should take. Its process ends by itself soon after, also
+where nobody is left to end it."""
 
 CHUNK_BYTES = BYTES_PER_SECOND
 """Sent at a time."""
@@ -65,14 +66,14 @@ def _copy(upload: BinaryIO, source: Path) -> None:
 
 def _decode(source: Path, target: Path, web: WebSettings) -> None:
     module = "wernicke_daemon.web.openai.decode"
-    command = [sys.executable, "-m", module, str(source), str(target), str(web.upload_s), str(DECODED_WITHIN_S)]
+    command = [sys.executable, "-m", module, str(source), str(target), str(web.upload_s), str(DECODED_WITHIN_S + 30)]
     try:
         ended = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=DECODED_WITHIN_S + 30,
+            timeout=DECODED_WITHIN_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise Unreadable("The file takes too long to be read.") from None
+        raise Unreadable(f"The file takes longer than {DECODED_WITHIN_S:g} s to be read: have it converted.") from None
     if ended.returncode:
         said = ended.stdout.decode("utf-8", "replace").strip()
         raise Unreadable(said or "The file can't be read: its decoder failed at it.")
