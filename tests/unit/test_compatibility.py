@@ -21,7 +21,8 @@ NOT_SENT = {"self", "authorization", "request_options", "extra_headers", "extra_
 def named(section: str) -> set[str]:
     """All that stands there as code."""
     text = TEXT.partition(f"\n## {section}")[2].partition("\n## ")[0]
-    return {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"[\w.]+", code)}
+    words = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"[\w.]+", code)}
+    return words | {part for word in words for part in word.split(".")}
 
 
 def parameters(function: Any) -> set[str]:
