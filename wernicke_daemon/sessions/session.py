@@ -262,8 +262,8 @@ class Session:
 
     @property
     def speaks(self) -> bool:
-        """Somebody is speaking in it, or has spoken and waits for the result."""
-        return self._intake.speaking or len(self._cutting.leases) > 0
+        """Its client is speaking, or has spoken and waits for the result."""
+        return (self._intake.speaking and self.attached) or len(self._cutting.leases) > 0
 
     def take_news(self, now: float, others_speak: bool = False) -> IngestTask | None:
         """An ingest task if there is anything to examine; the next is asked for after this one's `commit`.

@@ -52,9 +52,13 @@ async def test_a_session_with_a_client_that_speaks_is_examined_alone() -> None:
     """As long as its utterance is open or has no result; a file waits in the other."""
     loud, file = House(Options(MONO, "en"), session_id="loud"), House(IN_BACKGROUND, session_id="file")
     try:
+        loud.session.attach(loud.got.append)
         assert await _examined(loud, file) == {"loud", "file"}, "nobody has spoken yet"
         loud.find(loud.task(), speaking=True)
         assert await _examined(loud, file) == {"loud"}
+        loud.session.detach()
+        assert await _examined(loud, file) == {"loud", "file"}, "its client has lost its line"
+        loud.session.attach(loud.got.append)
         loud.find(loud.task(), (0, RATE))
         assert await _examined(loud, file) == {"loud"}, "it has ended, and has no result"
         loud.keep_silent(1)
