@@ -9,7 +9,7 @@ from pathlib import Path
 from tests import wire
 from tests.process.conftest import ROOT, serving, settings, stop
 from wernicke_daemon import stop_requests
-from wernicke_daemon.connecting import Exit
+from wernicke_daemon.client.connecting import Exit
 
 
 async def test_it_ends_in_order_and_says_what_became_of_it(tmp_path: Path) -> None:

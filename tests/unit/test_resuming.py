@@ -1,6 +1,6 @@
 """What a client keeps to go on with over another connection, or in another session."""
 
-from wernicke_daemon.resuming import MOST_UNACKNOWLEDGED, LostLine, Numbering, Outgoing
+from wernicke_daemon.client.resuming import MOST_UNACKNOWLEDGED, LostLine, Numbering, Outgoing
 
 STOP = '{"type":"stop"}'
 

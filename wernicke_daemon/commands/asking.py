@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from wernicke_daemon.connecting import ClientError, Exit, authorization, tls_context
+from wernicke_daemon.client.connecting import ClientError, Exit, authorization, tls_context
 
 if TYPE_CHECKING:
     import httpx

@@ -4,8 +4,8 @@ import argparse
 from typing import Any
 
 from wernicke_daemon.client import Exit
+from wernicke_daemon.client.connecting import ClientError
 from wernicke_daemon.commands import asking
-from wernicke_daemon.connecting import ClientError
 from wernicke_daemon.records.search import Found
 from wernicke_daemon.records.transcript_file import NoTranscript
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from wernicke_daemon.client.connecting import Exit
 from wernicke_daemon.commands import asking, options
 from wernicke_daemon.commands.options import Subparsers
-from wernicke_daemon.connecting import Exit
 from wernicke_daemon.observability.pages import Health, Percentiles, SessionFigures, StageFigures, Stats
 
 if TYPE_CHECKING:

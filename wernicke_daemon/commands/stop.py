@@ -10,10 +10,10 @@ import psutil
 
 from ipc import clock
 from wernicke_daemon import stop_requests
+from wernicke_daemon.client.connecting import ClientError, Exit
 from wernicke_daemon.commands import options
 from wernicke_daemon.commands.options import Subparsers
 from wernicke_daemon.config.schema import Config
-from wernicke_daemon.connecting import ClientError, Exit
 from wernicke_daemon.stop_requests import Running, Stopped, Stopping
 
 _ANSWER_S = 10.0

@@ -11,7 +11,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from wernicke_daemon.connecting import authorization
+from wernicke_daemon.client.connecting import authorization
 from wernicke_daemon.web.setup import Setup
 
 TIMEOUT_S = 10.0

@@ -16,11 +16,8 @@ from websockets.exceptions import ConnectionClosed
 
 from ipc import clock
 from ipc.audio_handle import SAMPLE_RATE
-from wernicke_daemon.connecting import DEFAULT_URL as DEFAULT_URL
-from wernicke_daemon.connecting import ClientError as ClientError
-from wernicke_daemon.connecting import Exit as Exit
-from wernicke_daemon.connecting import open_connection, query
-from wernicke_daemon.resuming import LostLine, Numbering, Outgoing
+from wernicke_daemon.client.connecting import DEFAULT_URL, ClientError, Exit, open_connection, query
+from wernicke_daemon.client.resuming import LostLine, Numbering, Outgoing
 from wernicke_daemon.wire.audio import AudioFormat
 from wernicke_daemon.wire.protocol import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_TRY_AGAIN
 
