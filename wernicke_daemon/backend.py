@@ -12,7 +12,7 @@ from ipc import clock
 from ipc.arena import Arena
 from ipc.messages import STAGES, JobKind, StageName
 from ipc.settings import StageSettings
-from wernicke_daemon.config.schema import Config, RuntimeSettings
+from wernicke_daemon.config.schema import Config
 from wernicke_daemon.dispatch.bench import Bench
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
 from wernicke_daemon.dispatch.policy import Policy
@@ -89,14 +89,4 @@ def supervisor_of(
 ) -> Supervisor:
     """Of stages that read that arena."""
     places = local_places(config, settings, arena, names)
-    return Supervisor(places, lambda: _restarts(config.runtime), listener, on_line, standby)
-
-
-def _restarts(runtime: RuntimeSettings) -> RestartPolicy:
-    return RestartPolicy(
-        most=runtime.restarts_max,
-        window_s=runtime.restarts_window_s,
-        first_s=runtime.backoff_first_s,
-        last_s=runtime.backoff_max_s,
-        stable_s=runtime.stable_after_s,
-    )
+    return Supervisor(places, lambda: RestartPolicy.of(config.runtime), listener, on_line, standby)

@@ -53,7 +53,7 @@ class WebLaunch:
             return
         self.port = self._config.web.port or free_port(self._host)
         record = msgspec.json.encode(self._setup(front_port, self.port))
-        self._process = WebProcess(record, _restarts(self._config), on_line)
+        self._process = WebProcess(record, RestartPolicy.of(self._config.runtime), on_line)
         self._process.start()
 
     @property
@@ -90,17 +90,6 @@ def _secret(config: Config) -> str:
     except OSError as error:
         _log.warning("logins_not_kept", reason=str(error))
     return new
-
-
-def _restarts(config: Config) -> RestartPolicy:
-    runtime = config.runtime
-    return RestartPolicy(
-        most=runtime.restarts_max,
-        window_s=runtime.restarts_window_s,
-        first_s=runtime.backoff_first_s,
-        last_s=runtime.backoff_max_s,
-        stable_s=runtime.stable_after_s,
-    )
 
 
 def free_port(host: str) -> int:

@@ -3,6 +3,9 @@
 import random
 from collections import deque
 from collections.abc import Callable
+from typing import Self
+
+from wernicke_daemon.config.schema import RuntimeSettings
 
 
 class RestartPolicy:
@@ -36,6 +39,17 @@ class RestartPolicy:
         self._deaths: deque[float] = deque()
         # Since when it is up; None while it is not.
         self._ready_since: float | None = None
+
+    @classmethod
+    def of(cls, runtime: RuntimeSettings) -> Self:
+        """As the settings have it."""
+        return cls(
+            most=runtime.restarts_max,
+            window_s=runtime.restarts_window_s,
+            first_s=runtime.backoff_first_s,
+            last_s=runtime.backoff_max_s,
+            stable_s=runtime.stable_after_s,
+        )
 
     def ready(self, now: float) -> None:
         """The stage is up."""
