@@ -33,12 +33,14 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def correcting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
-    """A daemon whose four stages all have work to do: correction goes to a local server that speaks Ollama's API."""
-    config = embedded(tmp_path_factory.mktemp("data"))
+    """A daemon whose four stages all have work to do: correction goes to a local server that speaks Ollama's API.
+    However long another process takes to start, nothing is left out."""
+    config = embedded(tmp_path_factory.mktemp("data"), runtime={"shed_after_s": 3600.0})
     with OllamaServer() as server:
         config = replace(
             config,
-            correction=replace(config.correction, engine="ollama"),
+            correction=replace(config.correction, engine="ollama", deadline_s=300.0),
+            diarization=replace(config.diarization, deadline_s=300.0),
             llm=replace(config.llm, host=server.url),
         )
         async with started(config) as daemon:
@@ -73,10 +75,15 @@ def substance(final: dict[str, Any]) -> dict[str, Any]:
 TWO_TURNS = np.concatenate([wire.turn(2), np.zeros(40_000, np.float32), wire.turn(5)]).astype("<f4").tobytes()
 
 
+async def both_turns(daemon: Daemon) -> list[dict[str, Any]]:
+    """The finals of TWO_TURNS. In one frame: between two of them it could seem that nothing follows, and what is
+    examined then shifts the grid of 32 ms windows."""
+    return wire.finals(await wire.transcribe(daemon.port, TWO_TURNS, frame_bytes=len(TWO_TURNS)))
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def undisturbed(correcting: Daemon) -> list[dict[str, Any]]:
-    """The finals of TWO_TURNS."""
-    finals = wire.finals(await wire.transcribe(correcting.port, TWO_TURNS))
+    finals = await both_turns(correcting)
     assert len(finals) == 2 and all(final["segments"][0]["corrected"] for final in finals)
     return finals
 
@@ -87,7 +94,7 @@ async def test_a_stage_killed_at_work_costs_time_and_nothing_else(
 ) -> None:
     """Same connection, same results, a moment later."""
     with kill_at_work(correcting, stage, monkeypatch) as killed:
-        disturbed = wire.finals(await wire.transcribe(correcting.port, TWO_TURNS))
+        disturbed = await both_turns(correcting)
     assert len(killed) == 1
     assert [substance(final) for final in disturbed] == [substance(final) for final in undisturbed]
     assert correcting.pipeline.ports[stage].status().deaths >= 1
