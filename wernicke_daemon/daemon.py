@@ -210,7 +210,7 @@ class Daemon:
         again = partial(self.pipeline.supervisor.choose_again, "correction", "Ollama has come up")
         await self._hardware.watch(
             self._config.llm,
-            in_use=lambda: correction.status().engine == "ollama",
+            in_use=lambda: {replica.engine for replica in correction.status().replicas} - {None} == {"ollama"},
             come=again if self._config.correction.engine == "auto" else None,
             rests=lambda: correction.status().state in (State.UNLOADED, State.STARTING),
         )
