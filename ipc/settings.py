@@ -113,6 +113,12 @@ class CorrectionSettings(Section, frozen=True):
     context_lines: Annotated[int, Meta(ge=0, le=50)] = 3
 
 
+class SummarySettings(Section, frozen=True):
+    """prompts: directory with prompt files that replace those of the package, "" for none."""
+
+    prompts: str = ""
+
+
 class LlmSettings(Section, frozen=True):
     """The Ollama server, and how it is asked."""
 

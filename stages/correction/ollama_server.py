@@ -38,14 +38,22 @@ LOAD_AGAIN_AFTER_S = 30.0
 """After a load that failed: each one may cost a card that is in use many seconds."""
 KEEP_LOADED = -1
 
+NO_CORRECTION = ', or set correction.engine = "none"'
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class ModelServer:
     """Methods are for one thread; requests run in a thread of their own, so that a load can go on between jobs."""
 
-    def __init__(self, settings: LlmSettings) -> None:
+    def __init__(
+        self, settings: LlmSettings, keep_alive: int | None = KEEP_LOADED, instead: str = NO_CORRECTION
+    ) -> None:
+        """keep_alive: for how long the server keeps the model after a request; None leaves that as it is. instead: what
+        to do without the server, as the end of a sentence."""
         self._settings = settings  # where it is, its model, and how long is waited
+        self._keep_alive = keep_alive
+        self._instead = instead
         self._unwanted: Callable[[], bool] = lambda: False  # whether the job under way was cancelled
         self._client: AsyncClient | None = None  # from `connect` on
         self._think: bool | None = None  # what a model that can think aloud is told: not to; None says nothing
@@ -68,8 +76,8 @@ class ModelServer:
             self._wait_for_server(patience_s)
         except Exception as error:
             raise EngineUnavailable(
-                f"no Ollama server answers at {host} ({reason(error)}): start Ollama, correct llm.host, "
-                'or set correction.engine = "none"'
+                f"no Ollama server answers at {host} ({reason(error)}): "
+                f"start Ollama, or correct llm.host{self._instead}"
             ) from error
         self._check_model()
 
@@ -101,7 +109,7 @@ class ModelServer:
             format=answer_format,
             think=self._think,
             options={"temperature": llm.temperature, "num_ctx": llm.num_ctx, "num_predict": tokens},
-            keep_alive=KEEP_LOADED,
+            keep_alive=self._keep_alive,
         )
         return self._run_while_wanted(request, llm.timeout_s)
 
@@ -142,11 +150,10 @@ class ModelServer:
         except Exception as error:
             missing = isinstance(error, ResponseError) and error.status_code == HTTPStatus.NOT_FOUND
             raise EngineUnavailable(
-                f"Ollama at {host} does not have the model {model}: run `ollama pull {model}`, "
-                'or set correction.engine = "none"'
+                f"Ollama at {host} does not have the model {model}: run `ollama pull {model}`{self._instead}"
                 if missing
                 else f"Ollama at {host} could not describe the model {model} ({reason(error)}): "
-                'restart or update Ollama, or set correction.engine = "none"'
+                f"restart or update Ollama{self._instead}"
             ) from error
         # Thoughts would use up the answer's tokens and the deadline. Other models refuse to be told.
         self._think = False if "thinking" in (shown.capabilities or ()) else None
@@ -154,7 +161,7 @@ class ModelServer:
     async def _load(self) -> None:
         """An empty prompt loads and generates nothing. num_ctx as in every request: another value reloads."""
         options = {"num_ctx": self._settings.num_ctx}
-        await self._ready_client.generate(self._settings.model, "", options=options, keep_alive=KEEP_LOADED)
+        await self._ready_client.generate(self._settings.model, "", options=options, keep_alive=self._keep_alive)
 
     async def _load_in_background(self) -> None:
         model, began = self._settings.model, clock.monotonic()

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +15,9 @@ OTHER = "other"
 """Name of the file for languages that have none of their own."""
 
 _NAME = re.compile(rf"[a-z]{{2,3}}|{OTHER}")
+
+
+T = TypeVar("T")
 
 
 class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,35 +41,41 @@ class CorrectionPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(directory: str) -> dict[str, CorrectionPrompt]:
+    """Of correction: see `load_all`. directory: `correction.prompts`."""
+    return load_all(directory, "correction.prompts", PACKAGED, CorrectionPrompt)
+
+
+def load_all(directory: str, setting: str, packaged: Path, kind: type[T]) -> dict[str, T]:
     """By language, OTHER included. A file in `directory` ("" for none) replaces the packaged one of the same name;
-    so a user's other.toml does not speak for Japanese, which has its own.
+    so a user's other.toml does not speak for Japanese, which has its own. setting: that names the directory. kind: what
+    a file holds.
 
     Raises EngineUnavailable that names the file and what is wrong with it.
     """
-    prompts = _read_all(PACKAGED)
-    return {**prompts, **_read_all(Path(directory))} if directory else prompts
+    prompts = _read_all(packaged, setting, kind)
+    return {**prompts, **_read_all(Path(directory), setting, kind)} if directory else prompts
 
 
-def for_language(prompts: dict[str, CorrectionPrompt], language: str) -> CorrectionPrompt:
+def for_language(prompts: dict[str, T], language: str) -> T:
     """language: ISO 639-1 code or "auto"."""
     return prompts.get(language, prompts[OTHER])
 
 
-def _read_all(directory: Path) -> dict[str, CorrectionPrompt]:
+def _read_all(directory: Path, setting: str, kind: type[T]) -> dict[str, T]:
     try:
         files = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
     except OSError as error:
         raise EngineUnavailable(
-            f"the prompt directory '{directory}' can't be read ({error.strerror}): correct correction.prompts"
+            f"the prompt directory '{directory}' can't be read ({error.strerror}): correct {setting}"
         ) from error
-    return {path.stem: _read(path) for path in files}
+    return {path.stem: _read(path, kind) for path in files}
 
 
-def _read(path: Path) -> CorrectionPrompt:
+def _read(path: Path, kind: type[T]) -> T:
     try:
         if not _NAME.fullmatch(path.stem):
             raise ValueError(f"its name must be a language's code, such as ja.toml, or {OTHER}.toml")
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
-        return msgspec.toml.decode(text, type=CorrectionPrompt)
+        return msgspec.toml.decode(text, type=kind)
     except (OSError, ValueError) as error:
         raise EngineUnavailable(f"the prompt file '{path}' can't be used, correct it or delete it: {error}") from error

@@ -27,11 +27,12 @@ _MYRIADS = ("", "万", "億", "兆")
 
 class ReadWord(NamedTuple):
     """readings: normalised katakana, the likeliest first. number: what a number stands for, in digits,
-    else ""."""
+    else "". is_name: of a person, place, company."""
 
     surface: str
     readings: tuple[str, ...]
     number: str = ""
+    is_name: bool = False
 
 
 class Reader:
@@ -67,7 +68,8 @@ class Reader:
     def _word(self, morpheme: sudachipy.Morpheme, before: str) -> ReadWord:
         number = _number(morpheme)
         readings = [normalised(reading, before) for reading in self._readings(morpheme, number) if reading]
-        return ReadWord(morpheme.surface(), tuple(dict.fromkeys(readings)), number)
+        is_name = morpheme.part_of_speech()[1] == "固有名詞"
+        return ReadWord(morpheme.surface(), tuple(dict.fromkeys(readings)), number, is_name)
 
     def _readings(self, morpheme: sudachipy.Morpheme, number: str) -> Iterator[str]:
         """In this context, then what else the dictionary has for the spelling."""

@@ -20,10 +20,22 @@ def get(
     args: argparse.Namespace, address: str, query: dict[str, str] | None = None, timeout_s: float = TIMEOUT_S
 ) -> "httpx.Response":
     """args: of `options.add_server`. Whatever the status of the answer, but 401. Raises ClientError, TlsError."""
+    return _asked(args, "GET", address, query, timeout_s)
+
+
+def post(args: argparse.Namespace, address: str) -> "httpx.Response":
+    """Without a body; else as `get`."""
+    return _asked(args, "POST", address, None, TIMEOUT_S)
+
+
+def _asked(
+    args: argparse.Namespace, method: str, address: str, query: dict[str, str] | None, timeout_s: float
+) -> "httpx.Response":
     import httpx
 
     try:
-        answer = httpx.get(
+        answer = httpx.request(
+            method,
             address,
             params=query,
             headers=authorization(args.token),

@@ -1,13 +1,21 @@
 """Transcripts that a daemon on another machine has kept, read over HTTP (docs/http.md)."""
 
 import argparse
+import time
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from wernicke_daemon.client import Exit
 from wernicke_daemon.client.connecting import ClientError
 from wernicke_daemon.commands import asking
 from wernicke_daemon.records.search import Found
+from wernicke_daemon.records.stored_summaries import Summary
 from wernicke_daemon.records.transcript_file import NoTranscript
+
+SUMMARY_LOOK_S = 1.0
+"""Between two looks at a summary that is made."""
 
 WITHIN_S = 120.0
 """For a long transcript as a document."""
@@ -31,9 +39,7 @@ def sessions(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def export(args: argparse.Namespace, session: str, ending: str) -> bytes:
     """One transcript in a format. Raises NoTranscript, ClientError, TlsError."""
-    if not (session.isascii() and session.isalnum()):
-        raise NoTranscript(f"There is no session {session}; `wernicke sessions` lists them.")
-    answer = asking.get(args, f"{_pages(args)}/sessions/{session}.{ending}", timeout_s=WITHIN_S)
+    answer = asking.get(args, f"{_pages(args)}/sessions/{_checked(session)}.{ending}", timeout_s=WITHIN_S)
     if answer.status_code != 200:
         raise NoTranscript(_sentence(args, answer))
     return answer.content
@@ -44,11 +50,57 @@ def search(args: argparse.Namespace, query: str, limit: int) -> Found:
     return _json(args, f"{_pages(args)}/search", {"q": query, "limit": str(limit)}, Found)
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """Of a summary that is made; as the pages say it."""
+
+    step: str
+    done: int = 0
+    of: int = 0
+
+
+class SummaryState(msgspec.Struct, frozen=True):
+    """As /sessions/ID/summary has it."""
+
+    summary: Summary | None
+    outdated: bool
+    making: Progress | None
+    problem: str | None
+
+
+def summary(args: argparse.Namespace, session: str, anew: bool, told: Callable[[Progress], None]) -> SummaryState:
+    """The one that is kept; where there is none, or another one is wanted, a new one, once it is there. anew: another
+    one is wanted. told: how far that is. Raises NoTranscript, ClientError, TlsError."""
+    address = f"{_pages(args)}/sessions/{_checked(session)}/summary"
+    state = _json(args, address, {}, SummaryState)
+    if state.summary is not None and not anew and state.making is None:
+        return state
+    state = _decoded(args, asking.post(args, address), SummaryState)
+    while state.making is not None:
+        told(state.making)
+        time.sleep(SUMMARY_LOOK_S)
+        state = _json(args, address, {}, SummaryState)
+    if state.problem is not None:
+        raise NoTranscript(state.problem)
+    if state.summary is None:
+        raise NoTranscript("The making of the summary was cancelled.")
+    return state
+
+
 def _json(args: argparse.Namespace, address: str, query: dict[str, str], kind: type[asking.T]) -> asking.T:
-    answer = asking.get(args, address, query)
+    return _decoded(args, asking.get(args, address, query), kind)
+
+
+def _decoded(args: argparse.Namespace, answer: Any, kind: type[asking.T]) -> asking.T:
     if answer.status_code != 200:
         raise NoTranscript(_sentence(args, answer))
     return asking.decoded(args.url, answer, kind)
+
+
+def _checked(session: str) -> str:
+    """As part of an address. Raises NoTranscript."""
+    if not (session.isascii() and session.isalnum()):
+        raise NoTranscript(f"There is no session {session}; `wernicke sessions` lists them.")
+    return session
 
 
 def _pages(args: argparse.Namespace) -> str:

@@ -76,6 +76,8 @@ def _with_full_paths(config: Config, base: Path) -> Config:
         config = replace(config, glossary_file=_full(base, config.glossary_file))
     if correction.prompts:
         correction = replace(correction, prompts=_full(base, correction.prompts))
+    if config.summary.prompts:
+        config = replace(config, summary=replace(config.summary, prompts=_full(base, config.summary.prompts)))
     runtime = replace(config.runtime, data_dir=_full(base, config.runtime.data_dir))
     return replace(config, runtime=runtime, security=security, asr=asr, correction=correction)
 

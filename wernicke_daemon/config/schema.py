@@ -18,6 +18,7 @@ from ipc.settings import (
     Seconds,
     Section,
     StageSettings,
+    SummarySettings,
     Text,
     VadSettings,
 )
@@ -183,6 +184,7 @@ class Config(Section, frozen=True):
     diarization: DiarizationSettings = DiarizationSettings()  # [diarization]: speakers
     correction: CorrectionSettings = CorrectionSettings()  # [correction]: by an LLM
     llm: LlmSettings = LlmSettings()  # [llm]: the Ollama server
+    summary: SummarySettings = SummarySettings()  # [summary]: of transcripts, by the LLM
     logging: LoggingSettings = LoggingSettings()  # [logging]: the log
     runtime: RuntimeSettings = RuntimeSettings()  # [runtime]: processes and limits
     replicas: ReplicasSettings = ReplicasSettings()  # [replicas]: how many processes each stage has

@@ -1,6 +1,7 @@
 """A transcript as it is read: who said what and when, without the words' own times. Reads only."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -23,13 +24,14 @@ class Turn(msgspec.Struct, frozen=True):
 
 class Transcript(msgspec.Struct, frozen=True):
     """session: the first of those that go on one for another. begun: seconds since 1970. failed: utterances without a
-    text."""
+    text. language: of most results, ISO 639-1; "" where none says."""
 
     session: str
     sessions: list[str]
     begun: float
     turns: list[Turn]
     failed: int
+    language: str = ""
 
 
 class _Said(msgspec.Struct):
@@ -48,6 +50,7 @@ class _Range(msgspec.Struct):
 class _Final(msgspec.Struct):
     segments: list[_Said]
     timestamp_range: _Range
+    language: str | None = None
 
 
 _final = msgspec.json.Decoder(_Final)
@@ -60,6 +63,7 @@ def transcript(database: sqlite3.Connection, wanted: str) -> Transcript:
     first = parts[0][0]
     (begun,) = database.execute("SELECT begun FROM session WHERE id = ?", (first,)).fetchone()
     turns: list[Turn] = []
+    languages: Counter[str] = Counter()
     failed = 0
     end = 0.0
     for session, offset_s in parts:
@@ -72,9 +76,11 @@ def transcript(database: sqlite3.Connection, wanted: str) -> Transcript:
                 final = _final.decode(message)
                 end = max(end, start + final.timestamp_range.end)
                 turns += _turns(session, sequence, final, start)
+                languages[final.language or ""] += 1
             failed += kind == "error"
     turns.sort(key=lambda turn: turn.start)
-    return Transcript(first, [session for session, _ in parts], begun, turns, failed)
+    language = max(languages, key=languages.__getitem__, default="")
+    return Transcript(first, [session for session, _ in parts], begun, turns, failed, language)
 
 
 def _turns(session: str, sequence: int, final: _Final, start: float) -> Iterator[Turn]:

@@ -74,12 +74,20 @@ _SCHEMAS = (
         BEGIN INSERT INTO change (result) VALUES (new.rowid); END;
     CREATE TRIGGER result_deleted AFTER DELETE ON result BEGIN INSERT INTO change (result) VALUES (old.rowid); END;
     """,
+    # Nothing of a summary outlives the least of what it may stand on.
+    """
+    CREATE TABLE summary (session TEXT PRIMARY KEY, meeting TEXT NOT NULL, content TEXT NOT NULL);
+    CREATE INDEX summary_by_meeting ON summary (meeting);
+    CREATE TRIGGER summarized_deleted AFTER DELETE ON result BEGIN
+        DELETE FROM summary WHERE meeting = (SELECT meeting FROM summary WHERE session = old.session);
+    END;
+    """,
 )
 """What makes version n + 1 of the file out of version n. Times are seconds since 1970; of the retention clock all but
 `session.begun`, which is shown. session.continues: the id of the session whose client it goes on for. resume_key,
 voices: see `earlier.EarlierSession`. result.revised: the revision of the message, where it is not that of the result as
 it came. origin: tells this file from others. change: for the search index (`search_index.py`), which results are new,
-different or gone, by rowid."""
+different or gone, by rowid. summary: see `stored_summaries.py`."""
 
 SET_CLOCK = "REPLACE INTO clock (id, time, wall, parted, held_s) VALUES (1, ?, ?, ?, ?)"
 """Parameters: a ClockState."""
@@ -132,14 +140,15 @@ def _opened(path: Path) -> sqlite3.Connection:
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;"
         )
         database.create_function("revised", 2, _revised, deterministic=True)
-        _migrate(database)
+        migrate(database)
     except sqlite3.Error:
         database.close()
         raise
     return database
 
 
-def _migrate(database: sqlite3.Connection) -> None:
+def migrate(database: sqlite3.Connection) -> None:
+    """Bring the file up to date, outside of a transaction. Raises sqlite3.Error."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > len(_SCHEMAS):
         raise sqlite3.DatabaseError("the file was written by a newer version of this program")
@@ -261,6 +270,10 @@ def started_column(database: sqlite3.Connection) -> str:
 def continues_column(database: sqlite3.Connection) -> str:
     """The column, of a file that has it."""
     return "session.continues" if _version(database) > 2 else "NULL"
+
+
+def has_summaries(database: sqlite3.Connection) -> bool:
+    return _version(database) > 5
 
 
 def _version(database: sqlite3.Connection) -> int:

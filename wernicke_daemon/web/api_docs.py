@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from wernicke_daemon.web import pages
 from wernicke_daemon.web.guard import POLICY
-from wernicke_daemon.web.transcripts import programs
+from wernicke_daemon.web.transcripts import programs, summaries
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,7 +32,9 @@ async def openapi(request: Request) -> Response:
 
 def _with_schemas(described: dict[str, Any]) -> dict[str, Any]:
     """With what answers consist of, which are msgspec's structs."""
-    _, schemas = msgspec.json.schema_components(programs.SCHEMAS, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(
+        (*programs.SCHEMAS, *summaries.SCHEMAS), ref_template="#/components/schemas/{name}"
+    )
     components = described.get("components", {})
     security = {"token": {"type": "http", "scheme": "bearer"}}
     return described | {

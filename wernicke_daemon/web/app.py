@@ -1,8 +1,8 @@
 """The web process put together: what it serves, behind which rules.
 
 Each feature has a router in `ROUTERS`, behind `access.require`. What routes need stands in `request.app.state`: `setup`
-(`Setup`: settings, the path of the transcripts, of the log) and `front` (`Front`: the front's pages, and changes, which
-only the front may write).
+(`Setup`: settings, the path of the transcripts, of the log), `front` (`Front`: the front's pages, and changes, which
+only the front may write) and `summaries` (`Summaries`, which are written beside the transcripts here).
 """
 
 import contextlib
@@ -24,7 +24,8 @@ from wernicke_daemon.web.live.hub import Hub
 from wernicke_daemon.web.openai import routes as openai
 from wernicke_daemon.web.openai.realtime import stream as realtime
 from wernicke_daemon.web.setup import Setup
-from wernicke_daemon.web.transcripts import programs
+from wernicke_daemon.web.summaries.making import Summaries
+from wernicke_daemon.web.transcripts import programs, summaries
 from wernicke_daemon.web.transcripts import routes as transcripts
 from wernicke_daemon.web.tuning import routes as tuning
 
@@ -32,6 +33,7 @@ ROUTERS = [
     live.router,
     transcripts.router,
     programs.router,
+    summaries.router,
     api_docs.router,
     tuning.router,
     openai.router,
@@ -46,7 +48,9 @@ def create_app(setup: Setup, let_in: LetIn = lambda peer: None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.front = Front(setup)
         app.state.hub = Hub(app.state.front)
+        app.state.summaries = Summaries(setup, app.state.front)
         yield
+        await app.state.summaries.stop()
         await app.state.hub.stop()
         await app.state.front.close()
 

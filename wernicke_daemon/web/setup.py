@@ -22,7 +22,8 @@ class Setup(msgspec.Struct, frozen=True):
 
     @property
     def transcripts(self) -> Path:
-        """The file of `records/transcript_file.py`, to be read only; there is none where nothing was kept yet."""
+        """The file of `records/transcript_file.py`, of which only summaries are written here; there is none where
+        nothing was kept yet."""
         return self.config.data_path / transcript_file.FILE_NAME
 
     @property

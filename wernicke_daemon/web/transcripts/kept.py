@@ -9,10 +9,11 @@ from fastapi import Path as InPath
 from starlette.requests import Request
 
 from wernicke_daemon.formats.one_clock import one_clock
-from wernicke_daemon.records import reading, search, session_list, transcript_file
+from wernicke_daemon.records import reading, search, session_list, stored_summaries, transcript_file
 from wernicke_daemon.records.reading import Transcript
 from wernicke_daemon.records.search import BadSearch, Found
 from wernicke_daemon.records.session_list import SessionSummary
+from wernicke_daemon.records.stored_summaries import Summary
 from wernicke_daemon.records.transcript_file import NoTranscript
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire.redaction import public
@@ -55,6 +56,11 @@ def transcript(file: Path, session: str) -> Transcript:
     return _read(file, lambda: _transcript(file, session))
 
 
+def summary(file: Path, session: str) -> Summary | None:
+    """session: the first of a transcript. Raises HTTPException: 404."""
+    return _read(file, lambda: _summary(file, session))
+
+
 def finals(file: Path, session: str) -> tuple[str, list[dict[str, Any]]]:
     """As `wernicke export` has them: the id of the first session, and results of all that go on one for another. Raises
     HTTPException: 404."""
@@ -64,6 +70,11 @@ def finals(file: Path, session: str) -> tuple[str, list[dict[str, Any]]]:
 def _transcript(file: Path, session: str) -> Transcript:
     with transcript_file.reading(file) as database:
         return reading.transcript(database, session)
+
+
+def _summary(file: Path, session: str) -> Summary | None:
+    with transcript_file.reading(file) as database:
+        return stored_summaries.of(database, session)
 
 
 def _finals(file: Path, session: str) -> tuple[str, list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from wernicke_daemon.formats.exports import FORMATS
 from wernicke_daemon.formats.subtitles import clock
 from wernicke_daemon.records.search import MOST_LETTERS, BadSearch, terms
 from wernicke_daemon.web import pages
-from wernicke_daemon.web.transcripts import kept, shown
+from wernicke_daemon.web.transcripts import kept, shown, summaries
 
 router = APIRouter(include_in_schema=False)
 
@@ -67,6 +67,7 @@ def read(request: Request, session: kept.SessionId, q: Annotated[str, Query(max_
         length_s=last,
         endings=FORMATS,
         q=q,
+        summary=summaries.state(request, found),
     )
 
 

@@ -1,0 +1,68 @@
+"""What of a text can be looked for in another one: its figures, its names, its words; no I/O."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+
+from stages.phonetics.readings import ReadWord
+
+Read = Callable[[str], list[ReadWord]]
+"""Words of a text in NFKC: see `readings.Reader`."""
+
+STEM = 5
+"""Letters of a word that inflection leaves alone in most European languages."""
+SHORTEST = 4
+"""Letters of a word that says something by itself; shorter ones are mostly of grammar."""
+
+_KANJI, _KANA = "\u3400-\u9fff々〆ヶ", "\u3040-\u30ff"
+_RUN = re.compile(rf"[{_KANJI}]+|[\u30a0-\u30ff]+|[^\W\d_{_KANJI}{_KANA}]+")
+"""Hiragana is mostly grammar."""
+_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
+_WHEN = re.compile(r"[月火水木金土日]曜|(?:今|来|再来|先|翌|本|毎)(?:日|週|月|年|期)|明日|明後日|午前|午後|正午|深夜")
+"""Dates without a figure, of Japanese; of other languages they have capitals or are like other words."""
+_LATIN = re.compile(r"[^\W\d_][\w'’-]*")
+
+
+def folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def figures(text: str, read: Read) -> set[str]:
+    """Numbers by value, 二千四百万 as 24000000, and Japanese dates without one."""
+    plain = unicodedata.normalize("NFKC", text)
+    found = set(_WHEN.findall(plain))
+    for word in read(plain):
+        found |= {word.number} if word.number else set(_DIGITS.findall(word.surface))
+    return found
+
+
+def names(text: str, read: Read) -> set[str]:
+    """Folded: what the Japanese dictionary knows as a name, and words with a capital, but for the first of a text that
+    has blanks."""
+    plain = unicodedata.normalize("NFKC", text)
+    latin = _LATIN.findall(plain)
+    if latin and " " in plain.strip() and plain.lstrip().startswith(latin[0]) and latin[0].istitle():
+        latin = latin[1:]
+    known = {word.surface for word in read(plain) if word.is_name}
+    return {folded(name) for name in (*known, *(word for word in latin if word.lower() != word))}
+
+
+def stems(text: str) -> set[str]:
+    """What says something: pairs of kanji or katakana that stand together, beginnings of other words."""
+    return {stem for run in _RUN.findall(folded(text)) for stem in _stems(run)}
+
+
+def _stems(run: str) -> Iterator[str]:
+    if not ("\u30a0" <= run[0] <= "\u9fff"):
+        if len(run) >= SHORTEST or not run.isascii():
+            yield run[:STEM]
+    elif len(run) == 1:
+        yield run
+    else:
+        yield from (run[at : at + 2] for at in range(len(run) - 1))
+
+
+def share(wanted: Iterable[str], text: str) -> float:
+    """Of stems, how many stand in a text: from 0 to 1; 0 where there are none."""
+    stems_wanted, there = set(wanted), folded(text)
+    return sum(stem in there for stem in stems_wanted) / len(stems_wanted) if stems_wanted else 0.0
