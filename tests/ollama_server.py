@@ -5,7 +5,7 @@
         server.mode = "503"
 
 It reads the texts to correct from the JSON of the last chat message. A text that is not in `corrections` comes back
-with a full stop, so that a correction is visible.
+with a full stop, so that a correction is visible. What else is asked for is answered by `summarize`.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
@@ -68,6 +68,7 @@ class OllamaServer:
     has in memory, each with its context. loads: how many were begun. vram_share: what part of the model /api/ps reports
     in VRAM. context_length: what it reports; None: as asked for. elsewhere: where mode "redirect" sends to.
     place: where it listens; url: for `llm.host`. capabilities: of every model.
+    summarize: what is answered to the JSON of a summary's request.
     given_up: paths of the requests whose client hung up while it waited for its answer. ps_hangs: /api/ps does.
     """
 
@@ -83,6 +84,7 @@ class OllamaServer:
         self.corrections = dict(corrections or {})
         self.library = {MODEL}
         self.capabilities = ["completion"]
+        self.summarize: Callable[[Json], Json] = lambda asked: {}
         self.requests: list[Request] = []
         self.load_s = 1.0
         self.vram_share = 1.0
@@ -271,12 +273,17 @@ def _content(ollama: OllamaServer, mode: Mode, body: Json) -> str:
     """The model's answer to the texts of a chat request, or to the end of one that does not fit into its context."""
     if _tokens(body) > body["options"]["num_ctx"]:
         return "I see only the end of something."
-    asked = json.loads(body["messages"][-1]["content"])["segments"]
+    asked = json.loads(body["messages"][-1]["content"])
+    answer = _corrections(ollama, mode, asked["segments"]) if "segments" in asked else ollama.summarize(asked)
+    content = json.dumps(answer, ensure_ascii=False)
+    return content[:-3] if mode == "malformed" else content
+
+
+def _corrections(ollama: OllamaServer, mode: Mode, asked: list[Json]) -> Json:
     segments = [{"index": one["index"], "text": _corrected(ollama, one["text"])} for one in asked]
     if mode == "wrong_count":
         segments.pop()
-    content = json.dumps({"segments": segments}, ensure_ascii=False)
-    return content[:-3] if mode == "malformed" else content
+    return {"segments": segments}
 
 
 def _tokens(body: Json) -> float:

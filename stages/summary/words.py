@@ -15,6 +15,7 @@ SHORTEST = 4
 """Letters of a word that says something by itself; shorter ones are mostly of grammar."""
 
 _KANJI, _KANA = "\u3400-\u9fff々〆ヶ", "\u3040-\u30ff"
+_NUMERALS = re.compile("[〇一二三四五六七八九十百千万億兆]")
 _RUN = re.compile(rf"[{_KANJI}]+|[\u30a0-\u30ff]+|[^\W\d_{_KANJI}{_KANA}]+")
 """Hiragana is mostly grammar."""
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
@@ -48,8 +49,9 @@ def names(text: str, read: Read) -> set[str]:
 
 
 def stems(text: str) -> set[str]:
-    """What says something: pairs of kanji or katakana that stand together, beginnings of other words."""
-    return {stem for run in _RUN.findall(folded(text)) for stem in _stems(run)}
+    """What says something: pairs of kanji or katakana that stand together, beginnings of other words. No numerals, as
+    they may be in digits."""
+    return {stem for run in _RUN.findall(_NUMERALS.sub(" ", folded(text))) for stem in _stems(run)}
 
 
 def _stems(run: str) -> Iterator[str]:

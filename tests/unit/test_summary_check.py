@@ -1,0 +1,128 @@
+"""What of a model's sentences stands in the lines that they name."""
+
+import pytest
+
+from ipc.summary import Kind, Line, Sentence
+from stages.phonetics.readings import Reader
+from stages.summary.check import part, standing
+from stages.summary.request import MOST_LINES
+
+READ = Reader()
+
+MEETING = (
+    Line("田中", "では、来週の火曜日までに回答をお願いします。"),
+    Line("佐藤", "はい、分かりました。仕様書は12月10日までに作成します。"),
+    Line("高橋", "見積もりでは、1台あたり480万円、合計で二千四百万円です。"),
+    Line("鈴木", "移行の時期については、まだ伝えていません。鈴木から今週中に連絡します。"),
+    Line("Speaker_05", "We ship the Kubernetes upgrade on Friday, and Ms. Kim sends 3 drafts to Oslo."),
+    Line(None, "講師は、東京大学の山本先生です。"),
+)
+
+
+def judged(text: str, *lines: int, kind: Kind = "decision", who: str = "", until: str = "") -> Sentence | None:
+    return standing(Sentence(kind, text, lines, who, until), MEETING, range(1, 7), READ)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("仕様書を12月10日までに作成する。", (2,)),
+        ("仕様書を十二月十日までに作成する。", (2,)),
+        ("合計は2400万円、1台あたり480万円。", (3,)),
+        ("合計は24,000,000円。", (3,)),
+        ("来週の火曜日までに回答する。", (1, 2)),
+        ("移行の時期はまだ伝えていない。", (4,)),
+        ("田中は火曜日までの回答を頼んだ。", (1,)),
+        ("The Kubernetes upgrade ships on Friday.", (5,)),
+        ("Kim sends 3 drafts to Oslo.", (5,)),
+        ("Speaker_05 ships the upgrade on Friday.", (5,)),
+        ("講師は東京大学の山本先生。", (6,)),
+    ],
+)
+def test_what_the_lines_say_stands(text: str, lines: tuple[int, ...]) -> None:
+    """In other words, in digits for kanji, with the names of who spoke."""
+    assert judged(text, *lines) == Sentence("decision", text, lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "wrong"),
+    [
+        ("仕様書を12月10日までに作成する。", (), "no line"),
+        ("仕様書を12月10日までに作成する。", (7, 99, -1, 0), "no such line"),
+        ("仕様書を12月11日までに作成する。", (2,), "another date"),
+        ("仕様書を12月10日までに作成する。", (1,), "a line that says something else"),
+        ("合計は2500万円。", (3,), "another sum"),
+        ("合計は480円。", (3,), "another size"),
+        ("来週の水曜日までに回答する。", (1,), "another day of the week"),
+        ("来月の火曜日までに回答する。", (1,), "another month"),
+        ("仕様書は山本が作成する。", (2,), "a name of another line"),
+        ("移行の時期を渡辺が伝える。", (4,), "a name of nobody"),
+        ("The Docker upgrade ships on Friday.", (5,), "another product"),
+        ("Ms. Kim sends 3 drafts to Bergen.", (5,), "another place"),
+        ("The drafts go out on Monday.", (5,), "another day"),
+        ("新しい工場を建設することにした。", (2,), "other words"),
+        ("They agreed to hire more engineers soon.", (5,), "other words"),
+        ("", (2,), "nothing"),
+        ("仕様書を\x1b[2J作成する。", (2,), "what controls a terminal"),
+        ("仕様書を作成する。" * 40, (2,), "too long"),
+    ],
+)
+def test_what_they_do_not_say_is_dropped(text: str, lines: tuple[int, ...], wrong: str) -> None:
+    """A figure, a date, a name that is not in the lines named; words of which most are not."""
+    assert judged(text, *lines) is None, wrong
+
+
+def test_a_sentence_that_stands_on_everything_is_dropped() -> None:
+    """Nearly any words are somewhere in a meeting."""
+    many = MEETING * 2
+    sentence = Sentence("decision", "仕様書を作成する。", tuple(range(1, MOST_LINES + 2)))
+    assert standing(sentence, many, range(1, len(many) + 1), READ) is None
+
+
+def test_lines_of_other_parts_do_not_count() -> None:
+    """A number that the model was not shown is a guess, also where there is such a line."""
+    sentence = Sentence("decision", "仕様書を作成する。", (2,))
+    assert standing(sentence, MEETING, range(3, 7), READ) is None
+    assert judged("仕様書を作成する。", 2, 99) == sentence
+
+
+@pytest.mark.parametrize(
+    ("lines", "who", "until", "left"),
+    [
+        ((2,), "佐藤", "12月10日", ("佐藤", "12月10日")),
+        ((2,), "佐藤さん", "12月10日までに", ("佐藤さん", "12月10日までに")),
+        ((2,), "山本", "12月11日", ("", "")),
+        ((1, 2), "田中", "来週の火曜日", ("田中", "来週の火曜日")),
+        ((2,), "", "", ("", "")),
+        ((2,), "佐藤\n", "仕様", ("佐藤", "仕様")),
+    ],
+)
+def test_who_and_until_are_said_or_left_out(
+    lines: tuple[int, ...], who: str, until: str, left: tuple[str, str]
+) -> None:
+    """A task without them is better than none, and than an invented one."""
+    found = judged("仕様書を作成する。", *lines, kind="task", who=who, until=until)
+    assert found is not None and (found.who, found.until) == left
+
+
+def test_a_name_in_latin_letters_is_a_whole_word() -> None:
+    """Al is not in Also."""
+    assert (found := judged("Kim sends drafts to Oslo.", 5, kind="task", who="Kim")) and found.who == "Kim"
+    assert (found := judged("Kim sends drafts to Oslo.", 5, kind="task", who="Os")) and found.who == ""
+
+
+def test_only_tasks_have_somebody_who_does_them() -> None:
+    found = judged("仕様書を作成する。", 2, kind="decision", who="佐藤", until="12月10日")
+    assert found is not None and (found.who, found.until) == ("", "")
+
+
+def test_what_is_dropped_is_counted_and_what_is_said_twice_is_said_once() -> None:
+    answered = [
+        Sentence("task", "仕様書を作成する。", (2,)),
+        Sentence("task", "仕様書を作成する", (1, 2)),
+        Sentence("open", "仕様書を作成する。", (2,)),
+        Sentence("task", "予算を増額する。", (2,)),
+    ]
+    found = part(answered, MEETING, range(1, 7), READ)
+    assert found.dropped == 1
+    assert found.sentences == (Sentence("task", "仕様書を作成する。", (1, 2)), answered[2])
