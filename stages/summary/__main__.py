@@ -17,10 +17,12 @@ def main() -> None:
     parent_watch.ignore_interrupts()
     record = parent_watch.read_boot()
     from ipc.summary import Message, Work
+    from stages.process import logs
     from stages.summary import run
 
     work = msgspec.json.decode(record, type=Work)
     parent_watch.watch_parent(work.parent_pid, None)
+    logs.configure("summary", 0)
 
     def tell(message: Message) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")

@@ -15,7 +15,6 @@ from stages.correction import prompt_files
 from stages.correction.ollama_server import ModelServer, reason
 from stages.correction.request import ChatMessage, InvalidAnswer
 from stages.phonetics.readings import Reader
-from stages.process import logs
 from stages.summary import check, merging, parts, request
 from stages.summary.request import Repeated, SummaryPrompt
 
@@ -27,7 +26,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def run(work: Work, tell: Tell) -> None:
-    logs.configure("summary", 0)
     server = ModelServer(work.llm, keep_alive=None, instead="")
     try:
         Summary(work, server, tell).make()
