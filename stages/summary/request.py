@@ -66,18 +66,18 @@ def sentence_text(number: int, sentence: Sentence) -> str:
 
 
 def sentences_format() -> dict[str, Any]:
-    """JSON schema of an answer about lines."""
+    """JSON schema of an answer about lines. What a sentence stands on comes first: the model then writes from that."""
     text = {"type": "string"}
     sentence = {
         "type": "object",
         "properties": {
+            "lines": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": MOST_LINES},
             "kind": {"type": "string", "enum": list(get_args(Kind))},
             "text": text,
-            "lines": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": MOST_LINES},
             "who": text,
             "until": text,
         },
-        "required": ["kind", "text", "lines", "who", "until"],
+        "required": ["lines", "kind", "text", "who", "until"],
     }
     return _object("sentences", {"type": "array", "items": sentence, "maxItems": MOST_SENTENCES})
 

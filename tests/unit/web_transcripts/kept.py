@@ -14,6 +14,7 @@ from wernicke_daemon.config.schema import Config, RuntimeSettings, SecuritySetti
 from wernicke_daemon.web.app import create_app
 from wernicke_daemon.web.front import NotDone
 from wernicke_daemon.web.setup import Setup
+from wernicke_daemon.web.summaries.making import Summaries
 
 TOKEN = "a" * 64
 ODD = '<script>alert("1")</script><img src=x onerror=alert(2)> & "quotes" \'n\' {{ 7*7 }}'
@@ -39,11 +40,16 @@ class Edits:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.refusal: str | None = None
+        self.busy = False
 
     async def edit(self, asked: dict[str, Any]) -> None:
         if self.refusal:
             raise NotDone(self.refusal)
         self.asked.append(asked)
+
+    async def page(self, path: str) -> dict[str, Any]:
+        """/health, of a daemon that works on somebody's speech or does not."""
+        return {"behind_s": 1.5 if self.busy else 0.0}
 
     async def close(self) -> None:
         pass
@@ -59,6 +65,7 @@ def browsing(setup: Setup) -> Iterator[tuple[TestClient, Edits]]:
     app, edits = create_app(setup), Edits()
     with TestClient(app, base_url="http://127.0.0.1:8001", follow_redirects=False) as client:
         app.state.front = edits
+        app.state.summaries = Summaries(setup, edits)  # type: ignore[arg-type]
         yield client, edits
 
 
