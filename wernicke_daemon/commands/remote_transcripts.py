@@ -61,6 +61,7 @@ class Progress(msgspec.Struct, frozen=True):
 class SummaryState(msgspec.Struct, frozen=True):
     """As /sessions/ID/summary has it."""
 
+    session: str
     summary: Summary | None
     outdated: bool
     making: Progress | None
@@ -70,8 +71,9 @@ class SummaryState(msgspec.Struct, frozen=True):
 def summary(args: argparse.Namespace, session: str, anew: bool, told: Callable[[Progress], None]) -> SummaryState:
     """The one that is kept; where there is none, or another one is wanted, a new one, once it is there. anew: another
     one is wanted. told: how far that is. Raises NoTranscript, ClientError, TlsError."""
-    address = f"{_pages(args)}/sessions/{_checked(session)}/summary"
-    state = _json(args, address, {}, SummaryState)
+    base = _pages(args)
+    state = _json(args, f"{base}/sessions/{_checked(session)}/summary", {}, SummaryState)
+    address = f"{base}/sessions/{state.session}/summary"  # which may not be the last one for long
     if state.summary is not None and not anew and state.making is None:
         return state
     state = _decoded(args, asking.post(args, address), SummaryState)

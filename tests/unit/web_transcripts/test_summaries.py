@@ -14,6 +14,7 @@ from tests.ollama_server import MODEL, OllamaServer
 from tests.unit.web_transcripts.kept import ODD, TOKEN, Edits, Tags, browsing, setup_of
 from tests.waiting import eventually_sync
 from wernicke_daemon.records import stored_sessions
+from wernicke_daemon.web.front import FrontAway
 from wernicke_daemon.web.summaries import way
 from wernicke_daemon.web.summaries.way import QUIET_S, Quiet, is_busy
 from wernicke_daemon.wire import tokens
@@ -60,7 +61,7 @@ def made(client: TestClient) -> Json:
 def test_a_summary_is_asked_for_and_shown(asking: tuple[TestClient, Edits]) -> None:
     """With the lines of each sentence, marked as the model's; for programs the same."""
     client, _ = asking
-    assert state(client) == {"summary": None, "outdated": False, "making": None, "problem": None}
+    assert state(client) == {"session": "aa01", "summary": None, "outdated": False, "making": None, "problem": None}
     assert 'id="summary"' in (before := client.get("/transcripts/aa01").text) and MODEL not in before
     found = made(client)["summary"]
     assert found["model"] == MODEL and found["dropped"] == 1 and found["made"].endswith("Z")
@@ -101,8 +102,23 @@ def test_live_speech_goes_first(asking: tuple[TestClient, Edits], ollama: Ollama
     assert state(client)["summary"]["dropped"] == 1 and len(ollama.chats()) == 2
 
 
-def test_a_front_that_does_not_answer_is_busy(file: Path, ollama: OllamaServer) -> None:
+def test_a_front_that_does_not_answer_is_busy(
+    asking: tuple[TestClient, Edits], ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody knows then whether somebody speaks."""
+    client, front = asking
+
+    async def away(path: str) -> Json:
+        raise FrontAway("it starts")
+
+    monkeypatch.setattr(front, "page", away)
+    client.post(SUMMARY)
+    eventually_sync(lambda: state(client)["making"]["step"] == "speech")
+    assert ollama.requests == []
+
+
+def test_what_is_work_for_live_speech_and_how_long_it_must_be_quiet() -> None:
+    """Between two sentences a summary does not begin."""
     assert is_busy({"stages": {"asr": {"queue": 0}, "correction": {"queue": 1}}, "behind_s": 0.0})
     assert is_busy({"stages": {"asr": {"queue": 1}}})
     assert not is_busy({"stages": {"ingest": {"queue": 1}, "asr": {"queue": 0}}, "behind_s": 0.0})
@@ -121,7 +137,7 @@ def test_it_can_be_cancelled(asking: tuple[TestClient, Edits], ollama: OllamaSer
     client.post(f"{SUMMARY}/cancel")
     eventually_sync(lambda: state(client)["making"] is None)
     eventually_sync(lambda: ollama.given_up == ["/api/chat"])
-    assert state(client) == {"summary": kept, "outdated": False, "making": None, "problem": None}
+    assert state(client) == {"session": "aa01", "summary": kept, "outdated": False, "making": None, "problem": None}
 
 
 def test_what_fails_is_told_and_leaves_the_old_one(asking: tuple[TestClient, Edits], ollama: OllamaServer) -> None:

@@ -17,9 +17,10 @@ router = APIRouter(tags=["summaries"])
 
 
 class SummaryState(msgspec.Struct, frozen=True):
-    """summary: the one that is kept. outdated: the transcript has changed since. making: how far a new one is; null
-    where none is made. problem: why there is no new one, as a sentence."""
+    """session: the first of the transcript. summary: the one that is kept. outdated: the transcript has changed since.
+    making: how far a new one is; null where none is made. problem: why there is no new one, as a sentence."""
 
+    session: str
     summary: Summary | None
     outdated: bool
     making: Progress | None
@@ -62,9 +63,10 @@ async def cancel(request: Request, session: kept.SessionId) -> Response:
 
 def state(request: Request, transcript: Transcript) -> SummaryState:
     """Blocks."""
-    found, making = kept.summary(kept.file_of(request), transcript.session), _summaries(request)
+    session, making = transcript.session, _summaries(request)
+    found = kept.summary(kept.file_of(request), session)
     outdated = found is not None and found.of != fingerprint(transcript.turns)
-    return SummaryState(found, outdated, making.progress(transcript.session), making.problem(transcript.session))
+    return SummaryState(session, found, outdated, making.progress(session), making.problem(session))
 
 
 def _answer(request: Request, transcript: Transcript) -> Response:
