@@ -1,7 +1,8 @@
 """Whether a sentence of a summary stands in the lines that it names; no I/O.
 
 The model names the lines of each sentence. They have to exist; each figure, date and name of the sentence has to be in
-them, and of its other words at least half. Who does it and until when stand there as they are said, or are left out.
+them, most of its other words, and what it ends with where it is Japanese. Who does it and until when stand there as
+they are said, or are left out.
 
 That refuses what a model adds by itself and what it ascribes to the wrong lines. It can't see what only the sense
 tells: a negation left out, a proposal told as a decision, two people of one line exchanged, a condition dropped.
@@ -14,10 +15,10 @@ from msgspec.structs import replace
 
 from ipc.summary import Line, Part, Sentence
 from stages.summary.request import MOST_LINES
-from stages.summary.words import Read, figures, folded, names, share, stems
+from stages.summary.words import Read, figures, folded, names, predicate, share, stems
 
 MOST_LETTERS = 300
-LEAST_SHARE = 0.5
+LEAST_SHARE = 0.7
 """Of a sentence's words. Chosen on the examples of tests/unit/test_summary_check.py, not on a corpus."""
 
 _TITLE = re.compile(r"(?:さん|様|氏|君|くん|先生)$")
@@ -63,10 +64,11 @@ def joined(sentence: Sentence, other: Sentence) -> Sentence:
 def _stands(text: str, said: str, read: Read) -> bool:
     if not figures(text, read) <= figures(said, read):
         return False
-    there = folded(said)
-    if not all(name in there for name in names(text, read)):
+    there, called = folded(said), names(text, read)
+    if not all(name in there for name in called) or predicate(text) not in there:
         return False
-    return share(stems(text), said) >= LEAST_SHARE
+    words = {stem for stem in stems(text) if not any(stem in name for name in called)}
+    return share(words or stems(text), said) >= LEAST_SHARE
 
 
 def _who(who: str, said: str) -> str:

@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 MOST_SENTENCES = 10
 """Of one part."""
-MOST_LINES = 8
-"""That a sentence may name: in all of a meeting there is nearly everything."""
+MOST_LINES = 4
+"""That a sentence may name: in many lines there is nearly every word."""
 ANSWER_TOKENS = 900
 """Of one answer: for so many sentences, and the JSON around them. It bounds how long one request takes."""
 

@@ -9,12 +9,14 @@ from stages.phonetics.readings import ReadWord
 Read = Callable[[str], list[ReadWord]]
 """Words of a text in NFKC: see `readings.Reader`."""
 
-STEM = 5
+STEM = 4
 """Letters of a word that inflection leaves alone in most European languages."""
 SHORTEST = 4
 """Letters of a word that says something by itself; shorter ones are mostly of grammar."""
 
 _KANJI, _KANA = "\u3400-\u9fff々〆ヶ", "\u3040-\u30ff"
+_HOLLOW = re.compile("決定|決ま|決め|未定|予定|必要")
+"""What a sentence about a decision or an open point says of itself."""
 _NUMERALS = re.compile("[〇一二三四五六七八九十百千万億兆]")
 _RUN = re.compile(rf"[{_KANJI}]+|[\u30a0-\u30ff]+|[^\W\d_{_KANJI}{_KANA}]+")
 """Hiragana is mostly grammar."""
@@ -51,7 +53,18 @@ def names(text: str, read: Read) -> set[str]:
 def stems(text: str) -> set[str]:
     """What says something: pairs of kanji or katakana that stand together, beginnings of other words. No numerals, as
     they may be in digits."""
-    return {stem for run in _RUN.findall(_NUMERALS.sub(" ", folded(text))) for stem in _stems(run)}
+    return {stem for run in _runs(text) for stem in _stems(run)}
+
+
+def predicate(text: str) -> str:
+    """The last word of a Japanese sentence, which says what is the matter with all of the others; "" where a sentence
+    is of another language, or says no more than that something is decided or open."""
+    last = _runs(text)[-1:]
+    return last[0] if last and "\u30a0" <= last[0][0] <= "\u9fff" else ""
+
+
+def _runs(text: str) -> list[str]:
+    return _RUN.findall(_NUMERALS.sub(" ", _HOLLOW.sub(" ", folded(text))))
 
 
 def _stems(run: str) -> Iterator[str]:
