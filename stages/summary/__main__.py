@@ -22,7 +22,7 @@ def main() -> None:
 
     work = msgspec.json.decode(record, type=Work)
     parent_watch.watch_parent(work.parent_pid, None)
-    logs.configure("summary", 0)
+    logs.configure("summary", 0, 0)
 
     def tell(message: Message) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
