@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wernicke_daemon.client import Exit
+from wernicke_daemon.client import ClientError, Exit
 from wernicke_daemon.commands import options, outputs, transcripts
 from wernicke_daemon.commands.options import Subparsers
-from wernicke_daemon.connecting import ClientError
 from wernicke_daemon.formats.subtitles import clock, one_line
 
 if TYPE_CHECKING:
