@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from wernicke_daemon.records.readable import read
 from wernicke_daemon.records.transcript_file import find, meeting
 
 
@@ -72,12 +73,12 @@ def transcript(database: sqlite3.Connection, wanted: str) -> Transcript:
             "SELECT sequence, kind, message FROM result WHERE session = ? ORDER BY sequence", (session,)
         )
         for sequence, kind, message in rows:
-            if kind == "final":
-                final = _final.decode(message)
+            final = read(_final, message) if kind == "final" else None
+            if final is not None:
                 end = max(end, start + final.timestamp_range.end)
                 turns += _turns(session, sequence, final, start)
                 languages[final.language or ""] += 1
-            failed += kind == "error"
+            failed += kind == "error" or (kind == "final" and final is None)
     turns.sort(key=lambda turn: turn.start)
     language = max(languages, key=languages.__getitem__, default="")
     return Transcript(first, [session for session, _ in parts], begun, turns, failed, language)

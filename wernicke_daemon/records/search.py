@@ -17,6 +17,7 @@ import msgspec
 from ipc.errors import WernickeError
 from wernicke_daemon.records import search_index, transcript_file
 from wernicke_daemon.records.folding import Span, fold, marks
+from wernicke_daemon.records.readable import read
 from wernicke_daemon.records.transcript_file import NoTranscript
 
 MOST_LETTERS = 200
@@ -161,7 +162,8 @@ def _hit(transcripts: sqlite3.Connection, row: int, wanted: Sequence[str]) -> Hi
     if found is None:
         return None
     session, sequence, message = found
-    final = _final.decode(message)
+    if (final := read(_final, message)) is None:
+        return None
     lines = _lines(final, wanted)
     text = "\n".join(fold(line.text) for line in lines)
     if not all(term in text for term in wanted):
@@ -176,7 +178,8 @@ def _beside(transcripts: sqlite3.Connection, session: str, sequence: int, side: 
         f"ORDER BY sequence {order} LIMIT 1",
         (session, sequence),
     ).fetchone()
-    return _lines(_final.decode(found[0]), ()) if found else []
+    final = read(_final, found[0]) if found else None
+    return _lines(final, ()) if final else []
 
 
 def _lines(final: _Final, wanted: Sequence[str]) -> list[Line]:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import msgspec
 
+from wernicke_daemon.records.readable import readable
 from wernicke_daemon.records.transcript_file import continues_column, started_column
 
 FIRST_WORDS = 60
@@ -64,7 +65,7 @@ def _summary(
     rows = database.execute(
         "SELECT kept, iif(kind = 'final', message, NULL) FROM result WHERE session = ? ORDER BY sequence", (session,)
     ).fetchall()
-    finals = [_final.decode(message) for _, message in rows if message is not None]
+    finals = readable(_final, (message for _, message in rows if message is not None))
     languages = dict.fromkeys(final.language for final in finals if final.language)
     said = [said for final in finals for said in final.segments]
     until = ended if ended is not None else max((kept for kept, _ in rows), default=started)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from wernicke_daemon.records.readable import read
 from wernicke_daemon.records.transcript_file import NoTranscript
 from wernicke_daemon.utterances.titles import BadName, Titles, label_of
 
@@ -15,6 +16,8 @@ LOCK_WAIT_S = 5.0
 """For the daemon, which writes in moments."""
 
 _Message = dict[str, Any]
+
+_message = msgspec.json.Decoder(_Message)
 
 
 class _Voices(msgspec.Struct):
@@ -95,7 +98,8 @@ def _finals(database: sqlite3.Connection, sessions: Sequence[str]) -> list[tuple
     select = (
         f"SELECT rowid, message FROM result WHERE kind = 'final' AND session IN ({_marks(sessions)}) ORDER BY rowid"
     )
-    return [(row, msgspec.json.decode(message, type=_Message)) for row, message in database.execute(select, sessions)]
+    found = ((row, read(_message, message)) for row, message in database.execute(select, sessions))
+    return [(row, final) for row, final in found if final is not None]
 
 
 def _all_speakers(database: sqlite3.Connection, sessions: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ import structlog
 from ipc.errors import WernickeError
 from ipc.files import patiently
 from wernicke_daemon.records.earlier import EarlierSession
+from wernicke_daemon.records.readable import read, readable
 from wernicke_daemon.records.retention import ClockState
 from wernicke_daemon.utterances import results as outcomes
 from wernicke_daemon.utterances.voices import NOTHING, Known
@@ -107,6 +108,8 @@ REVISE_RESULT = """
 """
 """Parameters: session, sequence, a `SpeakerUpdate` in JSON, its revision."""
 
+_any, _final = msgspec.json.Decoder(dict[str, Any]), msgspec.json.Decoder(Final)
+
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -157,9 +160,9 @@ def migrate(database: sqlite3.Connection) -> None:
 
 
 def _revised(message: str, update: str) -> str:
-    """A final and a `SpeakerUpdate` of it, both JSON, put together."""
-    final, told = msgspec.json.decode(message, type=Final), msgspec.json.decode(update, type=SpeakerUpdate)
-    return encode(outcomes.revised(final, told))
+    """A final and a `SpeakerUpdate` of it, both JSON, put together. One that is damaged stays as it is."""
+    final, told = read(_final, message), msgspec.json.decode(update, type=SpeakerUpdate)
+    return message if final is None else encode(outcomes.revised(final, told))
 
 
 def is_damage(error: Exception) -> bool:
@@ -223,7 +226,7 @@ def results(database: sqlite3.Connection, session: str, after: int = 0) -> list[
     rows = database.execute(
         "SELECT message FROM result WHERE session = ? AND sequence > ? ORDER BY sequence", (session, after)
     )
-    return [msgspec.json.decode(message, type=dict[str, Any]) for (message,) in rows]
+    return readable(_any, (message for (message,) in rows))
 
 
 def meeting(database: sqlite3.Connection, session: str) -> list[tuple[str, float]]:

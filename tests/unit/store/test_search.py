@@ -85,6 +85,7 @@ async def test_a_result_that_can_not_be_read_keeps_no_other_from_being_found(fil
         async with opened(file):
             await indexed(file)
             assert found(file, "予算は") == [4]
+            assert [hit.before for hit in search(file, "café").hits] == [[]]
     events = [line["event"] for line in logs]
     assert events.count("result_unreadable") == 2 and "search_index_failed" not in events
 
