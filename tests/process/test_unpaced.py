@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests import wire
 from tests.process.conftest import embedded
 from tests.waiting import eventually
+from tests.wine import UNDER_WINE
 from wernicke_daemon.config.schema import Config, stage_settings
 from wernicke_daemon.daemon import Daemon, running
 
@@ -31,7 +32,10 @@ AUDIO = wire.as_int16(np.concatenate([wire.clip()] * 4)[: 180 * 16_000])
 pings behind it."""
 
 FRAMES = [AUDIO[at : at + 32_000] for at in range(0, len(AUDIO), 32_000)]
-PING_EVERY_S, PONG_WITHIN_S = 0.5, 1.0
+TIMES = 8 if UNDER_WINE else 1
+"""All is slower there, clients too."""
+
+PING_EVERY_S, PONG_WITHIN_S = 0.5 * TIMES, 1.0 * TIMES
 """As 20 s and 20 s of some libraries are to a file of half an hour."""
 
 STOP = '{"type": "stop"}'
@@ -50,9 +54,9 @@ async def slow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon
 
 @contextlib.asynccontextmanager
 async def sleeping(config: Config) -> AsyncIterator[Daemon]:
-    """A daemon whose recogniser takes 20 ms for each second of audio."""
+    """A daemon whose recogniser takes 20 ms for each second of audio (`TIMES`)."""
     times = {"asr": 1.0, "diarization": 1.0, "correction": 1.0}
-    settings = replace(stage_settings(config), sleep_ms=times, sleep_ms_per_audio_s={"asr": 20.0})
+    settings = replace(stage_settings(config), sleep_ms=times, sleep_ms_per_audio_s={"asr": 20.0 * TIMES})
     async with running(config, lambda line: None, settings) as daemon:
         yield daemon
 
