@@ -325,6 +325,7 @@ class Ready(Message, frozen=True):
     load_ms: float  # that loading took
     gpu: GpuMemory | None = None  # memory it holds
     live: bool = False  # whether it takes live jobs
+    node: str = ""  # the machine that it runs on; "" for the front's own
 
 
 class Unusable(Message, frozen=True):
@@ -341,10 +342,12 @@ class Started(Message, frozen=True):
 
 
 class Heartbeat(Message, frozen=True):
-    """rss_mb: resident memory of the process. gpu: as it was after loading or after the last job."""
+    """rss_mb: resident memory of the process. gpu: as it was after loading or after the last job. parts: of jobs done
+    so far, by a process that has no shared memory to say so."""
 
     rss_mb: float
     gpu: GpuMemory | None = None
+    parts: int = 0
 
 
 ToStage = Init | Cancel | Stop

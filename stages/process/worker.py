@@ -24,13 +24,27 @@ from ipc.arena import NO_JOB, ArenaReader
 from ipc.audio_handle import VAD_WINDOW, Audio, AudioHandle
 from ipc.channels import Boot, Socket
 from ipc.errors import EngineUnavailable, JobCancelled, OutOfGpuMemory, WernickeError
-from ipc.messages import Done, Failed, GpuMemory, Init, Job, Loading, Ready, Result, StageName, Started, Unusable, Work
+from ipc.messages import (
+    Done,
+    Failed,
+    GpuMemory,
+    Init,
+    Job,
+    Loading,
+    Ready,
+    Result,
+    StageName,
+    Started,
+    Unusable,
+    Work,
+)
 from stages.engine import Engine, GpuEngine, LiveEngine, ReadAudio, SteppingEngine, StoppableEngine
 from stages.gpu import card
 from stages.gpu.errors import is_device_error, is_out_of_memory
 from stages.level import brought_up
 from stages.process import engine_registry, logs, scratch
 from stages.process.control import Control
+from stages.process.surroundings import Reports, Source
 from stages.testing.faults import Faults
 
 BROKEN = 1
@@ -65,6 +79,8 @@ def run(record: bytes) -> None:
             traceback.print_exc()
             leave(BROKEN)
         engine.close()
+    else:
+        control.stop_signal.recv()
     leave(0)
 
 
@@ -87,7 +103,7 @@ def stacks_after(limit_s: float) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def start_engine(stage: StageName, init: Init, control: Control, faults: Faults) -> Engine | None:
+def start_engine(stage: StageName, init: Init, control: Reports, faults: Faults) -> Engine | None:
     """The first engine that can be loaded and warmed up; None (and UNUSABLE said) if there is none."""
     refused: list[str] = []
     names = engine_registry.wanted(stage, init.settings)
@@ -106,7 +122,6 @@ def start_engine(stage: StageName, init: Init, control: Control, faults: Faults)
         control.report(Ready(name, engine.model, why, elapsed_ms(began), control.gpu, live))
         return engine
     control.report(Unusable("; ".join(refused)))
-    control.stop_signal.recv()
     return None
 
 
@@ -170,8 +185,8 @@ class Worker:
         stage: StageName,
         replica: int,
         engine: Engine,
-        arena: ArenaReader,
-        control: Control,
+        arena: Source,
+        control: Reports,
         faults: Faults,
         release_after_job: bool,
     ) -> None:
@@ -245,7 +260,7 @@ class Worker:
             self._engine.release()
 
 
-def reader_for(stage: StageName, arena: ArenaReader) -> ReadAudio:
+def reader_for(stage: StageName, arena: Source) -> ReadAudio:
     """How that stage reads audio: utterances are brought up, as a whole; ingest follows the level of the stream by
     itself."""
     if stage == "ingest":
