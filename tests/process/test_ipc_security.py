@@ -26,6 +26,7 @@ from ipc.messages import AsrWork, Cancel, CorrectionResult, Done, Failed, FromSt
 from wernicke_daemon.dispatch.job_queue import JobQueue
 from wernicke_daemon.dispatch.turns import JobRow
 from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.local_peer import DECODERS
 from wernicke_daemon.processes.peer import Identity
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ class Front:
 
     def __init__(self) -> None:
         self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
-        self.links = Links(lambda link, message: self._arrived.put((link, message)))
+        self.links = Links(lambda link, message: self._arrived.put((link, message)), *DECODERS)
         self.stage_keys = channels.new_keys()
         self.at = self.links.open(LINK, self.stage_keys)
 

@@ -16,6 +16,7 @@ from ipc.messages import Cancel, Heartbeat
 from tests import wire
 from tests.process.conftest import embedded, started
 from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.local_peer import DECODERS
 from wernicke_daemon.processes.peer import Identity
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -43,7 +44,7 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> list[Socket]:
 
 
 def test_a_link_that_fails_half_way_leaves_nothing_open(bound: list[Socket]) -> None:
-    links = Links(lambda link, message: None)
+    links = Links(lambda link, message: None, *DECODERS)
     keys = channels.new_keys()
     with pytest.raises(zmq.ZMQError):
         links.open(Identity("asr", 0, 1), keys)
@@ -62,7 +63,7 @@ def test_a_fault_at_one_message_is_not_the_end_of_all() -> None:
         if message == Heartbeat(1.0):
             raise ValueError
 
-    links = Links(deliver)
+    links = Links(deliver, *DECODERS)
     keys = channels.new_keys()
     at = links.open(Identity("asr", 0, 1), keys)
     with zmq.Context() as context:
@@ -77,7 +78,7 @@ def test_a_fault_at_one_message_is_not_the_end_of_all() -> None:
 
 def test_what_is_sent_arrives_in_order_whether_it_had_to_wait_or_not() -> None:
     """Before the stage has connected, while what waited is on its way, and once the way is free."""
-    links = Links(lambda link, message: None)
+    links = Links(lambda link, message: None, *DECODERS)
     link, keys = Identity("asr", 0, 1), channels.new_keys()
     at = links.open(link, keys)
     sent = iter(range(3 * SOME))

@@ -24,6 +24,11 @@ _FAILURE = 0x80000000
 """From here on (warnings and errors) a Windows code is no number that a program chose."""
 
 
+def ended(how: int | str) -> str:
+    """Of a process, behind "its process". how: its exit code, as of `told`, or what is to stand there."""
+    return how if isinstance(how, str) else f"ended with {told(how)}"
+
+
 def told(code: int) -> str:
     """code: negative for a signal, as `subprocess` has it on POSIX; of Windows with or without a sign."""
     unsigned = code & 0xFFFF_FFFF

@@ -18,11 +18,11 @@ class Launcher:
         replica: int,
         setup: StageSetup,
         peers: Peers,
-        on_exit: Callable[[int, int], None],
+        on_exit: Callable[[int, int | str], None],
         on_message: Callable[[int, Incoming | FromStage], None],
         on_line: Callable[[bytes], None],
     ) -> None:
-        """on_exit: called with epoch and return code, on_message with epoch and message. All three on any thread."""
+        """on_exit: called with epoch and how it ended, on_message with epoch and message. All three on any thread."""
         self.epoch = 0  # of the process that was started last, or could not be; 0 before the first
         self._stage: StageName = stage  # whose processes it starts
         self._replica = replica  # its number within the stage

@@ -15,6 +15,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import msgspec
 import structlog
@@ -23,10 +24,12 @@ import zmq.utils.z85
 
 from ipc import channels, codec
 from ipc.channels import KeyPair, Socket
-from ipc.messages import FromStage, Incoming, Message
-from wernicke_daemon.processes.peer import Identity
+from ipc.messages import Message
 
-Deliver = Callable[[Identity, Incoming | FromStage], None]
+LinkId = tuple[str, int, int]
+"""Of one process (`peer.Identity`), or what is one for whoever opens it."""
+
+M = TypeVar("M")
 
 _log = structlog.get_logger()
 
@@ -82,16 +85,23 @@ class _Link:
         return self.work.socket, self.orders.socket, self.results, self.reports
 
 
-class Links:
+class Links(Generic[M]):
     """Used from one thread (the event loop's); `deliver` is called on the ZeroMQ thread."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[LinkId, M], None],
+        result: Callable[[bytes], M],
+        report: Callable[[bytes], M],
+    ) -> None:
+        """result, report: decode what comes over the two channels. Raise msgspec.DecodeError."""
         self._deliver = deliver  # told of each message that comes
+        self._result, self._report = result, report  # decode it
         self._context: zmq.Context[Socket] = zmq.Context()  # of all sockets of this process
         # The front's CURVE keys, the same for all links; and which public key each link's ZAP domain lets in.
         self._keys = channels.new_keys()
         self._allowed: dict[str, bytes] = {}
-        self._open: dict[Identity, _Link] = {}  # links that may be sent to
+        self._open: dict[LinkId, _Link] = {}  # links that may be sent to
         # What the thread is to do next; each is announced by a message from `_wake` to `_woken`.
         self._commands: deque[Callable[[], None]] = deque()
         self._woken = self._context.socket(zmq.PULL)
@@ -102,7 +112,7 @@ class Links:
         self._zap = self._context.socket(zmq.REP)
         self._zap.bind("inproc://zeromq.zap.01")
         # The thread's own: the open links, what it polls, and what to do when a socket has something.
-        self._links: dict[Identity, _Link] = {}
+        self._links: dict[LinkId, _Link] = {}
         self._poller = zmq.Poller()
         self._handlers: dict[Socket, Callable[[], None]] = {}
         self._running = True  # until `close`; the thread's own
@@ -113,7 +123,7 @@ class Links:
     def server_key(self) -> bytes:
         return self._keys.public
 
-    def open(self, link: Identity, peer: KeyPair) -> Endpoints:
+    def open(self, link: LinkId, peer: KeyPair) -> Endpoints:
         """Bind four sockets for an incarnation whose public key is let in from now on.
 
         Raises ZMQError where they can't be had, with none left open. That is all that can be done here: in some places
@@ -134,19 +144,19 @@ class Links:
         self._post(lambda: self._add(link, opened))
         return Endpoints(at_work, at_results, at_orders, at_reports)
 
-    def send_work(self, link: Identity, message: Message) -> None:
+    def send_work(self, link: LinkId, message: Message) -> None:
         if link in self._open:  # else it is gone: its open jobs are dispatched again by the ledger
             self._send(link, self._open[link].work, message)
 
-    def send_order(self, link: Identity, message: Message) -> None:
+    def send_order(self, link: LinkId, message: Message) -> None:
         if link in self._open:
             self._send(link, self._open[link].orders, message)
 
-    def _send(self, link: Identity, sender: _Sender, message: Message) -> None:
+    def _send(self, link: LinkId, sender: _Sender, message: Message) -> None:
         if not sender.send(codec.encode(message)):
             self._post(lambda: self._flush(link, sender))
 
-    def close(self, link: Identity) -> None:
+    def close(self, link: LinkId) -> None:
         """Close an incarnation's sockets; what it still had to say is lost, its key is let in no more."""
         self._allowed.pop(_domain(link), None)
         self._open.pop(link, None)
@@ -200,18 +210,18 @@ class Links:
         self._woken.recv()
         self._commands.popleft()()
 
-    def _add(self, name: Identity, link: _Link) -> None:
+    def _add(self, name: LinkId, link: _Link) -> None:
         self._links[name] = link
-        self._watch(link.results, lambda: self._receive(name, link.results, codec.decode_incoming))
-        self._watch(link.reports, lambda: self._receive(name, link.reports, codec.decode_from_stage))
+        self._watch(link.results, lambda: self._receive(name, link.results, self._result))
+        self._watch(link.reports, lambda: self._receive(name, link.reports, self._report))
 
-    def _remove(self, name: Identity) -> None:
+    def _remove(self, name: LinkId) -> None:
         link = self._links.pop(name, None)
         for socket in link.sockets if link else ():
             self._unwatch(socket)
             socket.close(0)
 
-    def _flush(self, link: Identity, sender: _Sender) -> None:
+    def _flush(self, link: LinkId, sender: _Sender) -> None:
         if link not in self._links:
             return  # closed meanwhile
         if sender.flush():
@@ -219,13 +229,14 @@ class Links:
         else:
             self._watch(sender.socket, lambda: self._flush(link, sender), zmq.POLLOUT)
 
-    def _receive(self, name: Identity, socket: Socket, decode: Callable[[bytes], Incoming | FromStage]) -> None:
+    def _receive(self, name: LinkId, socket: Socket, decode: Callable[[bytes], M]) -> None:
         try:
             message = decode(socket.recv(zmq.NOBLOCK))
         except zmq.Again:
             return
         except msgspec.DecodeError as error:
-            _log.error("unreadable_message", **name._asdict(), reason=str(error))
+            stage, replica, epoch = name
+            _log.error("unreadable_message", stage=stage, replica=replica, epoch=epoch, reason=str(error))
             return
         self._deliver(name, message)
 
@@ -237,5 +248,5 @@ class Links:
         self._zap.send_multipart([version, request, code, text, b"", b""])
 
 
-def _domain(link: Identity) -> str:
-    return f"{link.stage}.{link.replica}.{link.epoch}"
+def _domain(link: LinkId) -> str:
+    return ".".join(map(str, link))

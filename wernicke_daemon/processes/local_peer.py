@@ -7,23 +7,31 @@ import msgspec
 import structlog
 import zmq
 
-from ipc import channels
+from ipc import channels, codec
 from ipc.channels import Boot, KeyPair
 from ipc.messages import FromStage, Incoming, Job, ToStage
 from wernicke_daemon.processes import process_tree, threads
 from wernicke_daemon.processes.child import Child
-from wernicke_daemon.processes.links import Links
+from wernicke_daemon.processes.links import LinkId, Links
 from wernicke_daemon.processes.peer import Events, Identity, NotLaunched
 from wernicke_daemon.processes.stage_setup import StageSetup
 
 _log = structlog.get_logger()
+
+DECODERS = (codec.decode_incoming, codec.decode_from_stage)
+"""Of what a stage process sends over its two channels."""
 
 
 class LocalPeer:
     """Started by making one."""
 
     def __init__(
-        self, who: Identity, setup: StageSetup, links: Links, events: Events, on_close: Callable[[Identity], None]
+        self,
+        who: Identity,
+        setup: StageSetup,
+        links: Links[Incoming | FromStage],
+        events: Events,
+        on_close: Callable[[Identity], None],
     ) -> None:
         """Raises OSError and ZMQError."""
         self._who = who
@@ -60,8 +68,8 @@ class LocalPeers:
     """Has the sockets of all processes here."""
 
     def __init__(self) -> None:
-        self._links = Links(self._deliver)
-        self._events: dict[Identity, Events] = {}  # who hears of each process that is not closed
+        self._links = Links[Incoming | FromStage](self._deliver, *DECODERS)
+        self._events: dict[LinkId, Events] = {}  # who hears of each process that is not closed
 
     def start(self, who: Identity, setup: StageSetup, events: Events) -> LocalPeer:
         """Raises NotLaunched."""
@@ -79,13 +87,13 @@ class LocalPeers:
         self._links.close(who)
         del self._events[who]
 
-    def _deliver(self, who: Identity, message: Incoming | FromStage) -> None:
+    def _deliver(self, who: LinkId, message: Incoming | FromStage) -> None:
         """On the links' thread."""
         if (events := self._events.get(who)) is not None:
             events.on_message(message)
 
 
-def _boot(who: Identity, setup: StageSetup, links: Links, keys: KeyPair) -> Boot:
+def _boot(who: Identity, setup: StageSetup, links: Links[Incoming | FromStage], keys: KeyPair) -> Boot:
     """keys: of this process alone, which are let in from now on."""
     at = links.open(who, keys)
     return Boot(

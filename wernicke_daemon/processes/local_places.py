@@ -20,9 +20,9 @@ def local_places(
     config: Config, settings: StageSettings, arena: Arena, names: Sequence[StageName]
 ) -> dict[StageName, list[Place]]:
     """settings: of all stages, with the devices of their own sections. arena: what the replicas read. names: the stages
-    to run."""
+    to run, here or elsewhere."""
     peers, limits = LocalPeers(), limits_of(config.runtime)
-    devices = {name: config.replicas.devices(name) for name in names}
+    devices = {name: those for name in names if (those := config.devices(name))}
     shares = threads.shares(settings, threads.cores(), {name: len(those) for name, those in devices.items()})
 
     def place(stage: StageName, number: int, device: Device | None) -> Place:

@@ -27,8 +27,9 @@ class Events(NamedTuple):
 
     on_message: Callable[[Incoming | FromStage], None]
     """It says so: HELLO first, and what it says after one another in that order, but work and control apart."""
-    on_exit: Callable[[int], None]
-    """It is gone, once and for all, with its exit code (negative: the signal, on POSIX)."""
+    on_exit: Callable[[int | str], None]
+    """It is gone, once and for all: its exit code (negative: the signal, on POSIX), or where it has none what became
+    of it, in words that stand behind "its process"."""
     on_line: Callable[[bytes], None]
     """It printed a line, without its end; or all lines of a stack."""
 

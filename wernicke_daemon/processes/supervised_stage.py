@@ -34,7 +34,7 @@ from ipc.messages import (
 )
 from wernicke_daemon.dispatch.stage_port import REQUIRED, ReplicaStatus, StageListener, State
 from wernicke_daemon.processes.ending import Ending
-from wernicke_daemon.processes.exit_codes import told
+from wernicke_daemon.processes.exit_codes import ended
 from wernicke_daemon.processes.incarnation import Incarnation
 from wernicke_daemon.processes.launcher import Launcher
 from wernicke_daemon.processes.liveness import Overtime
@@ -151,6 +151,7 @@ class SupervisedStage:
             rss_mb=working.rss_mb if working else 0.0,
             gpu=GpuMemory.of_all(process.gpu for process in self._processes()),
             device=self._place.setup.device,
+            node=ready.node if ready else "",
         )
 
     @property
@@ -205,7 +206,7 @@ class SupervisedStage:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(told, epoch, what)
 
-    def _exited(self, epoch: int, code: int) -> None:
+    def _exited(self, epoch: int, how: int | str) -> None:
         incarnation = self._by_epoch(epoch)
         if incarnation is None:
             return
@@ -219,9 +220,9 @@ class SupervisedStage:
         if self._state in OUT_OF_USE:
             self._ending.note()
         elif self._working is None:
-            self._died(incarnation, code)
+            self._died(incarnation, how)
         else:
-            self._spare_died(incarnation, code)
+            self._spare_died(incarnation, how)
 
     def _count_last_job(self) -> None:
         """That it began may not have been heard: what a dying process says last is often lost."""
@@ -235,8 +236,8 @@ class SupervisedStage:
     def _by_epoch(self, epoch: int) -> Incarnation | None:
         return next((process for process in self._processes() if process.epoch == epoch), None)
 
-    def _died(self, incarnation: Incarnation, code: int) -> None:
-        delay_s = self._note_death(incarnation, code, self._policy)
+    def _died(self, incarnation: Incarnation, how: int | str) -> None:
+        delay_s = self._note_death(incarnation, how, self._policy)
         if self._spare is not None and self._spare.ready is not None:
             self._promote(delay_s)
         else:
@@ -255,7 +256,7 @@ class SupervisedStage:
             self._restart.cancel()
         self._restart = self._loop.call_later(delay_s, start)
 
-    def _note_death(self, incarnation: Incarnation, code: int, policy: RestartPolicy) -> float:
+    def _note_death(self, incarnation: Incarnation, how: int | str, policy: RestartPolicy) -> float:
         """Seconds until the next start."""
         self._deaths += 1
         if incarnation.replaced:
@@ -263,10 +264,8 @@ class SupervisedStage:
             _log.info("stage_replaced", **incarnation.who._asdict(), reason=self._why_down)
             return 0.0
         delay_s = policy.died(self._loop.time())
-        self._why_down = (
-            incarnation.why_ended or f"its process ended with {told(code)}; started again in {delay_s:.1f} s"
-        )
-        _log.warning("stage_died", **incarnation.who._asdict(), exit_code=code, restart_in_s=round(delay_s, 2))
+        self._why_down = incarnation.why_ended or f"its process {ended(how)}; started again in {delay_s:.1f} s"
+        _log.warning("stage_died", **incarnation.who._asdict(), exit_code=how, restart_in_s=round(delay_s, 2))
         return delay_s
 
     def _promote(self, delay_s: float) -> None:
@@ -286,8 +285,8 @@ class SupervisedStage:
             else:
                 self._listener.replica_loading(self.stage, self.replica, self._loop.time())
 
-    def _spare_died(self, incarnation: Incarnation, code: int) -> None:
-        self._after(self._note_death(incarnation, code, self._spare_policy), self._start_spare)
+    def _spare_died(self, incarnation: Incarnation, how: int | str) -> None:
+        self._after(self._note_death(incarnation, how, self._spare_policy), self._start_spare)
 
     def _give_up_first_start(self) -> None:
         """Without an optional stage that keeps crashing the daemon starts all the same; slow tries go on."""
