@@ -23,6 +23,7 @@ def add_commands(commands: Subparsers) -> None:
     parser = commands.add_parser("doctor", help="look whether all is right for the first run, and say what to do")
     options.add_config(parser)
     options.add_profile(parser)
+    parser.add_argument("--ray", action="store_true", help="look at the nodes of the Ray cluster of [ray], too")
     parser.add_argument("--json", action="store_true", help="for programs")
     sentence = "write all that helps to find a fault into this file, without names, tokens and folders of yours"
     parser.add_argument("--report", type=Path, metavar="FILE", help=sentence)
@@ -36,7 +37,7 @@ def _doctor(args: argparse.Namespace) -> int:
     config = options.profile_settings(args)  # its profile is named, not applied
     if args.report:
         outputs.check_place(args.report)
-    checks = list(examine(config))
+    checks = list(examine(config, args.ray))
     ok = all(check.ok for check in checks)
     if args.report:
         outputs.write_text(args.report, _report(config, options.base(args), checks))

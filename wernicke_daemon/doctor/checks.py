@@ -1,6 +1,6 @@
 """What must be right before the first run, judged from facts. Pure: `facts` looks them up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ipc import arena, dll, gpu
@@ -115,7 +115,9 @@ def replicas(config: Config, cards: int) -> Check:
     """How many of each stage, and on what. cards: how many there are. Not well where one is meant for another."""
     devices = {stage: _devices(config, stage) for stage in STAGES}
     finding = "; ".join(
-        f"{len(config.replicas.devices(stage))} of {stage}" + (f" ({', '.join(those)})" if those else "")
+        f"{config.ray.actors(stage)} of {stage} on Ray"
+        if config.ray.actors(stage)
+        else f"{len(config.devices(stage))} of {stage}" + (f" ({', '.join(those)})" if those else "")
         for stage, those in devices.items()
     )
     named = {device for those in devices.values() for device in those if ":" in device}
@@ -132,7 +134,21 @@ def replicas(config: Config, cards: int) -> Check:
 def _devices(config: Config, stage: StageName) -> list[str]:
     """Of each of its replicas, where it has a model to put somewhere."""
     own = {"asr": config.asr.device, "diarization": config.diarization.device}.get(stage)
-    return [] if own is None else [device or own for device in config.replicas.devices(stage)]
+    return [] if own is None else [device or own for device in config.devices(stage)]
+
+
+def node(found: Mapping[str, Any], version: str, profile: str) -> Check:
+    """Of a Ray cluster. found: of `wernicke_daemon.cluster.examine`. version: of this package here. profile: in use."""
+    name = f"Ray node {found['name']}"
+    if "problem" in found:
+        return Check(name, False, found["problem"], found["fix"])
+    finding = f"wernicke-daemon {found['version']}, Python {found['python']}, {', '.join(found['cards']) or 'no card'}"
+    if found["version"] != version:
+        return Check(name, False, f"{finding}; here is {version}", f"install wernicke-daemon {version} there")
+    if found["missing"]:
+        fix = f"run `wernicke models pull --profile {profile}` there"
+        return Check(name, False, f"{finding}; it lacks {'; '.join(found['missing'])}", fix)
+    return Check(name, True, f"{finding}, and the models")
 
 
 def cublas(fact: Fact, config: Config) -> Check:

@@ -42,13 +42,16 @@ class Seen(NamedTuple):
         return budget.held(self.config, self.loaded)
 
 
-def examine(config: Config) -> Iterator[Check]:
-    """All checks, in the order in which they are shown. config: as it was read, without its profile."""
+def examine(config: Config, ray: bool = False) -> Iterator[Check]:
+    """All checks, in the order in which they are shown. config: as it was read, without its profile. ray: those of the
+    nodes of a Ray cluster, too."""
     hub.prepare(offline=False)
     seen, profile = _look(config)
     yield profile
     for name, look in CHECKS.items():
         yield from _safely(name, look, seen)
+    if ray:
+        yield from _safely("Ray", _ray, seen)
 
 
 def _look(config: Config) -> tuple[Seen, Check]:
@@ -158,6 +161,14 @@ def _machine(seen: Seen) -> Iterator[Check]:
 def _settings(seen: Seen) -> Iterator[Check]:
     yield checks.time_outs(seen.config)
     yield checks.microphone()
+
+
+def _ray(seen: Seen) -> Iterator[Check]:
+    found = facts.ray(seen.config)
+    if "problem" in found:
+        yield Check("Ray", False, found["problem"], found["fix"])
+    for node in found.get("nodes", ()):
+        yield checks.node(node, facts.own_version(), seen.config.runtime.profile)
 
 
 CHECKS: dict[str, Callable[[Seen], Iterator[Check]]] = {

@@ -15,42 +15,55 @@ import httpx
 import msgspec
 from packaging.requirements import Requirement
 
-from ipc import win32
+from ipc import boot_record, win32
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import ollama_models
 from wernicke_daemon.observability.pages import Health
 from wernicke_daemon.processes import process_tree
-from wernicke_daemon.processes.exit_codes import told
+from wernicke_daemon.processes.exit_codes import ended
 from wernicke_daemon.wire import listening
 from wernicke_daemon.wire.listening import Trouble, url_host
 
 PROBE_TIMEOUT_S = 120.0
 """For importing PyTorch from a cold disk."""
+RAY_TIMEOUT_S = 150.0
+"""For joining the cluster, and for its nodes to say what they have."""
 QUICK_S = 5.0
 DISTRIBUTION = "wernicke-daemon"
 SHARED_MEMORY = Path("/dev/shm")
 
 
 def probe(timeout_s: float = PROBE_TIMEOUT_S) -> dict[str, Any]:
-    """What `stages.process.probe` says.
+    """What `stages.process.probe` says. Raises what `_said_by` does."""
+    return _said_by("stages.process.probe", b"", timeout_s)
+
+
+def ray(config: Config) -> dict[str, Any]:
+    """What `wernicke_daemon.cluster.examine` says. Raises what `_said_by` does."""
+    question = boot_record.framed(msgspec.msgpack.encode(config))
+    return _said_by("wernicke_daemon.cluster.examine", question, RAY_TIMEOUT_S)
+
+
+def _said_by(module: str, told: bytes, timeout_s: float) -> dict[str, Any]:
+    """The last line of what a process that runs that module prints. told: on its stdin.
 
     Raises OSError, TimeoutError or ValueError: the process can't be started, hangs, or says nothing of use."""
     process = subprocess.Popen(
-        [process_tree.python(), "-m", "stages.process.probe"],
-        stdin=subprocess.DEVNULL,
+        [process_tree.python(), "-m", module],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=process_tree.environment(),
         **process_tree.popen_options(),
     )
     try:
-        output, _ = process.communicate(timeout=timeout_s)
+        output, _ = process.communicate(told, timeout=timeout_s)
     except subprocess.TimeoutExpired:
         process.kill()  # without waiting for its end: a process that hangs in the driver may not end at all
         raise TimeoutError(f"no answer within {timeout_s:g} s") from None
     lines = output.splitlines()
     if process.returncode or not lines:
-        raise ValueError(f"the process ended with {told(process.returncode)}")
+        raise ValueError(f"the process {ended(process.returncode)}")
     return dict(json.loads(lines[-1]))
 
 
@@ -82,6 +95,10 @@ def requirements(gpu: bool) -> list[Requirement]:
     extra = {"extra": "gpu" if gpu else ""}
     found = [Requirement(line) for line in lines]
     return [one for one in found if one.marker is None or one.marker.evaluate(extra)]
+
+
+def own_version() -> str:
+    return metadata.version(DISTRIBUTION)
 
 
 def vc_runtime() -> tuple[int, int] | None:
