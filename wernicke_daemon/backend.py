@@ -12,6 +12,7 @@ from ipc import clock
 from ipc.arena import Arena
 from ipc.messages import STAGES, JobKind, StageName
 from ipc.settings import StageSettings
+from wernicke_daemon.cluster.places import ray_places
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.dispatch.bench import Bench
 from wernicke_daemon.dispatch.dispatcher import Dispatcher
@@ -88,5 +89,5 @@ def supervisor_of(
     standby: tuple[StageName, ...] = (),
 ) -> Supervisor:
     """Of stages that read that arena."""
-    places = local_places(config, settings, arena, names)
+    places = local_places(config, settings, arena, names) | ray_places(config, settings, arena, names)
     return Supervisor(places, lambda: RestartPolicy.of(config.runtime), listener, on_line, standby)

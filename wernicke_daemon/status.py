@@ -231,14 +231,15 @@ def _is_whole(stage: StageStatus) -> bool:
 def _failed_replicas(name: StageName, stage: StageStatus) -> Iterator[str]:
     for number, replica in enumerate(stage.replicas):
         if replica.failed:
-            device = f" on {replica.device}" if replica.device else ""
-            yield f"Replica {number} of {name}{device} has failed: {replica.why_down}"
+            place = " ".join(filter(None, (replica.device, replica.node)))
+            yield f"Replica {number} of {name}{f' on {place}' if place else ''} has failed: {replica.why_down}"
 
 
 def _replica_figures(replica: ReplicaStatus) -> ReplicaFigures:
     return ReplicaFigures(
         state=replica.state.value,
         device=replica.device,
+        node=replica.node,
         pid=replica.pid,
         spare_pid=replica.spare_pid,
         epoch=replica.epoch,
@@ -253,6 +254,7 @@ def _replica_health(replica: ReplicaStatus) -> ReplicaHealth:
     return ReplicaHealth(
         state=replica.state.value,
         device=replica.device,
+        node=replica.node,
         pid=replica.pid,
         restarts=replica.deaths,
         why_down=replica.why_down,

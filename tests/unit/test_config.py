@@ -30,6 +30,13 @@ def flat(table: dict[str, Any], path: str = "") -> dict[str, Any]:
     return found
 
 
+def test_ray_client_addresses_are_refused_with_what_to_write(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[ray]\naddress = "ray://10.0.0.5:10001"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"ray.address: write \"host:port\" .* or \"auto\""):
+        load(file)
+
+
 def test_shipped_file_is_the_defaults() -> None:
     """config.toml holds every setting, each with the default the code has."""
     assert flat(tomllib.loads(SHIPPED)) == flat(DEFAULTS)

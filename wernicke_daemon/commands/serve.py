@@ -45,12 +45,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check-config", action="store_true", help="show the settings in force and end")
     what.add_argument("--demo", action="store_true", help="transcribe a bundled clip, with settings of its own")
+    parser.add_argument("--ray", metavar="ADDRESS", help="with --demo: by actors of the Ray cluster there")
     parser.set_defaults(command=_serve)
 
 
 def _serve(args: argparse.Namespace) -> int:
     if args.demo:
         return _demo(args)
+    if args.ray is not None:
+        complain("--ray goes with --demo; for the daemon, fill in [ray] and [ray.stages] in config.toml.")
+        return Exit.USAGE
     if args.check_config:
         return _show_settings(_wanted(args))
     wanted = None
@@ -76,7 +80,7 @@ def _demo(args: argparse.Namespace) -> int:
     if any(option is not None for option in (args.config, args.host, args.port, args.profile)):
         complain("--demo has settings of its own; leave the other options out.")
         return Exit.USAGE
-    return demo()
+    return demo(args.ray)
 
 
 # --- the daemon ------------------------------------------------------------------------------------

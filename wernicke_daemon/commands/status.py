@@ -69,10 +69,10 @@ def _processes(health: Health, stats: Stats) -> "Table":
         engine = health.stages[name].engine if name in health.stages else None
         numbers = (_number(stage.pid), str(stage.epoch), str(stage.restarts), _number(stage.spare_pid))
         table.add_row(name, _state(stage), *numbers, engine or "-")
-        if len(stage.replicas) > 1:
+        if len(stage.replicas) > 1 or any(one.node for one in stage.replicas):
             for number, one in enumerate(stage.replicas):
                 numbers = (_number(one.pid), str(one.epoch), str(one.restarts), _number(one.spare_pid))
-                table.add_row(f"  {number} {one.device}", one.state, *numbers, "")
+                table.add_row(f"  {number} {one.device}{one.node}", one.state, *numbers, "")
     return table
 
 

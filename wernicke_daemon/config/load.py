@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ipc.settings import Text
 from wernicke_daemon.config import glossary, orders, typed_toml
-from wernicke_daemon.config.schema import Config, Port, Profile, SecuritySettings
+from wernicke_daemon.config.schema import Config, Port, Profile, RaySettings, SecuritySettings
 from wernicke_daemon.config.typed_toml import ConfigError
 
 DEFAULT_FILE = Path("config.toml")
@@ -112,6 +112,7 @@ def _check_together(config: Config) -> None:
     _check_glossary(config)
     _check_certificate(config.security)
     _check_replicas(config)
+    _check_ray(config.ray)
     _check_web(config)
 
 
@@ -132,6 +133,14 @@ def _check_replicas(config: Config) -> None:
     if config.replicas.ingest > 1:
         raise ConfigError(
             "replicas.ingest: leave it at 1; it has one job at a time, for all sessions, so another would never work"
+        )
+
+
+def _check_ray(ray: RaySettings) -> None:
+    if "://" in ray.address:
+        raise ConfigError(
+            f'ray.address: write "host:port" of the head, or "auto", not {ray.address!r}; this machine has to be a '
+            "node of the cluster (`ray start --address host:port`)"
         )
 
 

@@ -8,6 +8,7 @@ from msgspec import Meta
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import StageName
 from ipc.settings import (
+    MOST_REPLICAS,
     AlignmentSettings,
     AsrSettings,
     CorrectionSettings,
@@ -118,6 +119,41 @@ class ReplicasSettings(Section, frozen=True):
         return (None,) * wanted if isinstance(wanted, int) else wanted
 
 
+Actors = Annotated[int, Meta(ge=0, le=MOST_REPLICAS)]
+Cards = Annotated[float, Meta(ge=0, le=8)]
+
+
+class RayStages(Section, frozen=True):
+    """How many actors a stage has; 0 leaves it on this machine. Ingest always is."""
+
+    asr: Actors = 0
+    diarization: Actors = 0
+    correction: Actors = 0
+
+
+class RayGpus(Section, frozen=True):
+    """What an actor takes of a card, on nodes that have one: 0.5 is half of it, 2 are two."""
+
+    asr: Cards = 0.5
+    diarization: Cards = 0.5
+    correction: Cards = 0.0  # it asks an Ollama server
+
+
+class RaySettings(Section, frozen=True):
+    """Stages that run as actors of a Ray cluster."""
+
+    address: Text = "auto"  # of the head: "host:port"; "auto" for the cluster that this machine is a node of
+    stages: RayStages = RayStages()  # [ray.stages]: how many actors each has
+    gpus: RayGpus = RayGpus()  # [ray.gpus]: what each takes of a card
+
+    def actors(self, stage: StageName) -> int:
+        """0 where it is no stage of Ray's."""
+        return int(getattr(self.stages, stage, 0))
+
+    def cards(self, stage: StageName) -> float:
+        return float(getattr(self.gpus, stage, 0.0))
+
+
 class StoreSettings(Section, frozen=True):
     """enabled: whether transcripts are kept on disk. retention_days: for how long; 0 is for ever."""
 
@@ -188,6 +224,7 @@ class Config(Section, frozen=True):
     logging: LoggingSettings = LoggingSettings()  # [logging]: the log
     runtime: RuntimeSettings = RuntimeSettings()  # [runtime]: processes and limits
     replicas: ReplicasSettings = ReplicasSettings()  # [replicas]: how many processes each stage has
+    ray: RaySettings = RaySettings()  # [ray]: stages on other machines
     store: StoreSettings = StoreSettings()  # [store]: transcripts on disk
     journal: JournalSettings = JournalSettings()  # [journal]: audio on disk until it is final
     voices: VoicesSettings = VoicesSettings()  # [voices]: people that are known by their voice
@@ -207,6 +244,10 @@ class Config(Section, frozen=True):
     @property
     def data_path(self) -> Path:
         return Path(self.runtime.data_dir)
+
+    def devices(self, stage: StageName) -> tuple[Device | None, ...]:
+        """One for each replica that the stage has on this machine, as of ReplicasSettings; none where Ray has it."""
+        return () if self.ray.actors(stage) else self.replicas.devices(stage)
 
     @property
     def tls_files(self) -> tuple[Path, Path] | None:

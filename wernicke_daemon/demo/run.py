@@ -20,7 +20,7 @@ from ipc import clock, event_loop
 from ipc.errors import WernickeError
 from wernicke_daemon.client import Client, ParsedMessage, exchange, problem
 from wernicke_daemon.config.load import overrides
-from wernicke_daemon.config.schema import Config
+from wernicke_daemon.config.schema import Config, RaySettings, RayStages
 from wernicke_daemon.demo import CLIP, JAPANESE_CLIP, JAPANESE_REFERENCE, REFERENCE
 from wernicke_daemon.evaluation.scoring import Score, Spoken, Unit, score, unit_of
 from wernicke_daemon.formats.audio_files import Chunk, reading, stream
@@ -38,6 +38,9 @@ _MAC = AudioFormat(48_000, channels=2, encoding="f32le")
 _CHUNK_S = 0.04
 _PLAIN_EVERY_S = 5.0
 """How often progress is told where there is no terminal to draw a bar on."""
+
+
+_ON_RAY = RayStages(asr=2, diarization=1)
 
 
 class Show(NamedTuple):
@@ -79,14 +82,15 @@ class Run:
     problems: list[str] = field(default_factory=list)
 
 
-def demo() -> int:
-    """Returns 0 if every utterance of the clip came back, else 1. Blocks for about the length of the clip."""
+def demo(ray: str | None = None) -> int:
+    """Returns 0 if every utterance of the clip came back, else 1. Blocks for about the length of the clip. ray: address
+    of a Ray cluster that recognises and diarizes; None where this machine does."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     show = JAPANESE if bundled.is_installed() else ENGLISH
     reference = msgspec.json.decode(show.reference.read_bytes(), type=Reference)
     try:
         console.print(f"Demo: {show.engines}; nothing is downloaded.")
-        run, stats = event_loop.run(_demo(show, reference, console))
+        run, stats = event_loop.run(_demo(show, _config(show, ray), reference, console))
     except WernickeError as error:
         console.print(f"error: {error}")
         return 1
@@ -98,10 +102,9 @@ def demo() -> int:
     return 1 if missing else 0
 
 
-async def _demo(show: Show, reference: Reference, console: Console) -> tuple[Run, Stats]:
+async def _demo(show: Show, config: Config, reference: Reference, console: Console) -> tuple[Run, Stats]:
     from wernicke_daemon.daemon import running
 
-    config = _config(show)
     presence.put_together(config)
     with Display(console) as display:
         async with running(config, display.doing) as daemon:
@@ -109,7 +112,7 @@ async def _demo(show: Show, reference: Reference, console: Console) -> tuple[Run
             return run, await _stats(daemon.port)
 
 
-def _config(show: Show) -> Config:
+def _config(show: Show, ray: str | None) -> Config:
     """The defaults, not the user's file: the demo must run anywhere and disturb nothing."""
     config = applied(overrides(Config(), host="127.0.0.1", port=0), "embedded" if show is ENGLISH else "cpu")
     config = replace(
@@ -118,6 +121,8 @@ def _config(show: Show) -> Config:
         logging=replace(config.logging, console=False),
         runtime=replace(config.runtime, data_dir=str(Path(config.runtime.data_dir).resolve())),
     )
+    if ray is not None:
+        config = replace(config, ray=RaySettings(address=ray, stages=_ON_RAY))
     return config if show is ENGLISH else presence.with_stand_in(config)
 
 
@@ -262,7 +267,9 @@ def _seconds(values: list[float]) -> str:
 
 
 def _stage(stage: StageFigures) -> str:
-    return f"run p50 {_ms(stage.run_ms.p50)}, queued p50 {_ms(stage.queued_ms.p50)}"
+    nodes = sorted({replica.node for replica in stage.replicas if replica.node})
+    where = f", on {' and '.join(nodes)}" if nodes else ""
+    return f"run p50 {_ms(stage.run_ms.p50)}, queued p50 {_ms(stage.queued_ms.p50)}{where}"
 
 
 def _ms(value: float | None) -> str:

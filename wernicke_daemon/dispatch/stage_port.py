@@ -58,6 +58,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_mb: float  # megabytes of memory
     gpu: GpuMemory | None  # graphics memory, spares included; None where it uses none
     device: str = ""  # where its models are to run, as config.toml has it; "" where that is not its own to say
+    node: str = ""  # the machine that it runs on; "" for this one
 
     @property
     def gpu_mib(self) -> int | None:

@@ -56,7 +56,7 @@ def held(config: Config, loaded: Mapping[str, int]) -> int:
 
 def _on_cards(config: Config, stage: StageName, own: str) -> Iterator[int]:
     """Of each replica that uses one. own: the device of the stage's own section."""
-    for device in config.replicas.devices(stage):
+    for device in config.devices(stage):
         card = gpu.number(device or own)
         if card is not None:
             yield card
@@ -81,7 +81,8 @@ def _diarizations(config: Config) -> Iterator[Need]:
 
 def _llm(config: Config) -> list[Need]:
     """On the first card, as Ollama takes that where the model fits."""
-    if config.correction.engine != "ollama" or not _is_here(config.llm.host):
+    here = _is_here(config.llm.host) and config.devices("correction")
+    if config.correction.engine != "ollama" or not here:
         return []
     return [Need("correction", config.llm.model, vram.llm(config.llm.model))]
 

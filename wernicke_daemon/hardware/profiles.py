@@ -103,7 +103,7 @@ def choose(config: Config, cards: Sequence[dict[str, Any]], loaded: Mapping[str,
 
 
 def _as_configured(config: Config, profile: Profile, cards: Sequence[dict[str, Any]], loaded: Mapping[str, int]) -> str:
-    if profile not in OF_CARDS:
+    if profile not in OF_CARDS or not budget.cards(applied(config, profile)):
         return "as configured"
     if not cards:
         raise ConfigError(

@@ -1,13 +1,23 @@
 """Which of the models that a config names are on this machine, and how to get those that are not."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from ipc.errors import WernickeError
+from ipc.messages import StageName
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.models import bundled, catalog, hub
 from wernicke_daemon.models.catalog import Model
+
+STAGES: Mapping[str, StageName] = {
+    "recognition": "asr",
+    "times of words": "asr",
+    "speakers": "diarization",
+    "correction": "correction",
+}
+"""Whose model it is, by purpose."""
 
 
 class ModelsMissing(WernickeError):
@@ -35,7 +45,7 @@ def named(config: Config) -> list[Model]:
 def stands_in(config: Config) -> bool:
     """Whether Whisper base of the extra `base` is the best recogniser here: the one that is named is not, and another
     one will do. config: with its profile applied."""
-    if config.asr.engine != "auto" or not bundled.is_installed():
+    if config.asr.engine != "auto" or not bundled.is_installed() or config.ray.actors("asr"):
         return False
     return any(one.model.purpose == "recognition" for one in missing(config))
 
@@ -66,8 +76,10 @@ def missing(config: Config) -> list[Missing]:
 
 
 def refuse_without(config: Config) -> None:
-    """Raises ModelsMissing where the daemon could not serve with this config. config: with its profile applied."""
-    found = [f"{model.name} for {model.purpose} ({how})" for model, how in missing(config) if not model.instead]
+    """Raises ModelsMissing where the daemon could not serve with this config. What Ray's nodes need counts for nothing:
+    this machine need not have it. config: with its profile applied."""
+    needed = [one for one in missing(config) if not (one.model.instead or config.ray.actors(STAGES[one.model.purpose]))]
+    found = [f"{model.name} for {model.purpose} ({how})" for model, how in needed]
     if found:
         raise ModelsMissing(
             f"{'This model is' if len(found) == 1 else 'These models are'} not on this machine: {'; '.join(found)}. "

@@ -11,6 +11,7 @@ class ReplicaHealth(msgspec.Struct, frozen=True, kw_only=True):
 
     state: str  # as in StageHealth, like all but `device`
     device: str  # where its models are to run, as config.toml has it; "" where that is not its own to say
+    node: str = ""  # the machine that it runs on; "" for the daemon's own
     pid: int | None
     restarts: int
     why_down: str | None
@@ -76,6 +77,7 @@ class ReplicaFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     state: str  # as in StageFigures, like all but `device`
     device: str  # as in ReplicaHealth
+    node: str = ""  # as in ReplicaHealth
     pid: int | None
     spare_pid: int | None
     epoch: int
