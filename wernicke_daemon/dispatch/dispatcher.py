@@ -204,11 +204,11 @@ class Dispatcher:
 
     def _fell(self, stage: StageName, replica: int, standing: Standing, now: float) -> None:
         """A replica has lost its process."""
-        stands = self._standings.fell(stage, replica, standing, now)
+        is_down = self._standings.fell(stage, replica, standing, now)
         self._take_back(stage, replica, now)
-        if stands is Standing.FAILED and stage in OPTIONAL:
+        if self._standings.of(stage) is Standing.FAILED and stage in OPTIONAL:
             self._give_up(stage, GAVE_UP, now)
-        if stands not in (Standing.UP, Standing.UNLOADED):
+        if is_down:
             self._on_status(stage, False)
         self._jobs.pump(stage, now)  # others may do what it had
 

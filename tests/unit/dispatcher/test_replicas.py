@@ -95,6 +95,33 @@ def test_an_optional_stage_has_failed_when_all_have(three: World) -> None:
     assert second.warnings == []
 
 
+def test_a_stage_is_none_when_all_are(three: World) -> None:
+    """Where `auto` found nothing for some of them the others go on, whoever came up last."""
+
+    def is_asked() -> bool:
+        return "diarization" in three.submit().open_jobs
+
+    for replica in (1, 2):
+        three.replica_up("diarization", replica, "none")
+    assert is_asked()
+    three.replica_down("diarization", 0)
+    assert not is_asked()
+    three.replica_up("diarization", 0)
+    assert is_asked()
+
+
+def test_a_load_that_fails_is_no_outage_while_another_loads(three: World) -> None:
+    """Clients that were told that the stage starts are told that it is down once none of it starts any more."""
+    three.unload("asr")
+    three.load("asr")
+    three.status.clear()
+    for replica in (0, 1):
+        three.replica_down("asr", replica)
+    assert three.status == []
+    three.replica_down("asr", 2)
+    assert three.status == [("asr", False)]
+
+
 def test_a_cancelled_job_is_called_off_where_it_is(three: World) -> None:
     """The port's own check sees that nobody else is told."""
     begun = [three.begin_early(session=session) for session in "abc"]
