@@ -121,15 +121,15 @@ class Progress:
             return False
         if not utterance.lacks("correction"):
             return True
+        if self._available.uses("correction") and self._follows_unknown(utterance):
+            if utterance.certain:
+                self._put_off[utterance.session, utterance.sequence] = utterance, owner
+            return False  # before the next question, whose answer may be the one try of an LLM that is left alone
         if not self._usable("correction", utterance, now):
             return not utterance.lacks("correction")
         if utterance.certain and self._clock.read(now) >= utterance.served_from + self._policy.correction_s:
             utterance.leave_out("correction", TOO_LATE["correction"])
             return True
-        if self._follows_unknown(utterance):
-            if utterance.certain:
-                self._put_off[utterance.session, utterance.sequence] = utterance, owner
-            return False
         work = utterance.correction_work = self.correction_work(utterance)
         if utterance.corrected_early is not None and utterance.corrected_early[0] == work:
             utterance.correction = utterance.corrected_early[1]

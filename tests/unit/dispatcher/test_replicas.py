@@ -2,8 +2,9 @@
 
 import pytest
 
-from ipc.messages import StageName
+from ipc.messages import CorrectionResult, StageName
 from tests.unit.dispatcher.world import HELLO, POLICY, TURNS, World
+from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
 
 
 @pytest.fixture
@@ -157,6 +158,24 @@ def test_a_correction_waits_for_no_text_that_never_comes(three: World) -> None:
     assert three.work("correction") == []
     three.fail("asr")
     assert first.failure is not None and three.work("correction") == [second.correction_work]
+
+
+def test_the_one_try_of_an_llm_that_is_left_alone_is_taken_where_it_is_asked(three: World) -> None:
+    """Not by a correction that has to wait for the text before."""
+    for _ in range(TRIPS_AFTER):
+        three.submit()
+        three.answer("asr", HELLO)
+        three.answer("diarization", TURNS)
+        three.answer("correction", CorrectionResult((None,), (), ("LLM_TIMEOUT",)))
+    three.wait(PROBE_EVERY_S)
+    first, second = three.submit(), three.submit()
+    for _ in range(2):
+        three.answer("diarization", TURNS)
+    asr = three.ports["asr"]
+    asr.inside.append(asr.inside.pop(0))
+    for _ in range(2):
+        three.answer("asr", HELLO)
+    assert three.work("correction") == [first.correction_work] and second.warnings == ["LLM_UNAVAILABLE"]
 
 
 def test_an_answer_of_one_that_was_taken_back_from_it_is_nothing(three: World) -> None:
