@@ -378,6 +378,18 @@ def test_no_more_processes_import_at_a_time_than_there_are_cores(monkeypatch: py
         machine.stop()
 
 
+def test_a_start_ends_where_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few may import at a time: one that can't be started takes nobody's place."""
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    clock = Clock()
+    with asyncio.Runner(loop_factory=lambda: clock) as runner:
+        machine = Machine(monkeypatch, clock, runner.run, (), names=("asr", "correction", "ingest"))
+        machine.full = True
+        machine.wait(MOST * FIRST_S * 2)
+        assert isinstance(machine.starting.exception(), StartFailed)
+        machine.stop()
+
+
 # --- replicas --------------------------------------------------------------------------------------
 
 
@@ -437,6 +449,23 @@ def test_one_that_finds_no_engine_is_left_out_and_tried_again(three: Machine) ->
     first.received(2, Hello(0))
     first.received(2, LOADED[1])
     assert three.supervisor.ports["asr"].status().ready and first.status().ready
+
+
+def test_one_that_finds_an_engine_the_second_time_is_no_longer_left_out(three: Machine) -> None:
+    """The start is not held up by it, and does not fail where it is the only one that is ready."""
+    first, *others = three.supervisor.replicas("asr")
+    first.received(1, Hello(0))
+    first.received(1, Unusable("its memory is in use"))
+    three.wait(1.0)
+    first.received(2, Hello(0))
+    first.received(2, LOADED[1])
+    for replica in others:
+        replica.received(1, Hello(0))
+        replica.received(1, Unusable("no card"))
+    with structlog.testing.capture_logs() as log:
+        three.wait(1.0)
+    assert three.starting.done() and three.starting.exception() is None
+    assert [line["replica"] for line in log if line["event"] == "started_without"] == [1, 2]
 
 
 def test_each_dies_waits_and_is_numbered_by_itself(three: Machine) -> None:

@@ -115,9 +115,10 @@ class SupervisedStage:
         # Set once the first start has come to an end: an engine is ready, or none can be used, or the stage is optional
         # and died too often, so that the daemon starts without it.
         self.decided = asyncio.Event()
-        # Why the first start found no engine; None while it is not decided, and where the daemon can start.
+        # Why the first start found no engine; None while it is not decided, where the daemon can start, and once it is
+        # ready.
         self.unusable: str | None = None
-        # Set once its first process has connected, and so imported most of what it needs, or has ended.
+        # Set once its first process has connected, and so imported most of what it needs, or is none (any more).
         self.connected = asyncio.Event()
         # Set once what was loaded last is ready, or is not to be waited for: it died, or is ended again.
         self.settled = asyncio.Event()
@@ -198,6 +199,7 @@ class SupervisedStage:
         except NotLaunched as error:
             self._why_down = f"its process could not be started ({error})"
             _log.error("stage_not_started", **self._names, epoch=self._launcher.epoch, reason=str(error))
+            self.connected.set()
             self._after(policy.died(self._loop.time()), again)
             return None
 
@@ -406,7 +408,7 @@ class SupervisedStage:
         self._policy.ready(self._loop.time())
         self._ready = self._working.ready
         self._state = State.READY
-        self._choosing = None
+        self._choosing = self.unusable = None
         self.decided.set()
         self.settled.set()
         self._listener.replica_up(self.stage, self.replica, self._ready.engine, self._ready.live, self._loop.time())
