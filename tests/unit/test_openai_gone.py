@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
@@ -19,11 +20,17 @@ from tests.waiting import eventually
 from wernicke_daemon.config.schema import Config, RuntimeSettings
 from wernicke_daemon.web.app import create_app
 from wernicke_daemon.web.connections import OpenConnections, PromptHttp, few
-from wernicke_daemon.web.openai import routes
+from wernicke_daemon.web.openai import routes, upload
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import listening
 
 pytestmark = pytest.mark.asyncio
+
+HALF_A_FORM = (
+    b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n"
+    b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
+)
 
 
 class BusyFront:
@@ -91,6 +98,36 @@ async def test_who_hangs_up_before_there_is_an_answer_makes_room_at_once(stream:
         asking.cancel()
         await eventually(lambda: not routes.ONE_AT_A_TIME.locked())
         assert not list(tmp_path.rglob("samples"))
+
+
+def decoders() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if upload.DECODER in each.cmdline()]
+
+
+async def test_no_decoder_works_for_who_has_hung_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even until the next file has its turn."""
+    monkeypatch.setattr(upload, "DECODER", "tests.unit.hanging_decoder")
+    async with served(tmp_path, BusyFront()) as address, httpx.AsyncClient(base_url=address, trust_env=False) as http:
+        form: Any = {"data": {"model": "any"}, "files": {"file": ("a.wav", sound())}}
+        asking = asyncio.create_task(http.post(routes.PATH, **form, timeout=None))
+        await eventually(decoders)
+        asking.cancel()
+        await eventually(lambda: not routes.ONE_AT_A_TIME.locked())
+        assert not decoders() and not list(tmp_path.rglob("upload"))
+
+
+async def test_who_hangs_up_while_they_send_a_file_leaves_nothing_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(tmp_path, BusyFront()) as address:
+        host, port = address.removeprefix("http://").split(":")
+        _, line = await asyncio.open_connection(host, int(port))
+        line.write(HALF_A_FORM)
+        await eventually(lambda: routes.PLACES._value < 16)
+        line.close()
+        await eventually(lambda: routes.PLACES._value == 16)
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if "run_asgi" in repr(task)))
+    assert not caplog.records
 
 
 async def test_what_goes_wrong_while_a_file_is_sent_makes_room_for_the_next(tmp_path: Path) -> None:

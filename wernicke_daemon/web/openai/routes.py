@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter
 from starlette.datastructures import UploadFile
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from websockets.exceptions import WebSocketException
@@ -42,6 +42,10 @@ STATUS = {"SERVER_OVERLOADED": 429, "INVALID_MESSAGE": 400, "UNAUTHORIZED": 401}
 """Of a failure, by our code; any other is 500."""
 
 
+HUNG_UP = 499
+"""Status of an answer to nobody."""
+
+
 class Failed(Exception):
     """Nothing, or not all, came of a file. The text is a sentence for the client."""
 
@@ -72,6 +76,8 @@ async def transcribe(request: Request) -> Response:
         return await _unless_gone(request, _answered(request, wanted, file, work))
     except Failed as failed:
         return JSONResponse(failed.body, failed.status)
+    except ClientDisconnect:
+        return Response(status_code=HUNG_UP)
     finally:
         await work.aclose()
 
@@ -86,7 +92,7 @@ async def _unless_gone(request: Request, answered: Coroutine[Any, Any, Response]
         gone.cancel()
         doing.cancel()  # nothing where it is done
         await asyncio.gather(doing, gone, return_exceptions=True)
-    return Response(status_code=499) if doing.cancelled() else doing.result()
+    return Response(status_code=HUNG_UP) if doing.cancelled() else doing.result()
 
 
 async def _gone(request: Request) -> None:

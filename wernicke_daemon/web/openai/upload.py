@@ -7,9 +7,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 import structlog
@@ -22,6 +22,9 @@ from wernicke_daemon.web.front import SESSIONS, Front, FrontSocket
 
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
+DECODER = "wernicke_daemon.web.openai.decode"
+"""The module that is run."""
+
 DECODED_WITHIN_S = 600.0
 """Seconds, for any file: far more than one of `web.upload_s` should take. Its process ends by itself soon after, also
 where nobody is left to end it."""
@@ -33,6 +36,8 @@ AHEAD_BYTES = 60 * BYTES_PER_SECOND
 """Sent and not received yet, at most: so much waits in the front's memory while a file has to wait."""
 
 Message = ParsedFinal
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -54,9 +59,20 @@ class Unreadable(Exception):
 async def decoded(upload: BinaryIO, place: Path, web: WebSettings) -> Path:
     """place: a folder for this upload alone. Raises Unreadable."""
     source, target = place / "upload", place / "samples"
-    await asyncio.to_thread(_copy, upload, source)
-    await asyncio.to_thread(_decode, source, target, web)
+    await _to_its_end(lambda: _copy(upload, source))
+    await _decode(source, target, web)
     return target
+
+
+async def _to_its_end(work: Callable[[], T], call_off: Callable[[], None] = lambda: None) -> T:
+    """In a thread, which has files open until it has ended. call_off: has it end soon where nobody waits for it any
+    more."""
+    doing = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(doing)
+    finally:
+        call_off()
+        await asyncio.wait([doing])
 
 
 def _copy(upload: BinaryIO, source: Path) -> None:
@@ -64,19 +80,19 @@ def _copy(upload: BinaryIO, source: Path) -> None:
         shutil.copyfileobj(upload, file)
 
 
-def _decode(source: Path, target: Path, web: WebSettings) -> None:
-    module = "wernicke_daemon.web.openai.decode"
-    command = [sys.executable, "-m", module, str(source), str(target), str(web.upload_s), str(DECODED_WITHIN_S + 30)]
+async def _decode(source: Path, target: Path, web: WebSettings) -> None:
+    command = [sys.executable, "-m", DECODER, str(source), str(target), str(web.upload_s), str(DECODED_WITHIN_S + 30)]
+    process = subprocess.Popen(  # noqa: ASYNC220 - it is not waited for here
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     try:
-        ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=DECODED_WITHIN_S,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
+        async with asyncio.timeout(DECODED_WITHIN_S):
+            said, _ = await _to_its_end(process.communicate, process.kill)
+    except TimeoutError:
         raise Unreadable(f"The file takes longer than {DECODED_WITHIN_S:g} s to be read: have it converted.") from None
-    if ended.returncode:
-        said = ended.stdout.decode("utf-8", "replace").strip()
-        raise Unreadable(said or "The file can't be read: its decoder failed at it.")
+    if process.returncode:
+        sentence = said.decode("utf-8", "replace").strip()
+        raise Unreadable(sentence or "The file can't be read: its decoder failed at it.")
 
 
 def seconds_of(samples: Path) -> float:
