@@ -5,7 +5,7 @@ Here is what all such programs have in common; what is said on either side is tr
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -20,6 +20,9 @@ Message = dict[str, Any]
 
 STOP = '{"type":"stop"}'
 FLUSH = '{"type":"flush"}'
+
+LARGEST_FRAME = 1024 * 1024
+"""Bytes of audio that are passed on at once: what the front takes whatever its audio.max_frame_mib is."""
 
 AWAY = "The daemon does not answer at the moment; try again in a few seconds."
 BROKEN_OFF = "The daemon has ended this stream; what was said so far is kept."
@@ -140,29 +143,42 @@ class Stream:
         if not self._stopped:
             self._stopped = data == STOP
             with contextlib.suppress(ConnectionClosed):  # the client is told when all that came has been passed on
-                await self._line.send(data)
+                for piece in _pieces(data):
+                    await self._line.send(piece)
 
     async def _down(self) -> None:
-        """Until the session is over, or one side is gone."""
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            async with self._telling:
-                await self._tell(self._dialect.begun())
-            with contextlib.suppress(ConnectionClosed):
-                async for frame in self._line:
-                    message = _parsed(frame)
-                    async with self._telling:
-                        await self._tell(self._dialect.told(message))
-                        if message["type"] == "session_ended":
-                            await self._tell(self._dialect.ended())
-                            await self._client.close(CLOSE_NORMAL)
-                            return
-            async with self._telling:
-                await self._tell([self._dialect.broken_off()])
-                await self._client.close(CLOSE_INTERNAL, BROKEN_OFF)
+        """Until the session is over. A client that has gone meanwhile is told nothing more; what it had said is still
+        passed on."""
+        async with self._telling:
+            await self._tell(self._dialect.begun())
+        with contextlib.suppress(ConnectionClosed):
+            async for frame in self._line:
+                message = _parsed(frame)
+                async with self._telling:
+                    await self._tell(self._dialect.told(message))
+                    if message["type"] == "session_ended":
+                        await self._tell(self._dialect.ended())
+                        await self._hang_up(CLOSE_NORMAL)
+                        return
+        async with self._telling:
+            await self._tell([self._dialect.broken_off()])
+            await self._hang_up(CLOSE_INTERNAL, BROKEN_OFF)
 
     async def _tell(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            await self._client.send_text(in_json(message))
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            for message in messages:
+                await self._client.send_text(in_json(message))
+
+    async def _hang_up(self, code: int, why: str | None = None) -> None:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await self._client.close(code, why)
+
+
+def _pieces(data: str | bytes) -> Iterator[str | bytes]:
+    """Of audio; a message is one."""
+    if isinstance(data, str):
+        return iter([data])
+    return (data[at : at + LARGEST_FRAME] for at in range(0, len(data), LARGEST_FRAME))
 
 
 def in_json(message: Message) -> str:

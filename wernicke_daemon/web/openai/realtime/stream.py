@@ -19,9 +19,6 @@ router = APIRouter()
 
 PATH = "/v1/realtime"
 
-LARGEST_FRAME = 1024 * 1024
-"""Bytes of audio that are passed on at once: what the front takes whatever its audio.max_frame_mib is."""
-
 LEAST_S = 0.1
 """Seconds of audio that can be committed, as at OpenAI."""
 
@@ -91,7 +88,7 @@ class Realtime(relay.Dialect):
         start = [] if self._fixed else [relay.in_json(self._session.start)]
         self._fixed = True
         self._uncommitted += len(audio)
-        return [*start, *(audio[at : at + LARGEST_FRAME] for at in range(0, len(audio), LARGEST_FRAME))]
+        return [*start, audio]
 
     def _updated(self, update: events.Update) -> Heard:
         try:
