@@ -10,7 +10,7 @@ import uvicorn
 
 from tests.waiting import WITHIN_S, eventually
 from wernicke_daemon.web import connections
-from wernicke_daemon.web.connections import OpenConnections, PromptHttp, few
+from wernicke_daemon.web.connections import OpenConnections, PromptHttp, PromptWebSocket, few
 from wernicke_daemon.wire import listening
 
 pytestmark = pytest.mark.asyncio
@@ -89,15 +89,8 @@ async def test_of_strangers_the_oldest_goes_and_whoever_is_let_in_stays() -> Non
 
 
 @contextlib.asynccontextmanager
-async def served(answered: asyncio.Event) -> AsyncIterator[int]:
-    """An app that answers once that is set."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await answered.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"done"})
-
-    config = uvicorn.Config(app, http=PromptHttp, lifespan="off", log_config=None)
+async def served(app: Any, **settings: Any) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, http=PromptHttp, lifespan="off", log_config=None, **settings)
     config.load()
     (listener,) = few(listening.listeners("127.0.0.1", 0), OpenConnections(9, 9))
     state = uvicorn.server.ServerState()
@@ -110,7 +103,13 @@ async def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatc
     """Also in the midst of a request; who has asked is answered, however long that takes."""
     monkeypatch.setattr(connections, "REQUEST_S", 0.5)
     answered = asyncio.Event()
-    async with served(answered) as port:
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answered.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async with served(app) as port:
         asking = await connected(port)
         asking[1].write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
         silent, slow = await connected(port), await connected(port)
@@ -123,3 +122,30 @@ async def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatc
         assert await is_hung_up_on(asking)
         for _, writer in (asking, silent, slow):
             writer.close()
+
+
+async def test_a_websocket_that_nobody_reads_is_gone_in_time() -> None:
+    """Though there is more to be told than its line holds."""
+    told, over = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        told.set()
+        try:
+            while True:
+                await send({"type": "websocket.send", "bytes": bytes(1_000_000)})
+        finally:
+            over.set()
+
+    async with served(app, ws=PromptWebSocket, ws_ping_interval=0.1, ws_ping_timeout=0.2) as port:
+        reader, writer = await connected(port)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await told.wait()
+        async with asyncio.timeout(WITHIN_S):
+            await over.wait()
+        writer.transport.abort()

@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from wernicke_daemon.wire.fairness import oldest_of_busiest_address
 from wernicke_daemon.wire.listening import Listener
@@ -99,3 +100,12 @@ class PromptHttp(H11Protocol):
         """last: the request before; None for the first. uvicorn's keep-alive ends with the first byte of another."""
         if self.scope is last:
             self.transport.close()
+
+
+class PromptWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's, which is rid of a client that answers no ping: closed alone, a line that nobody reads would stay for
+    what is still to be sent, and a session of the front with it."""
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()

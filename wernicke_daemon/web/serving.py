@@ -13,7 +13,7 @@ import uvicorn
 
 from ipc import event_loop, parent_watch
 from wernicke_daemon.web.app import create_app
-from wernicke_daemon.web.connections import OpenConnections, PromptHttp, few
+from wernicke_daemon.web.connections import OpenConnections, PromptHttp, PromptWebSocket, few
 from wernicke_daemon.web.front import PING_TIMEOUT_S
 from wernicke_daemon.web.setup import Setup
 from wernicke_daemon.wire import listening, tls
@@ -61,7 +61,7 @@ def _config(setup: Setup, connections: OpenConnections) -> uvicorn.Config:
         create_app(setup, connections.let_in),
         loop="none",  # `event_loop` chooses
         http=PromptHttp,
-        ws="websockets-sansio",
+        ws=PromptWebSocket,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
         ws_ping_timeout=PING_TIMEOUT_S,  # pongs are read after what the front has no room for yet
