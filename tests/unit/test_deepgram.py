@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Response
 
 from ipc.errors import WernickeError
-from wernicke_daemon.web import relay
+from wernicke_daemon.web import refusals, relay
 from wernicke_daemon.web.deepgram import commands, keys, listen
 from wernicke_daemon.web.deepgram.options import EVENTS, Asked, asked
 from wernicke_daemon.web.deepgram.results import Translation
@@ -272,6 +272,6 @@ def test_no_refusal_has_more_than_one_line_in_its_header() -> None:
     """Whatever is quoted in it."""
     with pytest.raises(WernickeError) as refused:
         asked([("encoding", "x\r\nSet-Cookie: a=b\r\n\r\n日本語")])
-    header = SentHeaders([("dg-error", listen._in_header(str(refused.value)))])
+    header = SentHeaders([("dg-error", refusals._in_header(str(refused.value)))])
     lines = Response(400, "Bad Request", header, b"").serialize().split(b"\r\n")
     assert len(lines) == 4 and lines[1].startswith(b"dg-error: encoding must be")

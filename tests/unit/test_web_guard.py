@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
@@ -97,3 +98,24 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
     async with asyncio.timeout(30):
         await app(scope, receive, send)
     assert sent[0]["status"] == 408
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("path", "sentence"), [("/v1/listen", "err_msg"), ("/v1/realtime", "error")])
+async def test_a_program_is_told_why_its_name_for_this_machine_is_not_believed(path: str, sentence: str) -> None:
+    """In the words of its protocol, in place of a WebSocket; Deepgram's look into a header."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": path, "headers": [(b"host", b"wernicke.example")]}
+    app = Guard(_takes_a_body, (), any_host=False, larger={}, let_in=lambda peer: None)
+    await app(scope, receive, send)
+    start, body = sent
+    assert start["type"] == "websocket.http.response.start" and start["status"] == 403
+    assert "not believed" in str(msgspec.json.decode(body["body"])[sentence])
+    assert (guard.FOREIGN_HOST.encode() in dict(start["headers"]).values()) is (path == "/v1/listen")

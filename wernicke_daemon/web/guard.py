@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wernicke_daemon.web import refusals
@@ -210,9 +209,7 @@ def _with_headers(send: Send) -> Send:
 
 
 async def _refuse(refusal: tuple[int, str], scope: Scope, receive: Receive, send: Send) -> None:
-    status, sentence = refusal
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})  # before it is accepted: 403
-        return
-    said = refusals.body(scope["path"], status, sentence)
-    await JSONResponse(said, status, headers={**HEADERS, "Connection": "close"})(scope, receive, send)
+    """Of a WebSocket in place of its acceptance."""
+    answer = refusals.answer(scope["path"], *refusal)
+    answer.headers.update(HEADERS | {"Connection": "close"})
+    await answer(scope, receive, send)

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
-from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from wernicke_daemon.web import refusals
 from wernicke_daemon.web.front import SESSIONS, TIMEOUT_S, Front, FrontSocket
 from wernicke_daemon.wire.protocol import CLOSE_INTERNAL, CLOSE_NORMAL
 
@@ -97,8 +97,9 @@ def recogniser(hello: Message) -> str:
     return str(hello["engines"].get("asr", "")).partition(" ")[0]
 
 
-async def refuse(client: WebSocket, answer: Response) -> None:
-    """In place of its acceptance."""
+async def refuse(client: WebSocket, status: int, sentence: str, param: str | None = None) -> None:
+    """In place of its acceptance. param: the option that is wrong."""
+    answer = refusals.answer(client.url.path, status, sentence, param)
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has hung up
         await client.send_denial_response(answer)
 

@@ -1,16 +1,13 @@
 """`/v1/listen`: a stream of a Deepgram client."""
 
 import hashlib
-import re
-import uuid
 from datetime import UTC, datetime
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from ipc.errors import WernickeError
-from wernicke_daemon.web import access, relay
+from wernicke_daemon.web import access, refusals, relay
 from wernicke_daemon.web.deepgram import commands, keys
 from wernicke_daemon.web.deepgram.options import Asked, asked
 from wernicke_daemon.web.deepgram.results import Translation, error
@@ -20,14 +17,12 @@ from wernicke_daemon.wire.protocol import utc_text
 router = APIRouter()
 """WebSockets say by themselves whom they let in."""
 
-ERR_CODES = {400: "Bad Request", 401: "INVALID_AUTH", 429: "TOO_MANY_REQUESTS", 503: "SERVICE_UNAVAILABLE"}
 
-
-@router.websocket("/v1/listen")
+@router.websocket(refusals.DEEPGRAM)
 async def listen(socket: WebSocket) -> None:
     key, subprotocol = keys.offered(socket.headers)
     if not access.knows(key, socket.app.state.setup):
-        await _refuse(socket, 401, "This daemon does not know the key; use a token of its security.clients.")
+        await relay.refuse(socket, 401, "This daemon does not know the key; use a token of its security.clients.")
         return
     try:
         wanted = asked(socket.query_params.multi_items())
@@ -35,9 +30,9 @@ async def listen(socket: WebSocket) -> None:
             await socket.accept(subprotocol, headers=[(b"dg-request-id", hello["session_id"].encode())])
             await relay.Stream(socket, line, Deepgram(wanted, hello)).run()
     except relay.NotTaken as refused:
-        await _refuse(socket, refused.status, str(refused))
+        await relay.refuse(socket, refused.status, str(refused))
     except WernickeError as wrong:
-        await _refuse(socket, 400, str(wrong))
+        await relay.refuse(socket, 400, str(wrong))
 
 
 class Deepgram(relay.Dialect):
@@ -76,16 +71,3 @@ class Deepgram(relay.Dialect):
 
     def broken_off(self) -> Message:
         return error("INTERNAL_ERROR", relay.BROKEN_OFF)
-
-
-async def _refuse(socket: WebSocket, status: int, sentence: str) -> None:
-    """The sentence in the header, too, as most clients show no body."""
-    request_id = str(uuid.uuid4())
-    body = {"err_code": ERR_CODES[status], "err_msg": sentence, "request_id": request_id}
-    headers = {"dg-request-id": request_id, "dg-error": _in_header(sentence)}
-    await relay.refuse(socket, JSONResponse(body, status, headers))
-
-
-def _in_header(sentence: str) -> str:
-    """It may quote what the client said, line ends included."""
-    return re.sub(r"[^ -~]", "?", sentence)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
-from wernicke_daemon.web import access, refusals, relay
+from wernicke_daemon.web import access, relay
 from wernicke_daemon.web.openai.realtime import events
 from wernicke_daemon.web.openai.realtime.handshake import Handshake, check
 from wernicke_daemon.web.openai.realtime.items import Items
@@ -30,7 +29,7 @@ async def realtime(socket: WebSocket) -> None:
     setup = socket.app.state.setup
     asked = Handshake.of(socket.headers, socket.query_params)
     if not access.knows(asked.key, setup):
-        await _refuse(socket, 401, access.NEEDED)
+        await relay.refuse(socket, 401, access.NEEDED)
         return
     try:
         check(socket.query_params)
@@ -39,13 +38,9 @@ async def realtime(socket: WebSocket) -> None:
             silence_ms = round(setup.config.vad.silence_s * 1000)
             await relay.Stream(socket, line, Realtime(asked, hello, silence_ms)).run()
     except relay.NotTaken as refused:
-        await _refuse(socket, refused.status, str(refused))
+        await relay.refuse(socket, refused.status, str(refused))
     except Refused as refused:
-        await _refuse(socket, 400, str(refused), refused.param)
-
-
-async def _refuse(socket: WebSocket, status: int, sentence: str, param: str | None = None) -> None:
-    await relay.refuse(socket, JSONResponse(refusals.body(PATH, status, sentence, param), status))
+        await relay.refuse(socket, 400, str(refused), refused.param)
 
 
 class Realtime(relay.Dialect):
