@@ -5,10 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+HEAD_END = b"\r\n\r\n"
+"""Of a request, and of what answers it."""
+
 
 @dataclass(frozen=True)
 class Cut:
-    """After so many bytes of the client's frames; or in the middle of the first frame to it that holds `inside`."""
+    """After so many bytes of the client's frames, or of a body; or in the middle of the first frame to it that holds
+    `inside`."""
 
     after: int | None = None
     inside: bytes | None = None
@@ -21,8 +25,6 @@ async def cut_proxy(port: int, cut: Cut) -> AsyncIterator[int]:
 
     async def relay(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         daemon, to_daemon = await asyncio.open_connection("127.0.0.1", port)
-        for source, target in ((client, to_daemon), (daemon, to_client)):
-            target.write(await source.readuntil(b"\r\n\r\n"))
         ways = [
             asyncio.create_task(_way_in(client, to_daemon, cut)),
             asyncio.create_task(_way_out(daemon, to_client, cut)),
@@ -40,6 +42,7 @@ async def cut_proxy(port: int, cut: Cut) -> AsyncIterator[int]:
 
 
 async def _way_in(source: asyncio.StreamReader, target: asyncio.StreamWriter, cut: Cut) -> None:
+    target.write(await source.readuntil(HEAD_END))
     left = cut.after
     while data := await source.read(1000 if left is None else min(1000, left)):
         target.write(data)
@@ -50,6 +53,7 @@ async def _way_in(source: asyncio.StreamReader, target: asyncio.StreamWriter, cu
 
 async def _way_out(source: asyncio.StreamReader, target: asyncio.StreamWriter, cut: Cut) -> None:
     with contextlib.suppress(asyncio.IncompleteReadError):
+        target.write(await source.readuntil(HEAD_END))
         while frame := await _frame(source):
             cut_here = cut.inside is not None and cut.inside in frame
             target.write(frame[: len(frame) // 2] if cut_here else frame)

@@ -49,7 +49,7 @@ def pcm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_talk_comes_back_with_words_and_speakers(served: Served, pcm: Path) -> None:
     """Line by line as it is kept, with all that was asked for; the end is theirs."""
     asked = {"diarize": "true", "interim_results": "true", "vad_events": "true", "utterance_end_ms": 1000}
-    messages = await deepgram(served, pcm, **asked)
+    messages = await deepgram(served, pcm, **asked, queryParams={"invented": "1"})
     results = [each for each in messages if each["type"] == "Results" and each["is_final"]]
     lines = [result["channel"]["alternatives"][0] for result in results]
     said = [line for line in lines if line["transcript"]]

@@ -1,5 +1,6 @@
 """OpenAI's own Python client, with nothing but another address, at the real daemon with the embedded engines."""
 
+import asyncio
 import io
 import wave
 from collections.abc import AsyncIterator
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
+from websockets.asyncio.client import connect
 
 from tests import wire
+from tests.cut_proxy import Cut, cut_proxy
 from tests.process.conftest import embedded, pages_up
 from tests.waiting import eventually
 from wernicke_daemon.config.schema import SecuritySettings, WebSettings
@@ -42,7 +45,11 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daem
 
 
 def client(daemon: Daemon, key: str = KEY) -> Any:
-    return openai.AsyncOpenAI(api_key=key, base_url=f"http://127.0.0.1:{daemon.web.port}/v1", max_retries=0)
+    return client_at(daemon.web.port, key)
+
+
+def client_at(port: int | None, key: str = KEY) -> Any:
+    return openai.AsyncOpenAI(api_key=key, base_url=f"http://127.0.0.1:{port}/v1", max_retries=0)
 
 
 def wav(samples: wire.Samples, rate: int = 16_000) -> io.BytesIO:
@@ -110,6 +117,38 @@ async def test_a_form_of_unknown_length(served: Daemon) -> None:
     key = {"Authorization": f"Bearer {KEY}"}
     async with aiohttp.ClientSession() as http, http.post(address, data=form, headers=key) as answer:
         assert answer.status == 200 and "plan" in (await answer.json())["text"]
+
+
+async def test_a_line_that_breaks_while_a_file_is_sent(served: Daemon) -> None:
+    """Nothing comes of it, and the next is served."""
+    assert served.web.port is not None
+    async with cut_proxy(served.web.port, Cut(after=100_000)) as port:
+        with pytest.raises(openai.APIConnectionError):
+            await client_at(port).audio.transcriptions.create(file=wav(TWO), model="whisper-1")
+    assert "plan" in (await made(served, "json")).text
+
+
+async def test_too_many_files_are_told_so(served: Daemon) -> None:
+    """Sixteen may wait, the one that is worked on among them."""
+    first = asyncio.create_task(made(served, "json"))
+    await eventually(lambda: list(served.sessions))
+    create = client(served).audio.transcriptions.create
+    files = [create(file=wav(np.zeros(8000, np.float32)), model="whisper-1") for _ in range(19)]
+    answers = await asyncio.gather(*files, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Exception)]
+    assert len(refused) == 4 and all(isinstance(each, openai.RateLimitError) for each in refused)
+    assert "Too many files" in str(refused[0]) and "plan" in (await first).text
+
+
+async def test_where_all_places_are_taken_a_file_is_told_so(served: Daemon) -> None:
+    """As a live client is, with what a daemon says that has no place."""
+    key = {"Authorization": f"Bearer {KEY}"}
+    address = f"ws://127.0.0.1:{served.port}/transcribe?events=session"
+    async with connect(address, additional_headers=key) as one, connect(address, additional_headers=key) as other:
+        await one.recv()
+        await other.recv()
+        with pytest.raises(openai.RateLimitError, match="All 2 places are taken"):
+            await made(served, "json")
 
 
 async def test_models_are_listed(served: Daemon) -> None:
