@@ -81,7 +81,7 @@ class RuntimeSettings(Section, frozen=True):
     backoff_first_s: Seconds = 0.5  # wait before a restart, doubled each time ...
     backoff_max_s: Seconds = 30.0  # ... up to this
     stable_after_s: Seconds = 60.0  # running this long clears the count
-    credit: Annotated[int, Meta(ge=1, le=8)] = 2  # jobs sent to a stage before the first is answered
+    credit: Annotated[int, Meta(ge=1, le=8)] = 2  # jobs sent to a replica before it has answered the first
     # times a job may take its stage down, or fail, before it is given up
     max_attempts: Annotated[int, Meta(ge=1, le=5)] = 2
     asr_down_limit_s: Seconds = 120.0  # without a working recogniser, until audio is given up

@@ -18,7 +18,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     shed_after_s: float  # from when on results are behind (see `overload.py`)
     job_s: float  # how long a job may run, ...
     job_per_audio_s: float  # ... and how much longer for each second of its audio
-    credit: int  # jobs that a stage is sent before it has answered the first
+    credit: int  # jobs that a replica is sent before it has answered the first
     max_attempts: int  # how often a job is begun before it is given up
     replacements: Rules = ()  # what is written for what is heard
     asr_context_chars: int = 0  # how much of the text before the recogniser is given

@@ -13,7 +13,7 @@ class Options(msgspec.Struct, frozen=True):
 
     audio: the format of what it sends. language: ISO 639-1 code or "auto". glossary: terms that it expects to be said.
     events: kinds of messages that it wants besides finals and errors. words: whether finals have word times. speakers:
-    how many people speak. background: it gives way to sessions in which somebody speaks.
+    how many people speak. background: it gives way to sessions in which somebody speaks, as long as that has an end.
     """
 
     audio: AudioFormat

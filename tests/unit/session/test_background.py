@@ -10,6 +10,7 @@ from tests.unit.session.house import MONO, RATE, House, pcm
 from wernicke_daemon.sessions.clock import Clock
 from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.options import Options
+from wernicke_daemon.sessions.session import MOST_HELD_S
 
 IN_BACKGROUND = Options(MONO, "en", background=True)
 
@@ -23,14 +24,35 @@ def file() -> Iterator[House]:
 
 
 async def test_what_waits_for_others_is_no_silence(file: House) -> None:
-    """However long they speak: nothing of it is examined, and then all of it, without a pause in between."""
+    """Nothing of it is examined while they speak, and then all of it, without a pause in between."""
     await file.speak(1.0)
-    for _ in range(100):
+    for _ in range(round(MOST_HELD_S)):
         file.now += 1.0
         assert file.session.take_news(file.now, others_speak=True) is None
     await file.speak(1.0)
     task = file.task()
     assert (task.audio.count, task.idle_s) == (2 * RATE, 0.0)
+
+
+async def test_where_somebody_always_speaks_an_utterance_is_begun_now_and_then(file: House) -> None:
+    """After so long it is examined up to the next utterance, and then waits as long again."""
+
+    def held_s() -> float:
+        since = file.now
+        while (task := file.session.take_news(file.now, others_speak=True)) is None:
+            assert file.now < since + 100.0, "for ever"
+            file.now += 1.0
+        held = file.now - since
+        file.find(task, (task.audio.start, task.audio.start + RATE))
+        file.keep_silent(len(file.submitted))
+        return held
+
+    for _ in range(2):
+        await file.speak(1.0)
+        assert held_s() == MOST_HELD_S
+    await file.speak(1.0)
+    assert file.session.take_news(file.now) is not None, "nobody speaks"
+    assert held_s() == MOST_HELD_S
 
 
 async def test_one_utterance_at_a_time_is_recognised(file: House) -> None:
