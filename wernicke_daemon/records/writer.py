@@ -73,11 +73,10 @@ class Writer:
 
     async def close(self) -> None:
         """Everything that was put is written and delivered; nothing may come after it."""
+        # First: only who closes the file last, and may write, has SQLite put its log into it, and wait for the disk.
+        await asyncio.to_thread(self._indexing.close, CLOSE_TIMEOUT_S)
         self._queue.put(None)
-        await asyncio.gather(
-            asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT_S),
-            asyncio.to_thread(self._indexing.close, CLOSE_TIMEOUT_S),
-        )
+        await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT_S)
         if lost := self._given_up + sum(write.result for write in self._unwritten):
             _log.error("results_lost", results=lost)
 

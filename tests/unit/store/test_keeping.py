@@ -1,6 +1,8 @@
 """What is kept, in which order, and how it is read."""
 
 import asyncio
+import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.unit.store.kept import Deliveries, final, keep, opened, results, sequences, summaries
 from wernicke_daemon.records import session_list, transcript_file
+from wernicke_daemon.records.search_index import SearchIndex
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.protocol import Suppressed
 
@@ -111,3 +114,24 @@ async def test_a_reader_and_the_writer_do_not_wait_for_each_other(file: Path) ->
             assert kept.healthy
             assert [result["sequence"] for result in transcript_file.results(database, "s")] == [1]
         assert sequences(file) == [1, 2]
+
+
+async def test_what_is_closed_is_in_the_file_itself(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in SQLite's log, though the index is at a step then."""
+    step, at_it = SearchIndex.step, threading.Event()
+
+    def slow(index: SearchIndex, transcripts: sqlite3.Connection) -> float | None:
+        wait_s = step(index, transcripts)
+        at_it.set()
+        time.sleep(0.3)
+        return wait_s
+
+    monkeypatch.setattr(SearchIndex, "step", slow)
+    async with opened(file) as kept:
+        await keep(kept, final(1))
+        await asyncio.to_thread(at_it.wait)
+        at_it.clear()
+        await keep(kept, final(2))
+        await asyncio.to_thread(at_it.wait)
+    assert not file.with_name(f"{file.name}-wal").exists()
+    assert sequences(file) == [1, 2]
