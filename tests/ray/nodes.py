@@ -72,6 +72,10 @@ class Nodes:
         """By Ray."""
         subprocess.run([sys.executable, "-c", KILL_ACTOR, self.address, stage], cwd=ROOT, check=True)
 
+    def kill_the_heads_node(self) -> None:
+        """-9: all of it but what keeps the cluster together. The bridge, which is on no other, is left there."""
+        _kill(next(iter(self.hosts())))
+
     def kill_a_node(self) -> None:
         """-9: one that has actors, but not the head's."""
         _, *others = self.hosts().items()

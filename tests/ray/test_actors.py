@@ -19,7 +19,7 @@ from wernicke_daemon.demo import CLIP
 from wernicke_daemon.formats import audio_files
 from wernicke_daemon.gateway.http_request import SESSIONS
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 async def clip(config: Config) -> Heard:
@@ -71,6 +71,7 @@ async def test_whatever_dies_nothing_is_lost_doubled_or_changed(nodes: Nodes, tm
             lambda: nodes.actors()[0].kill(),
             kill_bridge,
             nodes.kill_a_node,
+            nodes.kill_the_heads_node,
         ]
         for kill in kills:
             before = deaths()

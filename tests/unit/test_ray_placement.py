@@ -33,7 +33,10 @@ def test_one_node_has_to_have_all_of_it() -> None:
 
 
 def test_a_node_that_is_gone_has_nothing() -> None:
-    assert not placement.possible(1, 0.0, [node("gone", CARD, alive=False)])
+    gone = node("gone", CARD, alive=False)
+    assert not placement.possible(1, 0.0, [gone])
+    assert not placement.is_up("gone0123456789", [gone])
+    assert placement.is_up("here0123456789", [gone, node("here", CARD)])
 
 
 def test_nodes_on_one_machine_are_told_apart() -> None:

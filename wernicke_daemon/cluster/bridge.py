@@ -1,8 +1,9 @@
 """Run as `python -m wernicke_daemon.cluster.bridge`, by the daemon only: a driver of the Ray cluster, with an actor for
 each replica that runs there. `peers.py` is its other half.
 
-It lives as long as its cluster does. Where the head does not answer any more it says so and ends (Ray would end it,
-too, without a word). The front starts another one as soon as a replica is to be started again.
+It lives as long as its cluster does. Where the head does not answer any more, or this machine's own part of Ray has
+ended, it says so and ends: Ray would end it for the first, too, without a word, and leave it there for the second. The
+front starts another one as soon as a replica is to be started again.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a bridge does: it joins the cluster, takes orders, passes on what actors say, and watches the head."""
+"""What a bridge does: it joins the cluster, takes orders, passes on what actors say, and watches what they all need."""
 
 import asyncio
 import threading
@@ -13,6 +13,7 @@ import zmq.asyncio
 from ipc import channels, codec, event_loop
 from ipc.arena import ArenaReader
 from ipc.channels import Socket
+from wernicke_daemon.cluster import placement
 from wernicke_daemon.cluster.actor import Actor, Said
 from wernicke_daemon.cluster.audio import SharedAudio
 from wernicke_daemon.cluster.last_words import leave
@@ -71,11 +72,12 @@ class _Bridge:
         self._reports = reports
         self._actors: dict[Identity, Actor] = {}
         self._lives: dict[Identity, asyncio.Task[None]] = {}  # of each of them
-        self._watching: asyncio.Task[None] | None = None  # of the head
+        self._node = str(ray.get_runtime_context().get_node_id())  # the one whose part of Ray this process uses
+        self._watching: asyncio.Task[None] | None = None  # of head and node
 
     async def serve(self) -> None:
         """Does not return."""
-        self._watching = asyncio.create_task(self._watch_head())
+        self._watching = asyncio.create_task(self._watch())
         while True:
             self._obey(decode_to_bridge(await self._orders.recv()))
 
@@ -105,13 +107,17 @@ class _Bridge:
     def _say(self, who: Identity, what: Said) -> None:
         self._reports.send(codec.encode(FromBridge(who, what)))
 
-    async def _watch_head(self) -> None:
+    async def _watch(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(HEAD_S):
-                    await asyncio.to_thread(ray.nodes)
-            except Exception:
-                leave(
-                    self._reports, Lost(f"was lost: the head of the Ray cluster at {self._address!r} does not answer")
-                )
+            if (lost := await self._what_is_lost()) is not None:
+                leave(self._reports, Lost(f"was lost: {lost}"))
             await asyncio.sleep(LOOK_S)
+
+    async def _what_is_lost(self) -> str | None:
+        """Of what all actors need."""
+        try:
+            async with asyncio.timeout(HEAD_S):
+                nodes = await asyncio.to_thread(ray.nodes)
+        except Exception:
+            return f"the head of Ray's cluster at {self._address} does not answer"
+        return None if placement.is_up(self._node, nodes) else "this machine is no node of Ray's cluster any more"

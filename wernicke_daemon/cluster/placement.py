@@ -20,6 +20,10 @@ def possible(cpus: int, gpus: float, nodes: Sequence[Node]) -> bool:
     )
 
 
+def is_up(node_id: str, nodes: Sequence[Node]) -> bool:
+    return any(node["NodeID"] == node_id for node in _up(nodes))
+
+
 def name(node_id: str, nodes: Sequence[Node]) -> str:
     """Of a node, for people."""
     return next((_name(node) for node in nodes if node["NodeID"] == node_id), node_id)
