@@ -31,14 +31,18 @@ def figures(card: int = 0) -> dict[str, Any] | None:
 
 
 def cards() -> list[dict[str, Any]]:
-    """`figures` of all, by number."""
+    """`figures` of all, by number, up to the first that does not answer."""
     try:
         pynvml.nvmlInit()
         count = int(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError:
         count = 1
-    found = [figures(card) for card in range(count)]
-    return [card for card in found if card is not None]
+    found = []
+    for card in range(count):
+        if (one := figures(card)) is None:
+            break
+        found.append(one)
+    return found
 
 
 def free_mib(card: int = 0) -> int | None:

@@ -157,3 +157,11 @@ def test_a_driver_that_does_not_say_how_busy_the_card_is(monkeypatch: pytest.Mon
         "free_mib": 20_480,
         "utilisation_percent": None,
     }
+
+
+def test_a_card_that_does_not_answer_gives_its_number_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that the driver has lost: what is behind it would be taken for another."""
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 3)
+    monkeypatch.setattr(gpu, "figures", lambda card: None if card == 1 else {"name": f"card {card}"})
+    assert gpu.cards() == [{"name": "card 0"}]

@@ -487,6 +487,16 @@ def test_each_dies_waits_and_is_numbered_by_itself(three: Machine) -> None:
     assert (status.state, status.failed, status.deaths) == (State.READY, False, MOST + 1)
 
 
+def test_a_new_choice_is_for_those_that_chose_nothing(three: Machine) -> None:
+    """What works stays: the next choice might be worse."""
+    for replica, engine in zip(three.supervisor.replicas("asr"), ("ollama", "none", "none"), strict=True):
+        replica.received(1, Hello(0))
+        replica.received(1, Ready(engine, "", "the best there is", 1.0))
+    three.supervisor.choose_again("asr", "for a test")
+    replicas = three.supervisor.ports["asr"].status().replicas
+    assert [replica.spare_pid is not None for replica in replicas] == [False, True, True]
+
+
 # --- unloading -------------------------------------------------------------------------------------
 
 

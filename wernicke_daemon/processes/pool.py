@@ -66,8 +66,10 @@ class Pool:
             _log.error("started_without", stage=self.stage, replica=number, reason=why)
 
     def choose_again(self, why: str) -> None:
+        """Those that found nothing to do their work with; what others chose stands."""
         for replica in self.replicas:
-            replica.choose_again(why)
+            if replica.status().engine in (None, "none"):
+                replica.choose_again(why)
 
     async def unload(self) -> None:
         await asyncio.gather(*(replica.unload() for replica in self.replicas))

@@ -89,7 +89,8 @@ class Supervisor:
             await pool.started()
 
     def choose_again(self, name: StageName, why: str) -> None:
-        """Have `auto` choose that stage's engine anew; what works goes on until the new one is loaded."""
+        """Have `auto` choose an engine anew where it found none for that stage; what works goes on until the new one is
+        loaded."""
         self._pools[name].choose_again(why)
 
     async def unload(self, names: Sequence[StageName]) -> None:
