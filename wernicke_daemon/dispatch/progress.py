@@ -91,10 +91,11 @@ class Progress:
                 self.advance(*self._put_off.pop(key), now)
 
     def _follows_unknown(self, utterance: Utterance) -> bool:
-        """Something said before it in its session is still being recognised, by another replica."""
+        """Something said before it in its session is still being recognised, by another replica. What was given up once
+        and is done late does not count: it is no part of what was said, and may never be."""
         return any(
-            session == utterance.session and sequence < utterance.sequence and earlier.asr is None
-            for (session, sequence), earlier in self.under_way.items()
+            earlier.said is utterance.said and earlier.sequence < utterance.sequence and earlier.asr is None
+            for earlier in self.under_way.values()
         )
 
     def _has_speakers(self, utterance: Utterance, owner: Owner, now: float) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from ipc.messages import CorrectionResult, StageName
-from tests.unit.dispatcher.world import HELLO, POLICY, TURNS, World
+from tests.unit.dispatcher.world import HELLO, POLICY, TURNS, World, utterance
 from wernicke_daemon.dispatch.llm_breaker import PROBE_EVERY_S, TRIPS_AFTER
 
 
@@ -158,6 +158,20 @@ def test_a_correction_waits_for_no_text_that_never_comes(three: World) -> None:
     assert three.work("correction") == []
     three.fail("asr")
     assert first.failure is not None and three.work("correction") == [second.correction_work]
+
+
+def test_a_correction_waits_for_no_late_work(three: World) -> None:
+    """What is done from the journal adds nothing to what is said before; nor is it waited for when it is called off."""
+    late = utterance(three.served, "s")
+    three.dispatcher.submit(late, three.client, three.now)
+    submitted = three.submit()
+    three.dispatcher.withdraw(late)
+    asr = three.ports["asr"]
+    asr.inside.pop(0)
+    three.answer("asr", HELLO)
+    for _ in range(2):
+        three.answer("diarization", TURNS)
+    assert three.work("correction") == [submitted.correction_work]
 
 
 def test_the_one_try_of_an_llm_that_is_left_alone_is_taken_where_it_is_asked(three: World) -> None:

@@ -48,7 +48,7 @@ INGEST = IngestWork((IngestTask("s", AudioHandle("arena", 0, 1, 0, 512), b"", No
 FOUND = IngestResult((IngestOutcome("s", 512, 0, b"", (), False),))
 
 
-def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = ()) -> Utterance:
+def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = (), said: Said | None = None) -> Utterance:
     audio = AudioHandle("arena", 0, 1, sequence * 32_000, 16_000)
     return Utterance(
         session=session,
@@ -63,7 +63,7 @@ def utterance(sequence: int, session: str = "s", pieces: tuple[Piece, ...] = ())
         caption=Caption("en"),
         began=0.0,
         pieces=pieces or (Piece(audio, "firm"),),
-        said=Said((f"before {sequence}",), sequence, 3),
+        said=said or Said((f"before {sequence}",), sequence, 3),
     )
 
 
@@ -152,6 +152,7 @@ class World:
         )
         self.dispatcher.connect(self.ports)
         self.served = 0
+        self._said: dict[str, Said] = {}  # by session
 
     def replicas(self, stage: StageName) -> range:
         return range(1 if stage == "ingest" else self._replicas)
@@ -186,17 +187,20 @@ class World:
             self.dispatcher.replica_loading(stage, replica, self.now)
 
     def submit(self, session: str = "s") -> Utterance:
-        self.served += 1
-        submitted = utterance(self.served, session)
+        submitted = self._next(session)
         self.dispatcher.submit(submitted, self.client, self.now)
         return submitted
 
     def begin_early(self, *pieces: Piece, session: str = "s") -> Utterance:
         """Work on one whose end is not certain yet."""
-        self.served += 1
-        begun = utterance(self.served, session, pieces)
+        begun = self._next(session, pieces)
         self.dispatcher.begin_early(begun, self.client, self.now)
         return begun
+
+    def _next(self, session: str, pieces: tuple[Piece, ...] = ()) -> Utterance:
+        self.served += 1
+        said = self._said.setdefault(session, Said((f"before {self.served}",), self.served, 3))
+        return utterance(self.served, session, pieces, said)
 
     def confirm(self, begun: Utterance) -> None:
         self.dispatcher.confirm(begun, self.client, self.now)
