@@ -39,7 +39,7 @@ def found(spoken: list[int], tracks: list[int], overlap: slice = slice(0, 0), mo
     several = np.zeros(len(tracks))
     several[overlap] = 1
     heard = Stitched(activity, activity.max(axis=1, initial=0), several)
-    return diarized(heard, FRAMES, Voices(spoken), len(tracks) / 100, most)
+    return diarized(heard, FRAMES, Voices(spoken), len(tracks) / 100, most, "a model")
 
 
 def spans(result: DiarizationResult) -> list[tuple[float, float, int]]:
@@ -99,7 +99,7 @@ def test_little_speech_is_heard_several_times_over() -> None:
         np.array([0.0] * 100 + [1.0] * 70 + [0.0] * 100),
         np.zeros(270),
     )
-    (piece,) = diarized(heard, FRAMES, Noted([-1] * 100 + [0] * 70 + [-1] * 100), 2.7, 8).pieces
+    (piece,) = diarized(heard, FRAMES, Noted([-1] * 100 + [0] * 70 + [-1] * 100), 2.7, 8, "a model").pieces
     assert [len(frames) for frames in asked] == [HEARD]
     assert set(asked[0].tolist()) == set(range(100, 170))
     assert (piece.seconds, piece.halves) == (0.7, None)
@@ -121,7 +121,8 @@ def test_a_half_of_which_the_encoder_says_nothing_is_not_compared() -> None:
             return super().embedding(frames) * float(frames[0] < 200)
 
     spoken = np.ones((400, 1))
-    (piece,) = diarized(Stitched(spoken, spoken[:, 0], np.zeros(400)), FRAMES, Deaf([0] * 400), 4.0, 8).pieces
+    heard = Stitched(spoken, spoken[:, 0], np.zeros(400))
+    (piece,) = diarized(heard, FRAMES, Deaf([0] * 400), 4.0, 8, "a model").pieces
     assert (piece.embedding, piece.halves) == ((1.0, 0.0, 0.0, 0.0), None)
 
 
