@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ipc.summary import Line, Part, Sentence
 from stages.summary.request import MOST_LINES
-from stages.summary.words import Read, figures, folded, names, predicate, share, stems
+from stages.summary.words import Read, figures, folded, is_named, names, predicate, share, stems
 
 MOST_LETTERS = 300
 LEAST_SHARE = 0.7
@@ -43,7 +43,7 @@ def standing(sentence: Sentence, lines: Sequence[Line], shown: range, read: Read
         return None
     is_task = sentence.kind == "task"
     who = _who(sentence.who, said) if is_task else ""
-    until = _until(sentence.until, said) if is_task else ""
+    until = _until(sentence.until, said, read) if is_task else ""
     return Sentence(sentence.kind, text, numbers, who, until)
 
 
@@ -62,26 +62,29 @@ def joined(sentence: Sentence, other: Sentence) -> Sentence:
 
 
 def _stands(text: str, said: str, read: Read) -> bool:
-    if not figures(text, read) <= figures(said, read):
+    if not _facts_stand(text, said, read) or predicate(text) not in folded(said):
         return False
-    there, called = folded(said), names(text, read)
-    if not all(name in there for name in called) or predicate(text) not in there:
-        return False
+    called = names(text, read)
     words = {stem for stem in stems(text) if not any(stem in name for name in called)}
     return share(words or stems(text), said) >= LEAST_SHARE
+
+
+def _facts_stand(text: str, said: str, read: Read) -> bool:
+    return figures(text, read) <= figures(said, read) and all(is_named(name, said) for name in names(text, read))
 
 
 def _who(who: str, said: str) -> str:
     name = _TITLE.sub("", who.strip())
     if not name or not name.isprintable():
         return ""
-    edge = r"\b" if name.isascii() else ""
-    return who.strip() if re.search(f"{edge}{re.escape(folded(name))}{edge}", folded(said)) else ""
+    return who.strip() if is_named(folded(name), said) else ""
 
 
-def _until(until: str, said: str) -> str:
+def _until(until: str, said: str, read: Read) -> str:
     date = until.strip()
-    return date if _bare(date) and _bare(date) in _bare(said) and date.isprintable() else ""
+    if not _bare(date) or not date.isprintable():
+        return ""
+    return date if _bare(date) in _bare(said) and _facts_stand(date, said, read) else ""
 
 
 def _bare(text: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
 from stages.phonetics.readings import ReadWord
 
@@ -23,7 +24,12 @@ _RUN = re.compile(rf"[{_KANJI}]+|[\u30a0-\u30ff]+|[^\W\d_{_KANJI}{_KANA}]+")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _WHEN = re.compile(r"[月火水木金土日]曜|(?:今|来|再来|先|翌|本|毎)(?:日|週|月|年|期)|明日|明後日|午前|午後|正午|深夜")
 """Dates without a figure, of Japanese; of other languages they have capitals or are like other words."""
-_LATIN = re.compile(r"[^\W\d_][\w'’-]*")
+_UNITS = {"年", "月", "日", "時", "分"}
+"""Of dates and times: of two figures each says which is which."""
+_LETTER = rf"[^\W_{_KANJI}{_KANA}]"
+"""Of scripts whose words have other characters between them, which Japanese has none of; digits, too."""
+_LATIN = re.compile(rf"{_LETTER}(?:{_LETTER}|[_-])*")
+_JAPANESE = re.compile(rf"[{_KANJI}{_KANA}]")
 
 
 def folded(text: str) -> str:
@@ -31,23 +37,33 @@ def folded(text: str) -> str:
 
 
 def figures(text: str, read: Read) -> set[str]:
-    """Numbers by value, 二千四百万 as 24000000, and Japanese dates without one."""
+    """Numbers by value, 二千四百万 as 24000000, those of dates with their unit, too, and Japanese dates without one."""
     plain = unicodedata.normalize("NFKC", text)
     found = set(_WHEN.findall(plain))
-    for word in read(plain):
+    words = read(plain)
+    for word in words:
         found |= {word.number} if word.number else set(_DIGITS.findall(word.surface))
-    return found
+    dates = ((word.number, unit.surface.removesuffix("間")) for word, unit in pairwise(words) if word.number)
+    return found | {number + unit for number, unit in dates if unit in _UNITS}
 
 
 def names(text: str, read: Read) -> set[str]:
-    """Folded: what the Japanese dictionary knows as a name, and words with a capital, but for the first of a text that
-    has blanks."""
+    """Folded: what the Japanese dictionary knows as a name, and words with a capital, but for the first of a text in
+    another language that has blanks."""
     plain = unicodedata.normalize("NFKC", text)
     latin = _LATIN.findall(plain)
-    if latin and " " in plain.strip() and plain.lstrip().startswith(latin[0]) and latin[0].istitle():
+    is_first = bool(latin) and " " in plain.strip() and plain.lstrip().startswith(latin[0]) and latin[0].istitle()
+    if is_first and not _JAPANESE.search(plain):
         latin = latin[1:]
     known = {word.surface for word in read(plain) if word.is_name}
     return {folded(name) for name in (*known, *(word for word in latin if word.lower() != word))}
+
+
+def is_named(name: str, text: str) -> bool:
+    """name: folded. One in letters has to be a word of the text, or that with an s: May is not in Maybe."""
+    before = rf"(?<!{_LETTER})" if re.match(_LETTER, name) else ""
+    after = rf"s?(?!{_LETTER})" if re.match(_LETTER, name[-1:]) else ""
+    return re.search(f"{before}{re.escape(name)}{after}", folded(text)) is not None
 
 
 def stems(text: str) -> set[str]:
@@ -59,8 +75,8 @@ def stems(text: str) -> set[str]:
 def predicate(text: str) -> str:
     """The last word of a Japanese sentence, which says what is the matter with all of the others; "" where a sentence
     is of another language, or says no more than that something is decided or open."""
-    last = _runs(text)[-1:]
-    return last[0] if last and "\u30a0" <= last[0][0] <= "\u9fff" else ""
+    last = "".join(_runs(text)[-1:])
+    return (_WHEN.split(last)[-1] or last) if "\u30a0" <= last[:1] <= "\u9fff" else ""
 
 
 def _runs(text: str) -> list[str]:

@@ -16,11 +16,14 @@ MEETING = (
     Line("鈴木", "移行の時期については、まだ伝えていません。鈴木から今週中に連絡します。"),
     Line("Speaker_05", "We ship the Kubernetes upgrade on Friday, and Ms. Kim sends 3 drafts to Oslo."),
     Line(None, "講師は、東京大学の山本先生です。"),
+    Line("Lea", "来週、Kubernetesの更新の手順をTomがSlackで連絡します。"),
+    Line("Lea", "Maybe the planning group meets in the large room."),
+    Line("Lea", "3Dモデルの手順は連絡済みです。"),
 )
 
 
 def judged(text: str, *lines: int, kind: Kind = "decision", who: str = "", until: str = "") -> Sentence | None:
-    return standing(Sentence(kind, text, lines, who, until), MEETING, range(1, 7), READ)
+    return standing(Sentence(kind, text, lines, who, until), MEETING, range(1, len(MEETING) + 1), READ)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +41,13 @@ def judged(text: str, *lines: int, kind: Kind = "decision", who: str = "", until
         ("Kim sends 3 drafts to Oslo.", (5,)),
         ("Speaker_05 ships the upgrade on Friday.", (5,)),
         ("講師は東京大学の山本先生。", (6,)),
+        ("Kubernetesの更新の手順を来週連絡する。", (7,)),
+        ("手順の3Dモデルを連絡する。", (9,)),
+        ("Kim's drafts go to Oslo.", (5,)),
     ],
 )
 def test_what_the_lines_say_stands(text: str, lines: tuple[int, ...]) -> None:
-    """In other words, in digits for kanji, with the names of who spoke."""
+    """In other words, in digits for kanji, with the names of who spoke, and with words of other scripts within."""
     assert judged(text, *lines) == Sentence("decision", text, lines)
 
 
@@ -49,8 +55,9 @@ def test_what_the_lines_say_stands(text: str, lines: tuple[int, ...]) -> None:
     ("text", "lines", "wrong"),
     [
         ("仕様書を12月10日までに作成する。", (), "no line"),
-        ("仕様書を12月10日までに作成する。", (7, 99, -1, 0), "no such line"),
+        ("仕様書を12月10日までに作成する。", (99, -1, 0), "no such line"),
         ("仕様書を12月11日までに作成する。", (2,), "another date"),
+        ("仕様書を10月12日までに作成する。", (2,), "another date of the same figures"),
         ("仕様書を12月10日までに作成する。", (1,), "a line that says something else"),
         ("合計は2500万円。", (3,), "another sum"),
         ("合計は480円。", (3,), "another size"),
@@ -63,6 +70,9 @@ def test_what_the_lines_say_stands(text: str, lines: tuple[int, ...]) -> None:
         ("The Docker upgrade ships on Friday.", (5,), "another product"),
         ("Ms. Kim sends 3 drafts to Bergen.", (5,), "another place"),
         ("The drafts go out on Monday.", (5,), "another day"),
+        ("Docker の更新の手順を来週連絡する。", (7,), "another product, first in Japanese"),
+        ("The planning group meets in the large room in May.", (8,), "a month that begins another word"),
+        ("The planning group meets Ann in the large room.", (8,), "a name that is within another word"),
         ("新しい工場を建設することにした。", (2,), "other words"),
         ("They agreed to hire more engineers soon.", (5,), "other words"),
         ("", (2,), "nothing"),
@@ -95,6 +105,7 @@ def test_lines_of_other_parts_do_not_count() -> None:
         ((2,), "佐藤", "12月10日", ("佐藤", "12月10日")),
         ((2,), "佐藤さん", "12月10日までに", ("佐藤さん", "12月10日までに")),
         ((2,), "山本", "12月11日", ("", "")),
+        ((2,), "佐藤", "2月10日", ("佐藤", "")),
         ((1, 2), "田中", "来週の火曜日", ("田中", "来週の火曜日")),
         ((2,), "", "", ("", "")),
         ((2,), "佐藤\n", "仕様", ("佐藤", "仕様")),
@@ -112,6 +123,12 @@ def test_a_name_in_latin_letters_is_a_whole_word() -> None:
     """Al is not in Also."""
     assert (found := judged("Kim sends drafts to Oslo.", 5, kind="task", who="Kim")) and found.who == "Kim"
     assert (found := judged("Kim sends drafts to Oslo.", 5, kind="task", who="Os")) and found.who == ""
+    assert (found := judged("The group meets.", 8, kind="task", until="May")) and found.until == ""
+
+
+def test_a_name_in_latin_letters_may_stand_in_japanese() -> None:
+    found = judged("更新の手順を連絡する。", 7, kind="task", who="Tom")
+    assert found is not None and found.who == "Tom"
 
 
 def test_only_tasks_have_somebody_who_does_them() -> None:
