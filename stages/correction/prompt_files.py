@@ -78,4 +78,5 @@ def _read(path: Path, kind: type[T]) -> T:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
         return msgspec.toml.decode(text, type=kind)
     except (OSError, ValueError) as error:
-        raise EngineUnavailable(f"the prompt file '{path}' can't be used, correct it or delete it: {error}") from error
+        why = "it is not saved as UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise EngineUnavailable(f"the prompt file '{path}' can't be used, correct it or delete it: {why}") from error

@@ -4,6 +4,7 @@ Lines travel as JSON: speech that sounds like an instruction stays a value in a 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
@@ -14,6 +15,8 @@ from ipc.summary import Kind, Line, Sentence
 from stages.correction.request import ChatMessage, InvalidAnswer
 
 T = TypeVar("T")
+
+_QUOTED = re.compile("'.*'", re.DOTALL)
 
 MOST_SENTENCES = 10
 """Of one part."""
@@ -103,7 +106,8 @@ def _read(content: str, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.DecodeError as error:
-        raise InvalidAnswer(f"the answer is not the JSON that was asked for: {error}") from error
+        why = _QUOTED.sub("'…'", str(error))  # what was said is not for a log
+        raise InvalidAnswer(f"the answer is not the JSON that was asked for: {why}") from None
 
 
 def _chat(system: str, body: dict[str, Any]) -> list[ChatMessage]:

@@ -63,7 +63,7 @@ def outcome(work: Work) -> list[Message]:
 
 
 def process(work: Work) -> list[Message]:
-    return list(making.said(making.started(work)))
+    return list(making.said(making.started(), work))
 
 
 def failure(said: list[Message]) -> str:
@@ -169,9 +169,9 @@ def test_a_server_that_is_slow(server: OllamaServer) -> None:
 def test_a_process_that_is_killed_ends_its_request(server: OllamaServer) -> None:
     """And so the model's work on it: that is how it gives way."""
     server.next_modes = ["good", "hang"]
-    child = making.started(work(server))
+    child = making.started()
     said: list[Message] = []
-    reader = threading.Thread(target=lambda: said.extend(making.said(child)))
+    reader = threading.Thread(target=lambda: said.extend(making.said(child, work(server))))
     reader.start()
     eventually_sync(server.chats)
     child.kill()

@@ -64,8 +64,9 @@ def test_instructions_in_speech_stay_data() -> None:
     "answer", ["", "null", "[]", "{}", '{"sentences": [{"kind": "joke", "text": "a", "lines": [1]}]}', '{"sentences"']
 )
 def test_an_answer_of_another_shape_is_refused(answer: str) -> None:
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidAnswer) as refused:
         request.read_sentences(answer)
+    assert "joke" not in str(refused.value)  # it goes into the log, where nothing goes that was said
 
 
 OPEN = Sentence("open", "講演会の費用は480万円でよいか。", (3,))

@@ -91,9 +91,10 @@ def _made(transcript: "Transcript", config: "Config") -> "Made":
     from ipc.summary import Failed, Made
     from wernicke_daemon.summaries import making
 
-    process, notes = making.started(making.work_for(transcript, config)), _Notes()
+    work, notes = making.work_for(transcript, config), _Notes()
+    process = making.started()
     try:
-        for message in making.said(process):
+        for message in making.said(process, work):
             if isinstance(message, Made):
                 return message
             if isinstance(message, Failed):

@@ -39,19 +39,18 @@ def work_for(transcript: Transcript, config: Config, done: Sequence[Part] = ()) 
     return Work(lines, transcript.language, config.llm, prompts, tuple(done), os.getpid())
 
 
-def started(work: Work) -> "subprocess.Popen[bytes]":
+def started() -> "subprocess.Popen[bytes]":
     """From the thread that reads what it says: Linux ends it with that thread. To be killed when it is not wanted any
     more, which ends what the model does for it. Raises OSError."""
-    process = subprocess.Popen([sys.executable, "-m", "stages.summary"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdin is not None
+    return subprocess.Popen([sys.executable, "-m", "stages.summary"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def said(process: "subprocess.Popen[bytes]", work: Work) -> Iterator[Message]:
+    """It is told its work, which may be more than a pipe holds; then what it says, to its end; the last one is Made or
+    Failed."""
+    assert process.stdin is not None and process.stdout is not None
     with contextlib.suppress(OSError), process.stdin as pipe:  # one that has ended already says so by its exit code
         pipe.write(boot_record.framed(msgspec.json.encode(work)))
-    return process
-
-
-def said(process: "subprocess.Popen[bytes]") -> Iterator[Message]:
-    """What it says, to its end; the last one is Made or Failed."""
-    assert process.stdout is not None
     last: Message | None = None
     with process.stdout:
         for line in process.stdout:

@@ -1,7 +1,11 @@
 """Summaries on the pages and over HTTP: asked for, followed, cancelled, shown; live speech goes first. The process that
 makes them is a real one, and the language model's server speaks Ollama's API."""
 
+import os
 import re
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +14,15 @@ import pytest
 from msgspec.structs import replace
 from starlette.testclient import TestClient
 
+from ipc.settings import LlmSettings
+from ipc.summary import Line, Work
 from tests.ollama_server import MODEL, OllamaServer
 from tests.unit.web_transcripts.kept import ODD, TOKEN, Edits, Tags, browsing, setup_of
 from tests.waiting import eventually_sync
 from wernicke_daemon.records import stored_sessions
 from wernicke_daemon.web.front import FrontAway
 from wernicke_daemon.web.summaries import way
+from wernicke_daemon.web.summaries.run import Run
 from wernicke_daemon.web.summaries.way import QUIET_S, Quiet, is_busy
 from wernicke_daemon.wire import tokens
 
@@ -152,6 +159,45 @@ def test_what_fails_is_told_and_leaves_the_old_one(asking: tuple[TestClient, Edi
     assert "gave no answer that can be used" in client.get("/transcripts/aa01").text
     ollama.mode = "good"
     assert made(client)["problem"] is None
+
+
+def test_where_a_prompt_file_is_stays_here(file: Path, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any path does; the log has it."""
+    monkeypatch.setattr(way, "QUIET_S", 0.0)
+    setup, own = setup_of(file.parent), file.parent / "own"
+    own.mkdir()
+    (own / "ja.toml").write_bytes(b"summarize = '\x82\xa0'")  # of an editor that writes Shift JIS
+    settings = replace(setup.config.summary, prompts=str(own))
+    config = replace(setup.config, llm=replace(setup.config.llm, host=ollama.url), summary=settings)
+    with browsing(replace(setup, config=config)) as (client, _):
+        problem = made(client)["problem"]
+    assert problem.startswith("The prompt file '…' can't be used") and "not saved as UTF-8" in problem
+
+
+def test_a_process_that_does_not_listen_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is to do is more than a pipe holds: who cancels does not wait until it is read."""
+    began = threading.Event()
+    children: list[subprocess.Popen[bytes]] = []
+
+    def deaf(command: list[str], **pipes: int) -> "subprocess.Popen[bytes]":
+        children.append(popen([sys.executable, "-c", "import time; time.sleep(60)"], **pipes))
+        began.set()
+        return children[0]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", deaf)
+    lines = (Line("田中", "予算です。" * 50),) * 2000
+    run = Run(Work(lines, "ja", LlmSettings(), "", (), os.getpid()), lambda message: None)
+    reader, killer = threading.Thread(target=run.read), threading.Thread(target=run.kill)
+    reader.start()
+    began.wait()
+    killer.start()
+    killer.join(10.0)
+    held_up = killer.is_alive()
+    children[0].kill()
+    killer.join()
+    reader.join()
+    assert not held_up
 
 
 def test_one_is_made_after_the_other(asking: tuple[TestClient, Edits], ollama: OllamaServer, file: Path) -> None:

@@ -23,8 +23,8 @@ class Run:
         with self._lock:
             if self.killed:
                 return
-            self._process = making.started(self._work)
-        for message in making.said(self._process):
+            self._process = making.started()
+        for message in making.said(self._process, self._work):
             self._tell(message)
 
     def kill(self) -> None:

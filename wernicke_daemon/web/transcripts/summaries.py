@@ -12,6 +12,7 @@ from wernicke_daemon.records.stored_summaries import Summary, fingerprint
 from wernicke_daemon.summaries.making import NoSummary
 from wernicke_daemon.web.summaries.making import Progress, Summaries
 from wernicke_daemon.web.transcripts import kept
+from wernicke_daemon.wire.redaction import public
 
 router = APIRouter(tags=["summaries"])
 
@@ -66,7 +67,7 @@ def state(request: Request, transcript: Transcript) -> SummaryState:
     session, making = transcript.session, _summaries(request)
     found = kept.summary(kept.file_of(request), session)
     outdated = found is not None and found.of != fingerprint(transcript.turns)
-    return SummaryState(session, found, outdated, making.progress(session), making.problem(session))
+    return SummaryState(session, found, outdated, making.progress(session), public(making.problem(session)))
 
 
 def _answer(request: Request, transcript: Transcript) -> Response:
