@@ -3,6 +3,7 @@ what would run on several machines. It listens on loopback only, and ends with C
 
 import argparse
 import contextlib
+import signal
 import threading
 from typing import Any
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=4, help="of each node, for actors to take one each (%(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="of the head (%(default)s)")
     wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no node is left behind
     cluster = nodes(wanted.nodes, wanted.port, wanted.cpus)
     try:
         print(f'{wanted.nodes} nodes at [ray] address = "{address(wanted.port)}"; Ctrl-C ends them.', flush=True)
