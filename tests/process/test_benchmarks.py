@@ -83,7 +83,7 @@ def test_starved_compares_a_busy_machine_with_a_quiet_one(tmp_path: Path) -> Non
 def test_files_compares_a_live_session_alone_with_one_beside_files(tmp_path: Path) -> None:
     """The same is said both times; files get on meanwhile, and none ends in an error."""
     figures, table = run(tmp_path, "files.py", "--rounds", "1", "--seconds", "15")
-    assert figures["utterances"] > 0 and figures["files that were answered with an error"] == 0
+    assert figures["utterances"] > 0 and figures["files that were answered with an error, or not at all"] == 0
     assert figures["trigger to final p95, beside to alone"] > 0
     assert figures["audio of a file done in a second, alone"] > 1
     assert "<= 1.1" in table
