@@ -1,6 +1,7 @@
 """Sessions over a real WebSocket with the real daemon: what goes in, what comes back, what is refused."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -160,6 +161,28 @@ async def test_the_sixth_client_is_told_to_come_back(daemon: Daemon) -> None:
         assert (await wire.receive(again))["type"] == "connection_established"
     for socket in sockets[1:]:
         await socket.close()
+
+
+async def test_a_recording_that_can_wait_takes_nobodys_place(daemon: Daemon) -> None:
+    """One, whether it or the others come first; it is told so by its address or later."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def come(query: str = "") -> tuple[ClientConnection, str]:
+            opening = wire.open_socket(daemon.port, f"{wire.MONO}&events=session{query}")
+            socket = await stack.enter_async_context(opening)
+            return socket, (await wire.receive(socket))["type"]
+
+        waits, _ = await come()
+        await waits.send('{"type": "start", "background": true}')
+        await eventually(lambda: any(session.options.background for session in daemon.sessions))
+        assert {(await come())[1] for _ in range(5)} == {"connection_established"}
+        assert (await come())[1] == (await come("&background=true"))[1] == "error"
+        await waits.send('{"type": "stop"}')
+        await wire.until(waits, "session_ended")
+        await waits.wait_closed()
+        assert (await come())[1] == "error"
+        assert (await come("&background=true"))[1] == "connection_established"
+        assert (await come("&background=true"))[1] == "error"
 
 
 async def test_who_comes_while_something_is_lacking_is_told(daemon: Daemon) -> None:

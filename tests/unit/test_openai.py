@@ -36,7 +36,7 @@ def test_fields_become_options_of_our_start() -> None:
     started = asked([*fields, ("stream", "True"), ("timestamp_granularities[]", "word")])
     assert started.streams and started.words and started.format == "json"
     assert protocol.parse(json.dumps(started.start)) == protocol.Start(
-        16_000, 1, "s16le", "en", ["Wernicke", "Broca"], ["speaker", "ack"], background=True
+        16_000, 1, "s16le", "en", ["Wernicke", "Broca"], ["speaker", "ack"]
     )
     assert "language" not in wanted().start
 

@@ -142,6 +142,6 @@ def options_from(start: Start, default: Options) -> Options:
         glossary=tuple(start.glossary) if start.glossary is not None else default.glossary,
         events=protocol.parse_events(start.events) if start.events is not None else default.events,
         words=default.words if start.words is None else start.words,
-        background=bool(start.background),
+        background=default.background if start.background is None else start.background,
         speakers=default.speakers if start.speakers is None else Count(*protocol.parse_speakers(start.speakers)),
     )

@@ -154,7 +154,7 @@ class Gateway:
             return
         session = self._sessions.find(admitted.session, admitted.resume_token)
         resumed = session is not None
-        refusal = self._refusal(session)
+        refusal = self._refusal(session, admitted.options.background)
         if refusal is None:
             self._on_client()
         if refusal is None and session is None:
@@ -181,13 +181,15 @@ class Gateway:
         finally:
             self._watching.discard(socket)
 
-    def _refusal(self, resumed: Session | None) -> str | None:
-        """Why there is no place for one more client; None where there is."""
+    def _refusal(self, resumed: Session | None, background: bool) -> str | None:
+        """Why there is no place for one more client; None where there is. background: it can wait. One of those takes
+        nobody's place; there are rings enough."""
         if not self.ready:
             return "The daemon is still starting"
         has_place = resumed is not None and (resumed.attached or resumed.done.is_set())  # or needs none any more
-        taken = sum(not session.done.is_set() for session in self._connections)
-        if taken >= self._config.max_connections and not has_place:
+        taken = [session.options.background for session in self._connections if not session.done.is_set()]
+        most = self._config.max_connections + (background or any(taken))
+        if len(taken) >= most and not has_place:
             return f"All {self._config.max_connections} places are taken"
         return None
 

@@ -42,7 +42,7 @@ class Asked:
         """The `start` of our own protocol, for audio as `decode.py` makes it."""
         audio = {"sample_rate": 16_000, "channels": 1, "encoding": "s16le"}
         language = {"language": self.language} if self.language else {}
-        return {"type": "start", **audio, **language, "glossary": self.glossary, "events": EVENTS, "background": True}
+        return {"type": "start", **audio, **language, "glossary": self.glossary, "events": EVENTS}
 
 
 def asked(fields: Iterable[tuple[str, Any]]) -> Asked:

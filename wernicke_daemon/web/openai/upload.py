@@ -102,7 +102,7 @@ def seconds_of(samples: Path) -> float:
 async def messages(front: Front, samples: Path, start: dict[str, object]) -> AsyncGenerator[Message, None]:
     """The front's, up to the last result. Raises what `Front.socket` does; the line may end early, without
     `session_ended`."""
-    async with front.socket(SESSIONS) as line:
+    async with front.socket(f"{SESSIONS}?background=true") as line:  # so that it needs no place of a live session
         with contextlib.suppress(ConnectionClosed):  # it may have said already that it can't
             await line.send(msgspec.json.encode(start).decode())
         received = _Received()
