@@ -36,8 +36,9 @@ def least_context(prompt: SummaryPrompt) -> int:
 
 
 def halves(part: range) -> list[range]:
+    """Of two or more."""
     middle = (part.start + part.stop) // 2
-    return [half for half in (range(part.start, middle), range(middle, part.stop)) if half]
+    return [range(part.start, middle), range(middle, part.stop)]
 
 
 def _grouped(costs: Iterable[float], room: float) -> list[range]:

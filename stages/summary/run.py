@@ -1,7 +1,7 @@
 """One summary from its lines: part after part, then put together, each step told.
 
 No trouble with the model goes further than a `Failed` with a sentence; a part whose answer can't be used is asked
-again in two halves first.
+again in smaller ones first.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,12 +72,14 @@ class Summary:
         return found
 
     def _part(self, shown: range) -> Part:
-        """Asked again in halves where the answer can't be used: it may have been cut off."""
+        """Asked again in halves, down to a line, where the answer can't be used: it may have been cut off."""
         try:
             return self._asked(shown)
         except InvalidAnswer as error:
+            if len(shown) == 1:
+                raise
             log.warning("summary_answer_invalid", reason=str(error))
-            halves = [self._asked(half) for half in parts.halves(shown)]
+        halves = [self._part(half) for half in parts.halves(shown)]
         sentences = tuple(sentence for half in halves for sentence in half.sentences)
         return Part(check.distinct(sentences), sum(half.dropped for half in halves))
 

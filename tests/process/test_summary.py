@@ -124,6 +124,19 @@ def test_parts_that_are_done_are_not_asked_for_again(server: OllamaServer) -> No
     assert server.chats() == []
 
 
+def test_lines_that_can_only_be_asked_about_one_by_one(server: OllamaServer) -> None:
+    """One part that the model can't do is no reason to lose all of a long meeting."""
+    every = [DECIDED, TASK, OPEN]
+
+    def confused(asked: Json) -> Json:
+        numbers = [int(line.split()[0]) for line in asked["lines"]]
+        return {"sentences": [every[numbers[0] - 1]]} if len(numbers) == 1 else {"nonsense": True}
+
+    server.summarize = confused
+    made = outcome(work(server))[-1]
+    assert isinstance(made, Made) and [sentence.lines for sentence in made.sentences] == [(1,), (2,), (3,)]
+
+
 def test_an_answer_that_is_cut_off_is_asked_for_in_halves(server: OllamaServer) -> None:
     server.next_modes = ["good", "length"]  # the first one loads
     made = outcome(work(server))[-1]
