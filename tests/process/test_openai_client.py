@@ -140,15 +140,18 @@ async def test_too_many_files_are_told_so(served: Daemon) -> None:
     assert "Too many files" in str(refused[0]) and "plan" in (await first).text
 
 
-async def test_where_all_places_are_taken_a_file_is_told_so(served: Daemon) -> None:
-    """As a live client is, with what a daemon says that has no place."""
+async def test_where_all_places_are_taken_one_file_is_done_all_the_same(served: Daemon) -> None:
+    """Where one is at work already that can wait, the next is refused, with what a daemon says that has no place."""
     key = {"Authorization": f"Bearer {KEY}"}
     address = f"ws://127.0.0.1:{served.port}/transcribe?events=session"
     async with connect(address, additional_headers=key) as one, connect(address, additional_headers=key) as other:
         await one.recv()
         await other.recv()
-        with pytest.raises(openai.RateLimitError, match="All 2 places are taken"):
-            await made(served, "json")
+        assert "plan" in (await made(served, "json")).text
+        async with connect(f"{address}&background=true", additional_headers=key) as third:
+            await third.recv()
+            with pytest.raises(openai.RateLimitError, match="All 2 places are taken"):
+                await made(served, "json")
 
 
 async def test_models_are_listed(served: Daemon) -> None:
