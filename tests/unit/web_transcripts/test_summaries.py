@@ -1,6 +1,7 @@
 """Summaries on the pages and over HTTP: asked for, followed, cancelled, shown; live speech goes first. The process that
 makes them is a real one, and the language model's server speaks Ollama's API."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -17,9 +18,9 @@ from starlette.testclient import TestClient
 from ipc.settings import LlmSettings
 from ipc.summary import Line, Work
 from tests.ollama_server import MODEL, OllamaServer
-from tests.unit.web_transcripts.kept import ODD, TOKEN, Edits, Tags, browsing, setup_of
+from tests.unit.web_transcripts.kept import ODD, TOKEN, Edits, Tags, add, browsing, message, setup_of
 from tests.waiting import eventually_sync
-from wernicke_daemon.records import stored_sessions
+from wernicke_daemon.records import stored_sessions, transcript_file
 from wernicke_daemon.web.front import FrontAway
 from wernicke_daemon.web.summaries import way
 from wernicke_daemon.web.summaries.run import Run
@@ -107,6 +108,35 @@ def test_live_speech_goes_first(asking: tuple[TestClient, Edits], ollama: Ollama
     front.busy = False
     eventually_sync(lambda: state(client)["making"] is None)
     assert state(client)["summary"]["dropped"] == 1 and len(ollama.chats()) == 2
+
+
+def test_what_is_said_while_it_waits_is_in_it(asking: tuple[TestClient, Edits], file: Path) -> None:
+    """Who asks for it before the last words gets all of the meeting."""
+    client, front = asking
+    front.busy = True
+    client.post(SUMMARY)
+    eventually_sync(lambda: state(client)["making"]["step"] == "speech")
+    with contextlib.closing(transcript_file.open_for_writing(file)) as database, database:
+        add(database, "bb02", 9, message(9, "あとの発言です。", "田中", 50.0))
+    front.busy = False
+    eventually_sync(lambda: state(client)["making"] is None)
+    found = state(client)
+    assert found["summary"] is not None and not found["outdated"]
+
+
+def test_what_is_deleted_while_it_waits_is_not_read(
+    asking: tuple[TestClient, Edits], file: Path, ollama: OllamaServer
+) -> None:
+    client, front = asking
+    front.busy = True
+    client.post(SUMMARY)
+    eventually_sync(lambda: state(client)["making"]["step"] == "speech")
+    for session in ("aa01", "bb02"):
+        stored_sessions.delete(file, session)
+    making = client.app.state.summaries
+    front.busy = False
+    eventually_sync(lambda: making.progress("aa01") is None)
+    assert "There is no session aa01" in making.problem("aa01") and ollama.requests == []
 
 
 def test_a_front_that_does_not_answer_is_busy(

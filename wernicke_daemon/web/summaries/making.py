@@ -13,7 +13,7 @@ import structlog
 from ipc import clock
 from ipc.errors import WernickeError
 from ipc.summary import Failed, Loading, Made, Merging, Message, Part, PartDone, Reading
-from wernicke_daemon.records import stored_summaries
+from wernicke_daemon.records import reading, stored_summaries, transcript_file
 from wernicke_daemon.records.reading import Transcript
 from wernicke_daemon.summaries.making import NoSummary, summary_of, work_for
 from wernicke_daemon.web.front import Front, FrontAway
@@ -89,7 +89,7 @@ class Summaries:
         began = clock.monotonic()
         try:
             async with self._one:
-                made = await self._made(transcript)
+                transcript, made = await self._made(transcript)
             await self._keep(transcript, made)
         except WernickeError as error:
             self._failed(transcript.session, str(error))
@@ -114,16 +114,24 @@ class Summaries:
         summary = summary_of(transcript, made, self._setup.config.llm.model, time.time())
         await asyncio.to_thread(stored_summaries.keep, self._setup.transcripts, transcript, summary)
 
-    async def _made(self, transcript: Transcript) -> Made:
-        """Gives way as often as something is said; parts that are done stay done. Raises NoSummary, OSError."""
+    async def _made(self, transcript: Transcript) -> tuple[Transcript, Made]:
+        """And what it is of: all that was said before its first part. Gives way as often as something is said; parts
+        that are done stay done. Raises NoSummary, NoTranscript, OSError."""
         done: list[Part] = []
         while True:
             await self._quiet(transcript.session)
+            if not done:
+                transcript = await asyncio.to_thread(self._read, transcript.session)
             outcome = await self._attempt(transcript, done)
             if isinstance(outcome, Failed):
                 raise NoSummary(outcome.reason)
             if outcome is not None:
-                return outcome
+                return transcript, outcome
+
+    def _read(self, session: str) -> Transcript:
+        """Raises NoTranscript."""
+        with transcript_file.reading(self._setup.transcripts) as database:
+            return reading.transcript(database, session)
 
     async def _quiet(self, session: str) -> None:
         quiet = Quiet()
@@ -145,15 +153,15 @@ class Summaries:
         loop = asyncio.get_running_loop()
         work = work_for(transcript, self._setup.config, done)
         run = Run(work, lambda message: loop.call_soon_threadsafe(told, message))
-        reading = asyncio.create_task(asyncio.to_thread(run.read))
+        output = asyncio.create_task(asyncio.to_thread(run.read))
         try:
-            while not (await asyncio.wait([reading], timeout=LOOK_S))[0]:
+            while not (await asyncio.wait([output], timeout=LOOK_S))[0]:
                 if await self._busy():
                     return None
-            await reading
+            await output
         finally:
             run.kill()
-            await asyncio.gather(reading, return_exceptions=True)
+            await asyncio.gather(output, return_exceptions=True)
         return outcome[0] if outcome else None
 
     def _told(self, session: str, message: Message, done: list[Part]) -> None:
