@@ -177,6 +177,16 @@ def test_it_can_be_cancelled(asking: tuple[TestClient, Edits], ollama: OllamaSer
     assert state(client) == {"session": "aa01", "summary": kept, "outdated": False, "making": None, "problem": None}
 
 
+def test_a_request_about_what_is_deleted_is_closed(asking: tuple[TestClient, Edits], ollama: OllamaServer) -> None:
+    client, _ = asking
+    ollama.next_modes = ["good", "hang"]
+    client.post(SUMMARY)
+    eventually_sync(ollama.chats)
+    client.post("/transcripts/aa01/delete")
+    eventually_sync(lambda: state(client)["making"] is None)
+    eventually_sync(lambda: ollama.given_up == ["/api/chat"])
+
+
 def test_what_fails_is_told_and_leaves_the_old_one(asking: tuple[TestClient, Edits], ollama: OllamaServer) -> None:
     """Also to who opens the page later; the next try forgets it."""
     client, _ = asking

@@ -87,6 +87,7 @@ async def delete(request: Request, session: kept.SessionId) -> Response:
     found = await run_in_threadpool(kept.transcript, kept.file_of(request), session)
     for part in reversed(found.sessions):  # the latest may still go on, and then nothing is deleted
         await request.app.state.front.edit({"type": "delete", "session_id": part})
+    request.app.state.summaries.cancel(found.session)  # of what is gone
     return RedirectResponse("/transcripts", 303)
 
 
