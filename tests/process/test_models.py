@@ -16,6 +16,7 @@ from stages.diarization.speaker_encoder import WeSpeaker
 from tests import tiny_onnx
 from tests.hub_server import LARGE, HubServer, Repository
 from tests.ollama_server import MODEL, OllamaServer
+from tests.wine import UNDER_WINE
 
 WERNICKE = "import sys; from wernicke_daemon.cli import main; sys.exit(main())"
 
@@ -72,6 +73,7 @@ class Machine:
             "HF_HOME": str(directory / "cache"),
             "HF_ENDPOINT": endpoint,
             "COLUMNS": "200",
+            **({"HF_HUB_DISABLE_SYMLINKS": "1"} if UNDER_WINE else {}),  # it says that it made one, and makes none
         }
         self.output = ""
         self.configure(correction="none")
