@@ -343,7 +343,7 @@ def test_a_pipeline_for_something_else(tmp_path: Path, model: Path) -> None:
 def test_a_gpu_that_is_not_there(model: Path) -> None:
     """Both ways out are named."""
     said = refusal(made(model, device="cuda"))
-    assert "no CUDA device" in said and 'diarization.device = "cpu"' in said
+    assert "install the NVIDIA driver" in said and 'diarization.device = "cpu"' in said
 
 
 # --- nothing leaves this machine ---------------------------------------------------------------------
