@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from msgspec.structs import replace
 
-from tests.process.conftest import embedded, pages_up
-from tests.waiting import eventually
-from wernicke_daemon.config.schema import SecuritySettings, WebSettings
-from wernicke_daemon.daemon import Daemon, running
-from wernicke_daemon.wire import tokens
+from tests.process.conftest import wanting
+from wernicke_daemon.daemon import Daemon
 
 KEY = "b" * 64
 README = Path(__file__).parents[2] / "README.md"
@@ -37,16 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    config = replace(
-        embedded(tmp_path_factory.mktemp("data"), max_connections=2),
-        web=WebSettings(port=0),
-        security=SecuritySettings(clients=(tokens.hash_of(KEY),)),
-    )
-    async with running(config, lambda line: None, pages=True) as daemon:
-        await pages_up(daemon)
+    async with wanting(KEY, tmp_path_factory.mktemp("data")) as daemon:
         assert daemon.web.port is not None
         yield Served(daemon, daemon.web.port)
-        await eventually(lambda: not daemon.gateway.active)
 
 
 def from_readme(name: str, host: str, key: str = KEY) -> dict[str, Any]:

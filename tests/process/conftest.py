@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from tests.waiting import eventually
 from wernicke_daemon.config.load import overrides
-from wernicke_daemon.config.schema import Config
+from wernicke_daemon.config.schema import Config, SecuritySettings, WebSettings
 from wernicke_daemon.daemon import Daemon, running
 from wernicke_daemon.hardware.profiles import applied
 from wernicke_daemon.records import transcript_file
+from wernicke_daemon.wire import tokens
 
 
 def embedded(directory: Path, **changes: Any) -> Config:
@@ -134,3 +135,17 @@ def serving(
     finally:
         process.kill()
         process.wait()
+
+
+@asynccontextmanager
+async def wanting(key: str, directory: Path) -> AsyncIterator[Daemon]:
+    """A daemon for two clients at most that wants a key, with its web process; everybody has left it at the end."""
+    config = replace(
+        embedded(directory, max_connections=2),
+        web=WebSettings(port=0),
+        security=SecuritySettings(clients=(tokens.hash_of(key),)),
+    )
+    async with running(config, lambda line: None, pages=True) as daemon:
+        await pages_up(daemon)
+        yield daemon
+        await eventually(lambda: not daemon.gateway.active)

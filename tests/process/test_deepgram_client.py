@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from msgspec.structs import replace
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import wire
 from tests.cut_proxy import Cut, cut_proxy
-from tests.process.conftest import embedded, pages_up, stored
+from tests.process.conftest import stored, wanting
 from tests.talk import PAUSE, TALK, is_right
 from tests.waiting import eventually
-from wernicke_daemon.config.schema import SecuritySettings, WebSettings
-from wernicke_daemon.daemon import Daemon, running
+from wernicke_daemon.daemon import Daemon
 from wernicke_daemon.evaluation.scoring import Spoken
-from wernicke_daemon.wire import tokens
 
 deepgram = pytest.importorskip("deepgram", reason="needs Deepgram's client of the extra `test`")
 api_error = pytest.importorskip("deepgram.core.api_error")
@@ -38,15 +35,8 @@ STREAM = {"model": "nova-3", "encoding": "linear16", "sample_rate": 16000, "lang
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
     """A daemon that wants a key, with its web process."""
-    config = replace(
-        embedded(tmp_path_factory.mktemp("data"), max_connections=2),
-        web=WebSettings(port=0),
-        security=SecuritySettings(clients=(tokens.hash_of(KEY),)),
-    )
-    async with running(config, lambda line: None, pages=True) as daemon:
-        await pages_up(daemon)
+    async with wanting(KEY, tmp_path_factory.mktemp("data")) as daemon:
         yield daemon
-        await eventually(lambda: not daemon.gateway.active)
 
 
 def client(port: int, key: str = KEY) -> Any:

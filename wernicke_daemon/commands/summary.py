@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _HEADINGS = {"decision": "Decisions", "open": "Open points", "task": "Who does what until when"}
 
+_ANSWERS_S = 5.0
+"""For a daemon on this machine to be connected to."""
+
 _STEPS = {
     "queued": "Another summary is made first.",
     "speech": "It waits until nobody speaks: live results go first.",
@@ -122,9 +125,6 @@ def _daemon_runs(config: "Config") -> bool:
     except OSError:  # it was killed, or is another user's
         return False
     return True
-
-
-_ANSWERS_S = 5.0
 
 
 def _ask_daemon(args: argparse.Namespace, config: "Config") -> None:
