@@ -64,14 +64,15 @@ def _talk(file: Path) -> Path:
 
 async def _transcribed(port: int, stats: str, file: Path) -> tuple[list[str], float]:
     """The texts of all utterances, and how many seconds of audio the front had taken in when the first came."""
-    client = openai.AsyncOpenAI(api_key="any", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0, timeout=900)
+    address = f"http://127.0.0.1:{port}/v1"
     received_s, deltas = 0.0, list[str]()
-    with file.open("rb") as samples:
-        stream: Any = await client.audio.transcriptions.create(file=samples, model="whisper-1", stream=True)
-    async for event in stream:
-        if event.type == "transcript.text.delta":
-            received_s = received_s or await _received_s(stats)
-            deltas.append(event.delta)
+    async with openai.AsyncOpenAI(api_key="any", base_url=address, max_retries=0, timeout=900) as client:
+        with file.open("rb") as samples:
+            stream: Any = await client.audio.transcriptions.create(file=samples, model="whisper-1", stream=True)
+        async for event in stream:
+            if event.type == "transcript.text.delta":
+                received_s = received_s or await _received_s(stats)
+                deltas.append(event.delta)
     assert "".join(deltas) == event.text
     return event.text.split("\n"), received_s
 

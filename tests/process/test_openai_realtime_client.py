@@ -4,6 +4,7 @@ embedded engines."""
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,18 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daem
         yield daemon
 
 
-def client(port: int, key: str = KEY) -> Any:
+def client_at(port: int | None, key: str = KEY) -> Any:
+    """As `async with`: one that is not closed is closed by the collector, in the event loop of another test."""
     address = f"127.0.0.1:{port}/v1"
     return openai.AsyncOpenAI(api_key=key, base_url=f"http://{address}", websocket_base_url=f"ws://{address}")
 
 
-def stream(port: int, key: str = KEY, query: dict[str, str] = TRANSCRIPTION, **options: Any) -> Any:
-    """As `async with`."""
-    return client(port, key).realtime.connect(extra_query=query, **options)
+@asynccontextmanager
+async def stream(
+    port: int | None, key: str = KEY, query: dict[str, str] = TRANSCRIPTION, **options: Any
+) -> AsyncIterator[Any]:
+    async with client_at(port, key) as client, client.realtime.connect(extra_query=query, **options) as line:
+        yield line
 
 
 async def configure(connection: Any, model: str = "gpt-4o-transcribe", **fields: Any) -> Any:
@@ -193,8 +198,8 @@ async def test_what_is_not_understood_is_told_and_the_stream_goes_on(served: Dae
 
 
 async def test_the_beta_client_is_spoken_to_in_its_words(served: Daemon) -> None:
-    beta = client(served.web.port).beta.realtime.connect(model="gpt-4o-transcribe", extra_query=TRANSCRIPTION)
-    async with beta as line:
+    asked: Any = {"model": "gpt-4o-transcribe", "extra_query": TRANSCRIPTION}
+    async with client_at(served.web.port) as client, client.beta.realtime.connect(**asked) as line:
         created = await line.recv()
         await line.transcription_session.update(session={"input_audio_format": "pcm16", "turn_detection": None})
         answered = await line.recv()
