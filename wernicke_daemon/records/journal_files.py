@@ -82,6 +82,7 @@ class SessionMeta(msgspec.Struct, frozen=True):
     next_sequence: int = 1  # of the first utterance that has no result yet
     remembered: Remembered = Remembered()  # from those that have one
     speakers: Count = ANY  # how many people speak
+    background: bool = False  # whether it gives way to others
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.utterances.context import Remembered
 from wernicke_daemon.utterances.voices import ANY
 from wernicke_daemon.utterances.voices_clustering import Count
@@ -23,6 +24,27 @@ class Options(msgspec.Struct, frozen=True):
     words: bool = True
     speakers: Count = ANY
     background: bool = False
+
+    def to_journal(self, wall_start: float) -> SessionMeta:
+        """wall_start: seconds since 1970 at which the session began."""
+        speakers, background = self.speakers, self.background
+        return SessionMeta(
+            self.language, self.glossary, wall_start, self.words, speakers=speakers, background=background
+        )
+
+    @classmethod
+    def from_journal(cls, meta: SessionMeta, default: "Options") -> "Options":
+        """What the journal does not know is as in `default`: its audio is 16 kHz mono whatever came, and it has no
+        client that wants events."""
+        language = meta.language or default.language
+        return cls(
+            default.audio,
+            language,
+            meta.glossary,
+            words=meta.words,
+            speakers=meta.speakers,
+            background=meta.background,
+        )
 
 
 class StartingPoint(msgspec.Struct, frozen=True):

@@ -16,7 +16,6 @@ from wernicke_daemon.observability.figures import Figures
 from wernicke_daemon.observability.log_throttle import Repeats
 from wernicke_daemon.records.earlier import EarlierSession, Resume
 from wernicke_daemon.records.journal import Journal
-from wernicke_daemon.records.journal_files import SessionMeta
 from wernicke_daemon.records.store import ResultStore
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.people import People
@@ -118,8 +117,7 @@ class Recorder:
         self._store.session_started(session.id, now, options.language, self._peers[session.id], resume)
         if self._journal is not None:
             self._journalled.add(session.id)
-            meta = SessionMeta(options.language, options.glossary, now, options.words, speakers=options.speakers)
-            self._journal.begin(session.id, meta)
+            self._journal.begin(session.id, options.to_journal(now))
         del self._peers[session.id]
 
     def waits(self, session: Session, seconds: float) -> None:

@@ -110,8 +110,7 @@ class SessionRegistry:
     async def take_up(self, leftover: Leftover) -> AsyncIterator[Session]:
         """A session that a killed daemon left; waits for a place."""
         meta = leftover.meta
-        language = meta.language or self._config.asr.language
-        options = Options(self._config.audio.format, language, meta.glossary, words=meta.words, speakers=meta.speakers)
+        options = Options.from_journal(meta, Options(self._config.audio.format, self._config.asr.language))
         start = StartingPoint(leftover.start, meta.next_sequence, leftover.wall_start, meta.remembered)
         voices = self.voices_left(leftover)
         while (session := self._make(leftover.session_id, options, start, voices=voices)) is None:
