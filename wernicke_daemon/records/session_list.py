@@ -17,7 +17,7 @@ class SessionSummary(msgspec.Struct, frozen=True):
 
     id: str  # its name
     begun: float  # seconds since 1970
-    length_s: float  # until it ended or, where nobody saw it end, until its last result
+    length_s: float  # until it ended (where nobody saw it, until its last result); of a file, until its last text
     results: int  # finals
     language: str | None  # of its finals, comma-separated; of the session where it has none
     speakers: list[str]  # by what they are called, who says most first
@@ -30,7 +30,12 @@ class _Said(msgspec.Struct):
     speaker: str | None = None
 
 
+class _Range(msgspec.Struct):
+    end: float
+
+
 class _Final(msgspec.Struct):
+    timestamp_range: _Range
     segments: list[_Said]
     language: str | None = None
 
@@ -69,10 +74,11 @@ def _summary(
     languages = dict.fromkeys(final.language for final in finals if final.language)
     said = [said for final in finals for said in final.segments]
     until = ended if ended is not None else max((kept for kept, _ in rows), default=started)
+    spoken_s = max((final.timestamp_range.end for final in finals), default=0.0)  # a file comes faster than it was said
     return SessionSummary(
         session,
         begun,
-        max(0.0, until - started),
+        max(until - started, spoken_s),
         len(finals),
         ",".join(languages) or language,
         _speakers(said),

@@ -103,6 +103,16 @@ async def test_a_session_that_nobody_saw_end_is_as_long_as_its_results(file: Pat
     assert 60 <= summary.length_s < 90
 
 
+async def test_a_file_is_as_long_as_what_is_said_in_it(file: Path) -> None:
+    """However fast it came."""
+    async with opened(file) as kept:
+        kept.session_started("s", 1000.0, "ja", "peer")
+        await keep(kept, final(7199))
+        kept.session_ended("s", 1090.5)
+    [summary] = summaries(file)
+    assert summary.length_s == 7200.0
+
+
 async def test_a_reader_and_the_writer_do_not_wait_for_each_other(file: Path) -> None:
     """A reader in the middle of its work sees its own moment, while results go on being kept."""
     async with opened(file) as kept:
