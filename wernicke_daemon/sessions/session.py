@@ -24,6 +24,7 @@ from wernicke_daemon.sessions.captions import Captions
 from wernicke_daemon.sessions.clock import SYSTEM_CLOCK, Clock
 from wernicke_daemon.sessions.cutting import Cutting
 from wernicke_daemon.sessions.delivery import Delivery, Send
+from wernicke_daemon.sessions.giving_way import GivingWay
 from wernicke_daemon.sessions.intake import Intake
 from wernicke_daemon.sessions.lifecycle import Lifecycle, SessionState
 from wernicke_daemon.sessions.naming import Naming
@@ -44,10 +45,6 @@ from wernicke_daemon.utterances.voices import Voices
 from wernicke_daemon.wire import protocol
 from wernicke_daemon.wire.audio import Audio
 from wernicke_daemon.wire.protocol import Final, ServerMessage, SpeakerUpdate
-
-MOST_HELD_S = 30.0
-"""For which a session in the background gives way to others where somebody always speaks; then one utterance of it is
-begun, which may hold up one of theirs for as long as its own work takes."""
 
 _log = structlog.get_logger()
 
@@ -90,7 +87,7 @@ class Session:
         self.life = Lifecycle()  # which part of it the session is in
         self._clock = clock  # monotonic and wall time
         self._hurry = hurry  # has its news taken at once
-        self._held_since: float | None = None  # it gives way to others, seconds of its clock; None while it does not
+        self._giving_way = GivingWay()  # to others, where it is in the background
         self._decided_at: int | None = None  # the sample with which silence will be long enough; None once it is there
         self._bench = bench  # who works on its utterances
         self._records = records  # what is kept of it
@@ -277,23 +274,9 @@ class Session:
         self._delivery.acknowledge(self.received(), now, last=not self.life.takes_audio)
         self._tell_gap(self._cutting.gap.take_due(now))
         self._captions.show_due()
-        if self.options.background and (self._is_busy or self._gives_way(others_speak, now)):
+        if self.options.background and self._giving_way.waits(self._cutting.leases, others_speak, now):
             return None
         return self._intake.take_news(now, listening=self.attached)
-
-    @property
-    def _is_busy(self) -> bool:
-        """One utterance at a time is recognised, so that little is in the way of who begins to speak; meanwhile the one
-        before is corrected."""
-        leases = self._cutting.leases
-        return leases.audio_is_read or len(leases) > 1
-
-    def _gives_way(self, others_speak: bool, now: float) -> bool:
-        if not others_speak:
-            self._held_since = None
-            return False
-        self._held_since = now if self._held_since is None else self._held_since
-        return now - self._held_since < MOST_HELD_S
 
     def commit(self, task: IngestTask, outcome: IngestOutcome | None) -> None:
         """What an ingest job found; None where it can't be had: that audio becomes a gap."""
@@ -317,7 +300,7 @@ class Session:
 
     def _begin(self, boundary: Boundary, now: float) -> None:
         """Where it has been worked on in just this range, that counts now."""
-        self._held_since = None
+        self._giving_way.begun()
         utterance, begun_early = self._speculation.end(boundary, now)
         self._captions.add(utterance)
         self._cutting.begin(utterance)

@@ -8,9 +8,9 @@ import pytest
 from ipc.messages import IngestResult, IngestWork
 from tests.unit.session.house import MONO, RATE, House, pcm
 from wernicke_daemon.sessions.clock import Clock
+from wernicke_daemon.sessions.giving_way import MOST_HELD_S
 from wernicke_daemon.sessions.ingest_tick import IngestTick
 from wernicke_daemon.sessions.options import Options
-from wernicke_daemon.sessions.session import MOST_HELD_S
 
 IN_BACKGROUND = Options(MONO, "en", background=True)
 
