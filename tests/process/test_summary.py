@@ -173,6 +173,15 @@ def test_nothing_goes_to_another_machine(server: OllamaServer, capfd: pytest.Cap
     assert "wanted to reach 192.0.2.1" in capfd.readouterr().err
 
 
+def test_nothing_of_the_folder_that_it_is_asked_for_in_is_run(
+    server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one of downloads."""
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('of a stranger')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(process(work(server))[-1], Made)
+
+
 def test_a_server_that_is_slow(server: OllamaServer) -> None:
     """One request has llm.timeout_s."""
     server.next_modes = ["good", "hang"]

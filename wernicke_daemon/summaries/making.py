@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ from ipc import boot_record
 from ipc.errors import WernickeError
 from ipc.summary import Failed, Line, Made, Message, Part, Sentence, Work
 from wernicke_daemon.config.schema import Config
+from wernicke_daemon.processes import process_tree
 from wernicke_daemon.records.reading import Transcript, Turn
 from wernicke_daemon.records.stored_summaries import Source, Statement, Summary, fingerprint
 from wernicke_daemon.wire.protocol import utc_text
@@ -42,7 +42,12 @@ def work_for(transcript: Transcript, config: Config, done: Sequence[Part] = ()) 
 def started() -> "subprocess.Popen[bytes]":
     """From the thread that reads what it says: Linux ends it with that thread. To be killed when it is not wanted any
     more, which ends what the model does for it. Raises OSError."""
-    return subprocess.Popen([sys.executable, "-m", "stages.summary"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [process_tree.python(), "-m", "stages.summary"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=process_tree.environment(),
+    )
 
 
 def said(process: "subprocess.Popen[bytes]", work: Work) -> Iterator[Message]:
