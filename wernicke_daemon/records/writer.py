@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import queue
 import sqlite3
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ class Writer:
         self._unwritten: deque[Write] = deque()  # what the thread took and the disk did not; oldest first
         self._given_up = 0  # results that were too many to hold in this outage
         self._database: sqlite3.Connection | None = None  # None where it can't be opened
+        self._left: sqlite3.Connection | None = None  # of the file that was there before, see `_leave`
         self._indexing = Indexing(path, self._forget_changes)  # follows what is written
         self._loop: asyncio.AbstractEventLoop  # where deliveries are called, from `open` on
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)  # the only one that writes
@@ -132,16 +134,27 @@ class Writer:
 
     def _connected(self) -> sqlite3.Connection:
         if self._database is not None and not self._path.exists():
-            self._disconnect()  # somebody deleted the file: what is written to it would be lost
+            self._leave()  # somebody deleted the file: what is written to it would be lost
         if self._database is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._database = transcript_file.open_for_writing(self._path)
         return self._database
 
+    def _leave(self) -> None:
+        """What is written goes to a new file of that name. The old one stays open, which keeps SQLite's files beside it
+        in use: a reader of this process that has opened it, and looks for them only now, would take those of the new
+        file for its own, as locks of POSIX don't hold within a process, and begin them anew under the writer (SIGBUS).
+        On Windows they do, and an open file can't be moved."""
+        if self._left is not None:
+            self._left.close()
+        self._left, self._database = self._database, None
+        if sys.platform == "win32" and self._left is not None:
+            self._left.close()
+
     def _disconnect(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        for database in (self._left, self._database):
+            if database is not None:
+                database.close()
 
     def _failed(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)
@@ -149,7 +162,7 @@ class Writer:
             _log.error("store_failed", reason=reason)
         self.problem = f"Transcripts can't be stored ({reason}); results are sent all the same. {_advice(error)}"
         if transcript_file.is_damage(error):
-            self._disconnect()
+            self._leave()
             with contextlib.suppress(OSError):
                 transcript_file.set_aside(self._path)
         while len(self._unwritten) > MOST_UNWRITTEN:

@@ -69,11 +69,37 @@ async def test_a_deleted_file_is_begun_anew(file: Path) -> None:
     """Whoever clears the data directory under a running daemon does not send later results into the void."""
     async with opened(file) as kept:
         await keep(kept, final(1))
-        for remaining in file.parent.iterdir():
-            remaining.unlink()
+        clear(file.parent)
         await keep(kept, final(2))
         assert kept.healthy
     assert sequences(file) == [2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone says which files are open")
+async def test_who_still_reads_a_deleted_file_lays_no_hand_on_the_new_one(file: Path) -> None:
+    """Whoever had opened it and begins to read only now: SQLite finds the files beside it by their names, and begins
+    one anew that nobody seems to use."""
+    async with opened(file) as kept:
+        await keep(kept, final(1))
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as reader:
+            clear(file.parent)
+            await keep(kept, final(2))
+            with contextlib.suppress(sqlite3.Error):
+                reader.execute("SELECT sequence FROM result").fetchall()
+            assert times_open(Path(f"{file}-shm")) == 1
+        await keep(kept, final(3))
+    assert sequences(file) == [2, 3]
+
+
+def clear(directory: Path) -> None:
+    """The search index comes and goes with what it is of."""
+    for remaining in directory.iterdir():
+        remaining.unlink(missing_ok=True)
+
+
+def times_open(file: Path) -> int:
+    """In this process."""
+    return sum(link.resolve() == file for link in Path("/proc/self/fd").iterdir())
 
 
 async def test_a_file_that_is_no_database_is_set_aside(file: Path) -> None:
