@@ -85,12 +85,20 @@ def save(path: Path | None, figures: dict[str, Any]) -> None:
 def machine() -> dict[str, Any]:
     """cpu_percent: how busy all CPUs together were since `workplace`, with whatever others did, which blurs times.
     clock_ms: in what steps the clock of all times moves; 15.6 on Windows before Python 3.13.
-    load: how many programs ran or waited for a CPU, on average over 1, 5 and 15 minutes."""
+    load: how many programs ran or waited for a CPU, on average over 1, 5 and 15 minutes; None where that is
+    not known."""
     return {
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "clock_ms": round(time.get_clock_info("monotonic").resolution * 1000, 6),
         "cpu_percent": psutil.cpu_percent(),
-        "load": [round(load, 2) for load in psutil.getloadavg()],
+        "load": _load(),
     }
+
+
+def _load() -> list[float] | None:
+    try:
+        return [round(load, 2) for load in psutil.getloadavg()]
+    except RuntimeError:  # on Windows, where performance counters are switched off
+        return None

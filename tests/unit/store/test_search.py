@@ -190,7 +190,7 @@ async def test_transcripts_of_before_are_taken_in_beside_what_comes(
     for name in file.parent.glob(f"{search_index.FILE_NAME}*"):
         name.unlink()
     monkeypatch.setattr(search_index, "RESULTS_A_STEP", 2)
-    monkeypatch.setattr(search_index, "REST_S", 1e9)
+    monkeypatch.setattr(search_index, "REST_S", 3600.0)
     with structlog.testing.capture_logs() as lines:
         async with opened(file) as kept:
             await keep(kept, final(8, "新しい話"))
