@@ -23,6 +23,8 @@ from msgspec.structs import replace
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import report
+from benchmarks.program import Program
+from ipc import event_loop
 from tests import misbehaviour, wire
 from tests.misbehaviour import FLOODS, Misbehaviour
 from wernicke_daemon.config.load import overrides
@@ -64,12 +66,11 @@ async def measure(kinds: list[str], seconds: float, directory: Path) -> dict[str
     async with running(config, lambda line: None, settings) as daemon:
         waits: list[Latency] = []
         watch = asyncio.create_task(_watch_turns(waits))
-        good = await _start("--good", str(daemon.port))
-        assert good.stdout is not None
-        await good.stdout.readline()
+        good = Program(__file__, "--good", str(daemon.port))
+        await good.line()
         phases = {kind: await _phase(kind, daemon.port, seconds) for kind in kinds}
-        good.terminate()
-        said, _ = await good.communicate()
+        good.end()
+        said = await good.rest()
         watch.cancel()
     latencies: list[Latency] = [tuple(json.loads(line)) for line in said.splitlines() if line.endswith(b"]")]
     return {kind: _compared(latencies, waits, *phase) for kind, phase in phases.items()}
@@ -88,19 +89,14 @@ async def _phase(kind: str, port: int, seconds: float) -> tuple[float, float, fl
     print(f"{kind} ...", file=sys.stderr, flush=True)
     quiet = time.time()
     await asyncio.sleep(seconds)
-    bad = await _start("--bad", str(port), "--kind", kind, "--seconds", str(seconds))
-    assert bad.stdout is not None
-    await bad.stdout.readline()
+    bad = Program(__file__, "--bad", str(port), "--kind", kind, "--seconds", str(seconds))
+    await bad.line()
     began = time.time()
     await asyncio.sleep(seconds)
     over = time.time()
-    await bad.wait()
+    await bad.rest()
     await asyncio.sleep(1.0)
     return quiet, began, over
-
-
-async def _start(*options: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(sys.executable, __file__, *options, stdout=asyncio.subprocess.PIPE)
 
 
 def _compared(
@@ -173,12 +169,12 @@ def row(kind: str, found: dict[str, Any]) -> tuple[str, ...]:
 def main() -> None:
     args = _options().parse_args()
     if args.good:
-        asyncio.run(be_good(args.good))
+        event_loop.run(be_good(args.good))
     elif args.bad:
-        asyncio.run(be_bad(args.bad, args.kind, args.seconds))
+        event_loop.run(be_bad(args.bad, args.kind, args.seconds))
     else:
         with report.workplace() as directory:
-            found = asyncio.run(measure([args.kind] if args.kind else list(KINDS), args.seconds, directory))
+            found = event_loop.run(measure([args.kind] if args.kind else list(KINDS), args.seconds, directory))
         columns = ("bad clients", "alone ms", "beside ms", "p50 ratio", "p95 ratio", "longest wait ms")
         report.show(
             "Latency of good clients beside bad ones, p50 / p95", columns, (row(*each) for each in found.items())

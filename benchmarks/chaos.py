@@ -32,6 +32,7 @@ from benchmarks.chaos_check import Found, check, tell
 from benchmarks.chaos_killer import Killer
 from benchmarks.chaos_speech import Session, one_round, speech
 from benchmarks.report import Figure
+from ipc import event_loop
 from ipc.errors import WernickeError
 from ipc.messages import STAGES
 from tests.ollama_server import OllamaServer
@@ -192,7 +193,9 @@ def main() -> None:
     psutil.cpu_percent()  # from here on, until the figures are saved
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows removes no open log file
         try:
-            found = asyncio.run(measure(args.kills, args.clients, args.replicas, args.seed, args.standby, Path(folder)))
+            found = event_loop.run(
+                measure(args.kills, args.clients, args.replicas, args.seed, args.standby, Path(folder))
+            )
         except WernickeError as error:
             sys.exit(f"error: {error}")
     settings = ", ".join(f"{name} = {value:g}" for name, value in found["restart_settings"].items())

@@ -26,7 +26,9 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import report
+from benchmarks.program import Program
 from benchmarks.report import Figure
+from ipc import event_loop
 from ipc.settings import StageSettings
 from wernicke_daemon.client import Client, ParsedMessage, exchange
 from wernicke_daemon.config.schema import AudioSettings, Config, LoggingSettings, RuntimeSettings
@@ -110,10 +112,10 @@ async def measure(streaming: Streaming, directory: Path) -> Cost:
         await asyncio.sleep(MARGIN_S)
         ingest = psutil.Process(daemon.pipeline.ports["ingest"].status().pid)
         *cores, clients_own = await _cores([psutil.Process(), ingest, psutil.Process(clients.pid)], streaming.seconds)
-        said, _ = await clients.communicate()
+        said = await clients.rest()
         lag = daemon.status.stats().vad_lag_ms
     assert lag.p50 is not None and lag.p99 is not None
-    if clients.returncode:
+    if clients.failed:
         sys.exit("error: the clients failed; what they said is above")
     total = sum(cores)
     front, stage = (round(share, 3) for share in cores)
@@ -122,13 +124,12 @@ async def measure(streaming: Streaming, directory: Path) -> Cost:
     return Cost(front, stage, round(total, 3), own, per_audio_s, lag.p50, lag.p99, **json.loads(said))
 
 
-async def _start_clients(url: str, streaming: Streaming) -> asyncio.subprocess.Process:
+async def _start_clients(url: str, streaming: Streaming) -> Program:
     """They are all connected when this returns."""
     arguments = [__file__, "--clients-of", url, "--streams", str(streaming.streams)]
     arguments += ["--seconds", str(streaming.seconds), "--chunk-ms", str(streaming.chunk_ms)]
-    clients = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
-    assert clients.stdout is not None
-    await clients.stdout.readline()
+    clients = Program(*arguments)
+    await clients.line()
     return clients
 
 
@@ -201,10 +202,10 @@ def main() -> None:
     numbers, seconds = QUICK if args.quick else (args.streams, args.seconds)
     plans = [Streaming(streams, seconds, args.chunk_ms) for streams in numbers]
     if args.clients_of:
-        asyncio.run(stream_to(args.clients_of, plans[0]))
+        event_loop.run(stream_to(args.clients_of, plans[0]))
         return
     with report.workplace() as directory:
-        costs = {plan.streams: asyncio.run(_measured(plan, directory)) for plan in plans}
+        costs = {plan.streams: event_loop.run(_measured(plan, directory)) for plan in plans}
     report.show(
         f"Ingest: CPU seconds per second, {args.chunk_ms} ms chunks", COLUMNS, (row(*cost) for cost in costs.items())
     )

@@ -44,6 +44,7 @@ from benchmarks.engine_times import Times
 from benchmarks.report import Figure
 from benchmarks.served import Plan, Served
 from benchmarks.timeliness import Timed, percentiles, serial, timed
+from ipc import event_loop
 from ipc.settings import VadSettings
 from wernicke_daemon.client import MONO_16K
 from wernicke_daemon.config.schema import Config
@@ -276,7 +277,7 @@ def main() -> None:
         elif args.model:
             found = latency_model.run(args, directory)
         else:
-            found = asyncio.run(measure(_shortened(args), directory))
+            found = event_loop.run(measure(_shortened(args), directory))
             title = "Latency (a quick run shows whether it works)" if args.quick else "Latency"
             report.show(title, COLUMNS, rows(found))
     report.save(args.json, found)

@@ -23,6 +23,7 @@ from benchmarks.engine_times import Times
 from benchmarks.report import Figure
 from benchmarks.served import Served
 from benchmarks.timeliness import percentiles, phrases, timed
+from ipc import event_loop
 from ipc.audio_handle import SAMPLE_RATE, VAD_WINDOW, Audio
 from ipc.settings import VadSettings
 from stages.ingest.endpointing import rules_from
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, vad: VadSettings, directory: Path) -> dict[str
     vad = VadSettings() if args.vad == "silero" else vad
     kinds = {"no_work": NO_WORK, "engines": engine_times.chosen(args)}
     found = {
-        name: {str(count): asyncio.run(measured(count, seconds, times, vad, directory)) for count in args.streams}
+        name: {str(count): event_loop.run(measured(count, seconds, times, vad, directory)) for count in args.streams}
         for name, times in kinds.items()
     }
     for name, by_count in found.items():

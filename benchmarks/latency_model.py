@@ -16,7 +16,6 @@ recording is cut in the last pause between turns before `--seconds`, and silence
 """
 
 import argparse
-import asyncio
 import json
 import sys
 import unicodedata
@@ -35,6 +34,7 @@ from benchmarks.conversation import Heard, Listener, Talk
 from benchmarks.report import Figure
 from benchmarks.served import Plan
 from benchmarks.timeliness import percentiles, timed
+from ipc import event_loop
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.settings import AsrSettings, CorrectionSettings, DiarizationSettings
 from wernicke_daemon.client import MONO_16K
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     ways = {}
     for way in WAYS:
         print(f"{way} live and early work, {recording.talk.seconds:.0f} s ...", file=sys.stderr, flush=True)
-        ways[way] = asyncio.run(measure(recording, planned(way, args.model, recording.language), directory))
+        ways[way] = event_loop.run(measure(recording, planned(way, args.model, recording.language), directory))
     found = {
         **ways,
         "cer_difference": round(ways["with"]["cer"] - ways["without"]["cer"], 3),

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import report
 from benchmarks.report import Figure
+from ipc import event_loop
 from ipc.audio_handle import SAMPLE_RATE, AudioHandle
 from ipc.messages import AsrWork, Boundary, CorrectionWork, DiarizationWork, IngestOutcome, IngestTask, StageName, Work
 from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings
@@ -258,11 +259,11 @@ def logged(directory: Path) -> Iterator[None]:
 def measure(plan: Plan, directory: Path) -> dict[str, Any]:
     """The figures, by the keys of the JSON file."""
     report.tell(f"(a) {plan.waiting} utterances at once, about {ideal_s(plan.waiting_times, plan.waiting):.0f} s ...")
-    overlapped_s = asyncio.run(all_at_once(plan.waiting_times, plan.waiting, directory))
+    overlapped_s = event_loop.run(all_at_once(plan.waiting_times, plan.waiting, directory))
     report.tell(f"    one after another, about {plan.waiting * sum(plan.waiting_times.values()) / 1000:.0f} s ...")
     serial_s = one_after_another(plan.waiting_times, plan.waiting)
     report.tell(f"(b) {plan.arriving} utterances one by one ...")
-    settled = asyncio.run(one_by_one(plan.arriving_times, plan.arriving, directory))
+    settled = event_loop.run(one_by_one(plan.arriving_times, plan.arriving, directory))
     nominal_ms = critical_ms(plan.arriving_times)
     return {
         "ideal_share": round(ideal_s(plan.waiting_times, plan.waiting) / overlapped_s, 4),

@@ -31,6 +31,7 @@ from benchmarks.engine_times import Times
 from benchmarks.latency import CARD
 from benchmarks.overlap import NAMES, NO_DEADLINE_S, SPEECH, Settled, Source, logged, recorded
 from benchmarks.report import Figure
+from ipc import event_loop
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.settings import CorrectionSettings, DiarizationSettings, StageSettings, VadSettings
 from wernicke_daemon.backend import Pipeline
@@ -127,9 +128,9 @@ def measure(args: Any, directory: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for replicas in args.replicas:
         report.tell(f"{replicas} of each: all at once ...")
-        finals_s = asyncio.run(throughput(replicas, CARD, utterances, directory))
+        finals_s = event_loop.run(throughput(replicas, CARD, utterances, directory))
         report.tell(f"{replicas} of each: at random, {seconds:g} s ...")
-        settled = asyncio.run(latency(replicas, CARD, seconds, directory))
+        settled = event_loop.run(latency(replicas, CARD, seconds, directory))
         p50, p95 = np.percentile([one.latency_ms for one in settled], (50, 95))
         found[str(replicas)] = {
             "finals_per_s": round(finals_s, 3),
@@ -139,7 +140,7 @@ def measure(args: Any, directory: Path) -> dict[str, Any]:
         }
     most = max(args.replicas)
     vad = VadSettings()
-    front = asyncio.run(latency_load.measured(args.streams, stream_s, CARD, vad, directory, of_each(most)))
+    front = event_loop.run(latency_load.measured(args.streams, stream_s, CARD, vad, directory, of_each(most)))
     return {"replicas": found, "front": {"streams": args.streams, "replicas": most, **front}, "times": CARD.as_dict()}
 
 

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.program import Program
 from ipc import event_loop
 from ipc.messages import StageName
 from ipc.settings import StageSettings
@@ -48,7 +49,7 @@ def plan(config: Config, sleep_ms: dict[str, float], per_audio_s: dict[str, floa
 class Served:
     """`url`: of its sessions. `stats`: of its figures."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, directory: Path) -> None:
+    def __init__(self, process: Program, port: int, directory: Path) -> None:
         self.url = f"ws://127.0.0.1:{port}{SESSIONS}"
         self.stats = f"http://127.0.0.1:{port}/stats"
         self._process = process
@@ -81,9 +82,7 @@ class Served:
         return [event for event in events if event["event"] in names]
 
     async def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        await self._process.wait()
+        await self._process.rest()
 
 
 def _cpu_s(process: psutil.Process) -> float:
@@ -103,14 +102,9 @@ async def serving(plans: Iterable[Plan], directory: Path) -> AsyncIterator[list[
 
 
 async def _start(plan: Plan, directory: Path) -> Served:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdin is not None and process.stdout is not None
-    config = _placed(plan.config, directory)
-    process.stdin.write(msgspec.json.encode(replace(plan, config=config)) + b"\n")
-    async with asyncio.timeout(STARTS_S):
-        port = await process.stdout.readline()
+    process = Program(__file__)
+    process.tell(msgspec.json.encode(replace(plan, config=_placed(plan.config, directory))))
+    port = await process.line(STARTS_S)
     if not port:
         sys.exit("error: a daemon did not start; what it said is above")
     return Served(process, int(port), directory)

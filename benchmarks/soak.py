@@ -42,7 +42,8 @@ from websockets.frames import CloseCode
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import report
-from ipc import shared_memory
+from benchmarks.program import Program
+from ipc import event_loop, shared_memory
 from ipc.audio_handle import SAMPLE_RATE
 from ipc.messages import STAGES
 from wernicke_daemon.config.load import overrides
@@ -161,15 +162,15 @@ async def soak(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     samples = directory / "samples.jsonl"
     async with running(_config(directory), _tell, _settings(directory, args.asr_ms)) as daemon:
         run = Soak(daemon, samples)
-        clients = await _start_clients(f"ws://127.0.0.1:{daemon.port}{SESSIONS}", args)
+        clients = _start_clients(f"ws://127.0.0.1:{daemon.port}{SESSIONS}", args)
         tasks = [asyncio.create_task(run.watch()), asyncio.create_task(run.kill())]
-        said, _ = await clients.communicate()
+        said = await clients.rest()
         for task in tasks:
             task.cancel()
         await _until_quiet(daemon)
         at_end = run.sample()
         stats = daemon.status.stats()
-    if clients.returncode:
+    if clients.failed:
         sys.exit("error: the clients failed; what they said is above")
     return _figures(_read(samples), run.kills, at_end, stats, json.loads(said))
 
@@ -187,10 +188,9 @@ def _settings(directory: Path, asr_ms: float) -> Any:
     return replace(stage_settings(_config(directory)), sleep_ms={"asr": asr_ms, **TIMES})
 
 
-async def _start_clients(url: str, args: argparse.Namespace) -> asyncio.subprocess.Process:
+def _start_clients(url: str, args: argparse.Namespace) -> Program:
     options = ["--minutes", str(args.minutes), "--clients", str(args.clients), "--seed", str(args.seed)]
-    command = [sys.executable, __file__, "--clients-of", url, *options]
-    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    return Program(__file__, "--clients-of", url, *options)
 
 
 async def _until_quiet(daemon: Daemon) -> None:
@@ -357,11 +357,11 @@ def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
 def main() -> None:
     args = _options().parse_args()
     if args.clients_of:
-        asyncio.run(run_clients(args))
+        event_loop.run(run_clients(args))
         return
     _tell(f"{args.clients} clients for {args.minutes:g} minutes ...")
     with report.workplace() as directory:
-        found = asyncio.run(soak(args, directory))
+        found = event_loop.run(soak(args, directory))
     ended = ", ".join(f"{count} {how}" for how, count in sorted(found["sessions"].items()))
     done = f"{found['finals']} finals ({found['left_out']} with work left out), {found['kills']} kills"
     report.show(

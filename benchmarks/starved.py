@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import competitors, report, served
 from benchmarks.report import Figure
 from benchmarks.served import Served
+from ipc import event_loop
 from wernicke_daemon.client import Client, ParsedMessage, exchange
 from wernicke_daemon.config.schema import Config
 from wernicke_daemon.demo import CLIP, REFERENCE
@@ -207,7 +208,7 @@ def main() -> None:
         for condition in ("quiet", "equal") if args.quick else tuple(CONDITIONS):
             print(f"{condition} ...", file=sys.stderr, flush=True)
             with CONDITIONS[condition]():
-                found[condition] = asyncio.run(run(said, directory))
+                found[condition] = event_loop.run(run(said, directory))
         columns = ("machine", "figure", "measured", "wanted", "")
         report.show("starved", columns, (row for name, each in found.items() for row in rows(name, each)))
         report.save(args.json, found)

@@ -26,6 +26,7 @@ from benchmarks import engine_times, report, served
 from benchmarks.conversation import Listener, generated
 from benchmarks.engine_times import Times
 from benchmarks.latency_load import CHUNK_S, MAC, WAIT_S, lateness
+from benchmarks.program import Program
 from benchmarks.report import Figure
 from benchmarks.served import Served
 from ipc import event_loop
@@ -89,15 +90,10 @@ async def _viewing(port: int, viewers: int) -> AsyncIterator[list[dict[str, Any]
     if not viewers:
         yield seen
         return
-    command = [sys.executable, __file__, "--view", str(port), "--viewers", str(viewers)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1 << 28)
-    assert process.stdin is not None and process.stdout is not None
-    await process.stdout.readline()  # all are there
+    process = Program(__file__, "--view", str(port), "--viewers", str(viewers))
+    await process.line()  # all are there
     yield seen
-    process.stdin.close()
-    seen += json.loads(await process.stdout.readline())
-    await process.wait()
+    seen += json.loads(await process.rest())
 
 
 async def _view(port: int, viewers: int) -> None:

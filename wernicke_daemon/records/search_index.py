@@ -278,12 +278,12 @@ def _origin(transcripts: sqlite3.Connection) -> str:
 
 def _make(database: sqlite3.Connection, transcripts: sqlite3.Connection) -> None:
     database.executescript(_SCHEMA)
+    origin, taken = _origin(transcripts), _changes(transcripts)[1]  # first: what comes meanwhile is looked at twice
     last = int(transcripts.execute("SELECT coalesce(max(rowid), 0) FROM result").fetchone()[0])
     with database:
         if sqlite3.sqlite_version_info >= SECURE_DELETE_SINCE:
             database.execute("INSERT INTO passage (passage, rank) VALUES ('secure-delete', 1)")
-        progress = (_origin(transcripts), _changes(transcripts)[1], last and last + 1)
-        database.execute("INSERT INTO progress VALUES (?, ?, ?)", progress)
+        database.execute("INSERT INTO progress VALUES (?, ?, ?)", (origin, taken, last and last + 1))
 
 
 def _texts(transcripts: sqlite3.Connection, rows: Iterable[int]) -> dict[int, str]:

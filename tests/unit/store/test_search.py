@@ -204,6 +204,30 @@ async def test_transcripts_of_before_are_taken_in_beside_what_comes(
     assert [line["event"] for line in lines] == ["search_index_behind", "search_index_complete"]
 
 
+async def test_what_comes_while_the_index_is_begun_is_in_it(file: Path) -> None:
+    """Before each look at the transcripts there is one more."""
+    async with opened(file):
+        pass
+    kept: list[int] = []
+    with contextlib.closing(sqlite3.connect(file)) as writer, contextlib.closing(sqlite3.connect(file)) as reader:
+
+        def keep_one(statement: str) -> None:
+            kept.append(len(kept) + 1)
+            message = protocol.encode(final(kept[-1], "会議です"))
+            with writer:
+                writer.execute(transcript_file.KEEP_RESULT, ("s", kept[-1], 0.0, "final", message))
+
+        index = search_index.SearchIndex(file.with_name("begun.db"))
+        reader.set_trace_callback(keep_one)
+        index.step(reader)
+        reader.set_trace_callback(None)
+        while index.step(reader) is not None:
+            pass
+        index.close()
+    with contextlib.closing(sqlite3.connect(file.with_name("begun.db"))) as begun:
+        assert [row for (row,) in begun.execute("SELECT rowid FROM passage ORDER BY rowid")] == kept
+
+
 def _complete(file: Path) -> bool:
     with contextlib.suppress(NoTranscript):
         return search(file, "い話").complete
