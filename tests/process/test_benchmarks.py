@@ -1,6 +1,7 @@
 """The benchmarks run from the command line and write their figures; how good the figures are is not tested here."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ def run(tmp_path: Path, name: str, *options: str) -> tuple[dict[str, Any], str]:
     """The JSON that the benchmark wrote, and its table."""
     file = tmp_path / "figures.json"
     command = [sys.executable, str(BENCHMARKS / name), "--json", str(file), *options]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, timeout=250)
+    env = os.environ | {"PYTHONUTF8": "1"}  # into a pipe Windows writes in its code page
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, timeout=250, env=env)
     assert done.returncode == 0, done.stderr
     print(done.stdout)
     return json.loads(file.read_text(encoding="utf-8")), done.stdout
