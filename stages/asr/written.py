@@ -88,8 +88,19 @@ def _mark(morphemes: Sequence[Morpheme], index: int, word: Word, following: Word
         return ""
     if ends or following is None or not rest:
         return "。" if ends else ""
-    paused = following.start - word.end >= PAUSE_S or following.text[:1].isspace()
-    return "、" if paused and not _goes_on(morphemes[index - 1], rest[0]) else ""
+    return "、" if _paused(word, following) and not _goes_on(morphemes[index - 1], rest[0]) else ""
+
+
+def _paused(word: Word, following: Word) -> bool:
+    """By time, or by a blank, which Whisper writes between Japanese words for that. Beside a word in other letters it
+    is but a blank, and two of those (Google Meet, or a sentence of English) are left as they are."""
+    japanese = _is_japanese(word.text.rstrip()[-1:]), _is_japanese(following.text.lstrip()[:1])
+    return (following.start - word.end >= PAUSE_S and any(japanese)) or (following.text[:1].isspace() and all(japanese))
+
+
+def _is_japanese(character: str) -> bool:
+    """A letter without case, as kana and kanji are, 々 and ー among them."""
+    return bool(character) and unicodedata.category(character) in ("Lo", "Lm")
 
 
 def _is_bare(text: str) -> bool:

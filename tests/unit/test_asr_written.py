@@ -55,6 +55,22 @@ def test_where_somebody_pauses_there_is_a_comma() -> None:
     assert text(punctuated(paused("はい。", 0.5, "機械", " 導入", "『", 0.5, "本", "』"))) == "はい。機械、導入『本』"
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (paused("来週", "は", " Google", " Meet", "で"), "来週は Google Meetで"),
+        (paused("Visual", " Studio", 0.5, " Code", "を", 0.5, "使う"), "Visual Studio Codeを、使う"),
+        (paused("AWS", " の", " EC2", " インスタンス"), "AWS の EC2 インスタンス"),
+        (paused("OK", " well", 0.5, " I", " think"), "OK well I think"),
+        (paused("Zoom", 0.5, " 会議", 0.5, " KPI"), "Zoom、会議、KPI"),
+        (paused("データ", " 人々", " 会議"), "データ、人々、会議"),
+    ],
+)
+def test_a_blank_beside_other_letters_is_no_pause(said: list[Word], expected: str) -> None:
+    """Names of products have blanks."""
+    assert text(punctuated(said)) == expected
+
+
 def test_times_and_scores_are_those_of_the_words() -> None:
     said = paused("始めます", 0.5, " 本日", "です")
     marked = punctuated(said)
