@@ -54,7 +54,8 @@ RETRY_EVERY_S = 30.0
 AFTER_LAST = "  "
 """What follows each text: two characters more, so that each of its letters begins a trigram (`search.py`)."""
 
-_VERSION = 1
+_VERSION = 2
+"""An index of another one is made anew: those of 1 may lack what came while they were begun."""
 
 _SCHEMA = f"""
     PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;

@@ -27,20 +27,23 @@ class Options(msgspec.Struct, frozen=True):
 
     def to_journal(self, wall_start: float) -> SessionMeta:
         """wall_start: seconds since 1970 at which the session began."""
-        speakers, background = self.speakers, self.background
         return SessionMeta(
-            self.language, self.glossary, wall_start, self.words, speakers=speakers, background=background
+            language=self.language,
+            glossary=self.glossary,
+            wall_start=wall_start,
+            words=self.words,
+            speakers=self.speakers,
+            background=self.background,
         )
 
     @classmethod
     def from_journal(cls, meta: SessionMeta, default: "Options") -> "Options":
         """What the journal does not know is as in `default`: its audio is 16 kHz mono whatever came, and it has no
         client that wants events."""
-        language = meta.language or default.language
         return cls(
-            default.audio,
-            language,
-            meta.glossary,
+            audio=default.audio,
+            language=meta.language or default.language,
+            glossary=meta.glossary,
             words=meta.words,
             speakers=meta.speakers,
             background=meta.background,
